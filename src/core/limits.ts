@@ -1,0 +1,27 @@
+/**
+ * Every bound of the program in one place (README, "Limits"). Bounds of the format are in journal-format/limits.ts.
+ * Units last in each name.
+ */
+
+/** A socket is paused when this much is waiting for the disk, and resumed at half of it. */
+export const queueBytesMax = 64 * 1024 * 1024;
+
+/** Size of one receive slab, and the least room that a read is offered. */
+export const slabBytes = 4 * 1024 * 1024;
+export const slabReadRoomBytes = 256 * 1024;
+
+/** Longest reply line of a primary during the handshake; real ones stay below 200 bytes. */
+export const replyLineBytesMax = 64 * 1024;
+
+/** Largest bulk string and argument count that the boundary scanner accepts as sane. */
+export const bulkBytesMax = 4 * 1024 * 1024 * 1024;
+export const argumentCountMax = 64 * 1024 * 1024;
+
+/** A segment is rotated at the first boundary beyond either of these. */
+export const segmentBytesMax = 64 * 1024 * 1024;
+export const segmentSecondsMax = 60;
+
+/** Arrivals wait at most this long for company before they are written and synced. */
+export const commitDelayMs = 5;
+/** This much does not wait at all. */
+export const commitBytesSoon = 1024 * 1024;

@@ -1,0 +1,46 @@
+/**
+ * The file system as the journal sees it: a contract with several implementations (local-disk.ts here; a simulated one in
+ * the tests), all run by one conformance suite. Everything that touches a disk takes a Disk.
+ *
+ * Paths are absolute, `/`-separated. Directories are made 0700, files 0600. Failures are StorageErrors that name the
+ * operation and the path; `code` is `not-found`, `exists`, `no-space`, or `io`.
+ */
+
+export interface Disk {
+  /** Names in a directory, unsorted. `not-found` when it does not exist. */
+  list(directory: string): Promise<string[]>;
+  /** Size in bytes, or undefined when there is no such file. */
+  size(path: string): Promise<number | undefined>;
+  /** Creates a directory and those above it; no error when it exists. Not durable before the parent is synced. */
+  makeDirectory(path: string): Promise<void>;
+  /** Creates a file that must not exist (`exists`), for reading and writing. Its name is durable after syncDirectory. */
+  create(path: string): Promise<DiskFile>;
+  /** Opens an existing file. Opening for reading never changes anything, not even times. */
+  open(path: string, mode: 'read' | 'write'): Promise<DiskFile>;
+  /** Atomic within a directory; replaces an existing target. Durable after syncDirectory. */
+  rename(from: string, to: string): Promise<void>;
+  /** Gives a file a second name which must not exist (`exists`). Durable after syncDirectory. */
+  link(from: string, to: string): Promise<void>;
+  /** Removes a file; no error when it is gone. Durable after syncDirectory. */
+  remove(path: string): Promise<void>;
+  /** Removes a directory with all that is in it; no error when it is gone. */
+  removeTree(path: string): Promise<void>;
+  /** On return, every name in the directory is as durable as the medium makes it. */
+  syncDirectory(path: string): Promise<void>;
+  /** Bytes that may still be written here. */
+  freeBytes(path: string): Promise<number>;
+}
+
+export interface DiskFile extends AsyncDisposable {
+  readonly path: string;
+  /** Fills `target` from `position`; returns the bytes read, less than asked for only at the end of the file. */
+  read(target: Uint8Array, position: number): Promise<number>;
+  /** Writes all of `parts`, back to back, at `position`. The parts must not change until it returns. */
+  write(parts: readonly Uint8Array[], position: number): Promise<void>;
+  /** On return, all writes that had returned before the call are on the medium, with the file's size. */
+  sync(): Promise<void>;
+  truncate(size: number): Promise<void>;
+  size(): Promise<number>;
+  /** Closes once; further calls do nothing. Does not sync. */
+  close(): Promise<void>;
+}
