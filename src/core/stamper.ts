@@ -1,0 +1,53 @@
+/**
+ * Stamps: the time of receipt, in µs since the epoch. They advance with the monotonic clock and are slewed towards the
+ * wall clock, so that neither a step of the wall clock nor its slow drift can make them go back, stand still or leap
+ * without a reason. Pure but for the clock it is given.
+ *
+ *   wall clock within 1 s of the stamps      slewed towards it, at most 1 % faster or slower
+ *   further away                             ignored at first: a step may be a mistake that is corrected soon
+ *   further away for 60 s                    believed: forward by a leap, backward by running at half speed
+ */
+import type { Clock, Micros } from './clock.ts';
+
+const slewLimit: Micros = 1_000_000;
+const believeAfter: Micros = 60_000_000;
+const slewRate = 0.01;
+const catchUpRate = 0.5;
+
+export class Stamper {
+  readonly #clock: Clock;
+  #stamp: Micros;
+  #monotonic: Micros;
+  #farSince: Micros | undefined;
+
+  /** `floor`: the last stamp already in the journal (0 when none); no stamp will be below it. */
+  constructor(clock: Clock, floor: Micros) {
+    this.#clock = clock;
+    this.#stamp = Math.max(clock.wall(), floor);
+    this.#monotonic = clock.monotonic();
+  }
+
+  /** The stamp for a read that happened now: not below any earlier one. */
+  now(): Micros {
+    const monotonic = this.#clock.monotonic();
+    const elapsed = Math.max(0, monotonic - this.#monotonic);
+    this.#monotonic = monotonic;
+    const even = this.#stamp + elapsed;
+    this.#stamp = Math.max(this.#stamp, Math.round(even + this.#correction(this.#clock.wall() - even, elapsed)));
+    return this.#stamp;
+  }
+
+  #correction(error: Micros, elapsed: Micros): Micros {
+    if (Math.abs(error) <= slewLimit) {
+      this.#farSince = undefined;
+      return clamp(error, slewRate * elapsed);
+    }
+    this.#farSince ??= this.#monotonic;
+    if (this.#monotonic - this.#farSince < believeAfter) return 0;
+    return error > 0 ? error : clamp(error, catchUpRate * elapsed);
+  }
+}
+
+function clamp(value: number, limit: number): number {
+  return Math.max(-limit, Math.min(limit, value));
+}

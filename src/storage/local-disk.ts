@@ -1,0 +1,172 @@
+/**
+ * Disk on the machine's own file system. A thin shell over node:fs: it adds full writes and reads, permissions, and
+ * errors that name operation, path and remedy. It keeps no state; the contract is in disk.ts.
+ */
+import { constants } from 'node:fs';
+import * as fs from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { StorageError } from '../core/errors.ts';
+import type { Disk, DiskFile } from './disk.ts';
+
+const fileMode = 0o600;
+const directoryMode = 0o700;
+
+/** Linux takes at most 1024 parts in one writev. */
+const partsPerWriteMax = 1024;
+
+export const localDisk: Disk = {
+  list: (directory) => attempt('list', directory, () => fs.readdir(directory)),
+
+  async size(path) {
+    try {
+      return (await fs.stat(path)).size;
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return undefined;
+      throw storageError('stat', path, error);
+    }
+  },
+
+  async makeDirectory(path) {
+    await attempt('create directory', path, () => fs.mkdir(path, { recursive: true, mode: directoryMode }));
+  },
+
+  create: (path) =>
+    attempt('create', path, async () => new LocalFile(path, await fs.open(path, createFlags, fileMode))),
+
+  open: (path, mode) =>
+    attempt('open', path, async () => new LocalFile(path, await fs.open(path, mode === 'read' ? 'r' : 'r+'))),
+
+  rename: (from, to) => attempt('rename', from, () => fs.rename(from, to)),
+  link: (from, to) => attempt('link', to, () => fs.link(from, to)),
+  remove: (path) => attempt('remove', path, () => fs.rm(path, { force: true })),
+  removeTree: (path) => attempt('remove', path, () => fs.rm(path, { force: true, recursive: true })),
+
+  syncDirectory: (path) =>
+    attempt('sync directory', path, async () => {
+      await using handle = await fs.open(path, 'r');
+      await handle.sync();
+    }),
+
+  freeBytes: (path) =>
+    attempt('stat file system', path, async () => {
+      const { bavail, bsize } = await fs.statfs(path);
+      return bavail * bsize;
+    }),
+};
+
+const createFlags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
+
+class LocalFile implements DiskFile {
+  readonly path: string;
+  readonly #handle: fs.FileHandle;
+  #closing: Promise<void> | undefined;
+
+  constructor(path: string, handle: fs.FileHandle) {
+    this.path = path;
+    this.#handle = handle;
+  }
+
+  read(target: Uint8Array, position: number): Promise<number> {
+    return attempt('read', this.path, async () => {
+      let done = 0;
+      while (done < target.length) {
+        const { bytesRead } = await this.#handle.read(target, done, target.length - done, position + done);
+        if (bytesRead === 0) break;
+        done += bytesRead;
+      }
+      return done;
+    });
+  }
+
+  write(parts: readonly Uint8Array[], position: number): Promise<void> {
+    return attempt('write', this.path, async () => {
+      let at = position;
+      for (let from = 0; from < parts.length; from += partsPerWriteMax) {
+        at = await this.#writeSome(parts.slice(from, from + partsPerWriteMax), at);
+      }
+    });
+  }
+
+  sync(): Promise<void> {
+    return attempt('sync', this.path, () => this.#handle.datasync());
+  }
+
+  truncate(size: number): Promise<void> {
+    return attempt('truncate', this.path, () => this.#handle.truncate(size));
+  }
+
+  size(): Promise<number> {
+    return attempt('stat', this.path, async () => (await this.#handle.stat()).size);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= attempt('close', this.path, () => this.#handle.close());
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** writev may write less than asked (a nearly full disk, a signal): the rest follows until all is written or refused. */
+  async #writeSome(parts: Uint8Array[], position: number): Promise<number> {
+    let rest = parts;
+    let at = position;
+    for (;;) {
+      const wanted = rest.reduce((sum, part) => sum + part.length, 0);
+      if (wanted === 0) return at;
+      const { bytesWritten } = await this.#handle.writev(rest, at);
+      at += bytesWritten;
+      if (bytesWritten === wanted) return at;
+      rest = dropBytes(rest, bytesWritten);
+    }
+  }
+}
+
+function dropBytes(parts: Uint8Array[], count: number): Uint8Array[] {
+  let skip = count;
+  const rest: Uint8Array[] = [];
+  for (const part of parts) {
+    if (skip < part.length) rest.push(part.subarray(skip));
+    skip = Math.max(0, skip - part.length);
+  }
+  return rest;
+}
+
+async function attempt<T>(operation: string, path: string, fn: () => Promise<T>): Promise<T> {
+  try {
+    return await fn();
+  } catch (error) {
+    throw storageError(operation, path, error);
+  }
+}
+
+function errorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+}
+
+function storageError(operation: string, path: string, cause: unknown): StorageError {
+  const code = errorCode(cause);
+  const what = `cannot ${operation} ${path}`;
+  switch (code) {
+    case 'ENOENT':
+      return new StorageError('not-found', `${what}: no such file or directory`, { cause });
+    case 'EEXIST':
+      return new StorageError('exists', `${what}: it exists`, { cause });
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return new StorageError('no-space', `${what}: no space left`, {
+        cause,
+        hint: `free some space on the file system of ${dirname(path)}`,
+      });
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return new StorageError('io', `${what}: ${code === 'EROFS' ? 'read-only file system' : 'permission denied'}`, {
+        cause,
+        hint: 'run journal as the user who owns the journal directory',
+      });
+    default:
+      return new StorageError('io', `${what}: ${code === '' ? String(cause) : code}`, { cause });
+  }
+}

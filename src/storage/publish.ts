@@ -1,0 +1,62 @@
+/**
+ * How small immutable objects come into being (SPEC.md 10, step 1): written whole under a temporary name, synced, and
+ * only then given their name. A reader sees all of an object or nothing; after a crash at any point there is either the
+ * object or a `.tmp-` file that the next writer removes.
+ */
+import { randomBytes } from 'node:crypto';
+import { dirname, join } from 'node:path';
+import type { Disk } from './disk.ts';
+
+export const temporaryPrefix = '.tmp-';
+
+/** A name that no earlier attempt has used and that recovery may remove. */
+export function temporaryPath(directory: string): string {
+  return join(directory, `${temporaryPrefix}${uniqueHex()}`);
+}
+
+/** 8 random hex digits. */
+export function uniqueHex(): string {
+  return randomBytes(4).toString('hex');
+}
+
+/** Durable on return. Replaces an object of the same name, which only happens where the name says it is the same. */
+export async function publish(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
+  const temporary = await writeTemporary(disk, dirname(path), bytes);
+  await disk.rename(temporary, path);
+  await disk.syncDirectory(dirname(path));
+}
+
+/** Durable on return; StorageError `exists`, and nothing changed, when the name is taken. */
+export async function publishNew(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
+  const temporary = await writeTemporary(disk, dirname(path), bytes);
+  try {
+    await disk.link(temporary, path);
+  } finally {
+    await disk.remove(temporary);
+  }
+  await disk.syncDirectory(dirname(path));
+}
+
+/** Replaces a cache file: whole or not at all to a reader, but not synced. */
+export async function replaceCache(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
+  const temporary = temporaryPath(dirname(path));
+  await using file = await disk.create(temporary);
+  await file.write([bytes], 0);
+  await disk.rename(temporary, path);
+}
+
+/** All of a small file; StorageError `not-found` when it is not there. */
+export async function readSmall(disk: Disk, path: string): Promise<Buffer> {
+  await using file = await disk.open(path, 'read');
+  const bytes = Buffer.alloc(await file.size());
+  const got = await file.read(bytes, 0);
+  return bytes.subarray(0, got);
+}
+
+async function writeTemporary(disk: Disk, directory: string, bytes: Uint8Array): Promise<string> {
+  const path = temporaryPath(directory);
+  await using file = await disk.create(path);
+  await file.write([bytes], 0);
+  await file.sync();
+  return path;
+}

@@ -1,0 +1,113 @@
+/**
+ * One writer per source. The lock is the operating system's (a POSIX record lock, taken through SQLite because Node has
+ * no call for it): it dies with its process, also by kill -9, so there is nothing stale to clean up and no process id to
+ * misread across containers. `holder.json` beside it only names the holder for people.
+ *
+ * This is the one part of storage/ that is not behind Disk: a simulated disk has one writer by construction.
+ */
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { StorageError } from '../core/errors.ts';
+
+export interface Holder {
+  readonly pid: number;
+  readonly host: string;
+  /** RFC 3339. */
+  readonly since: string;
+}
+
+/** SQLite's code for a lock that another process holds. */
+const sqliteBusy = 5;
+
+/** Waits this long for a probe or a dying process to let go. */
+const patienceMs = 1000;
+
+export class WriterLock implements Disposable {
+  readonly #database: DatabaseSync;
+
+  private constructor(database: DatabaseSync) {
+    this.#database = database;
+  }
+
+  /** Takes the lock of an existing source directory, or throws StorageError `locked` (exit 8) that names the holder. */
+  static acquire(directory: string, since: string): WriterLock {
+    const database = openLock(directory, patienceMs);
+    try {
+      database.exec('PRAGMA journal_mode = OFF; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+    } catch (error) {
+      database.close();
+      if (!isBusy(error)) throw unusable(directory, error);
+      throw new StorageError('locked', `another journal writes to ${directory}: ${describe(readHolder(directory))}`, {
+        hint: 'stop that process first, or choose another --dir or --name; two writers would spoil the journal',
+        exitCode: 8,
+        cause: error,
+      });
+    }
+    writeHolder(directory, { pid: process.pid, host: hostname(), since });
+    return new WriterLock(database);
+  }
+
+  /** The holder of the lock, or undefined when nobody writes. Never blocks a writer for longer than an instant. */
+  static probe(directory: string): Holder | undefined {
+    let database;
+    try {
+      database = openLock(directory, 0);
+    } catch {
+      return undefined; // no lock file: nobody has ever written here
+    }
+    try {
+      database.exec('SELECT count(*) FROM sqlite_schema');
+      return undefined;
+    } catch (error) {
+      if (!isBusy(error)) throw unusable(directory, error);
+      return readHolder(directory) ?? { pid: 0, host: 'unknown', since: 'unknown' };
+    } finally {
+      database.close();
+    }
+  }
+
+  /** Lets go. The files stay: removing a lock file would race with the next holder. */
+  [Symbol.dispose](): void {
+    if (this.#database.isOpen) this.#database.close();
+  }
+}
+
+function openLock(directory: string, timeout: number): DatabaseSync {
+  const readOnly = timeout === 0;
+  return new DatabaseSync(join(directory, 'lock'), { timeout, readOnly });
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && error.errcode === sqliteBusy;
+}
+
+function unusable(directory: string, cause: unknown): StorageError {
+  return new StorageError('io', `cannot lock ${directory}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    hint: 'the directory must be writable, on a file system with POSIX record locks',
+    cause,
+  });
+}
+
+function writeHolder(directory: string, holder: Holder): void {
+  const temporary = join(directory, `.tmp-holder-${process.pid}`);
+  writeFileSync(temporary, `${JSON.stringify(holder)}\n`, { mode: 0o600 });
+  renameSync(temporary, join(directory, 'holder.json'));
+}
+
+function readHolder(directory: string): Holder | undefined {
+  try {
+    const value: unknown = JSON.parse(readFileSync(join(directory, 'holder.json'), 'utf8'));
+    if (typeof value !== 'object' || value === null) return undefined;
+    const { pid, host, since } = value as Partial<Holder>;
+    return { pid: Number(pid), host: String(host), since: String(since) };
+  } catch {
+    return undefined;
+  }
+}
+
+function describe(holder: Holder | undefined): string {
+  if (holder === undefined) return 'it has not said who it is';
+  return `process ${holder.pid} on ${holder.host}, since ${holder.since}`;
+}
