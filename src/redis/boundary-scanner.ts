@@ -1,0 +1,361 @@
+/**
+ * Finds the boundaries in a replication stream: the offsets where a command, and any MULTI…EXEC around it, is complete.
+ * Everything received passes through it once, between the socket and the stamper, so it runs at memory speed: lengths
+ * are read, arguments are skipped by arithmetic, nothing is decoded, copied or allocated.
+ *
+ * Two paths share one state. The fast one takes whole tokens that lie inside the given bytes and steps aside at
+ * anything else; the slow one takes single bytes, so it alone deals with reads that end anywhere, with the few commands
+ * that mean something here (SELECT, MULTI, EXEC, DISCARD, REPLCONF GETACK), and with every violation.
+ */
+import { LinkError } from '../core/errors.ts';
+import { argumentCountMax, bulkBytesMax } from '../core/limits.ts';
+import type { Offset } from '../core/position.ts';
+
+export interface ScannerState {
+  /** A boundary: the next byte is the first of a command, outside MULTI. */
+  readonly offset: Offset;
+  /** The db selected there. */
+  readonly db: number;
+}
+
+const CR = 13;
+const LF = 10;
+const ASTERISK = 42;
+const DOLLAR = 36;
+
+/** What the next byte must be. The fast path runs only from COMMAND and ARGUMENT. */
+const COMMAND = 0;
+const COUNT_FIRST_DIGIT = 1;
+const COUNT_DIGITS = 2;
+const COUNT_LF = 3;
+const ARGUMENT = 4;
+const LENGTH_FIRST_DIGIT = 5;
+const LENGTH_DIGITS = 6;
+const LENGTH_LF = 7;
+const BODY = 8;
+const BODY_CR = 9;
+const BODY_LF = 10;
+
+/** What the first argument made of the command. */
+const ORDINARY = 0;
+const SELECT = 1;
+const MULTI = 2;
+const EXEC = 3;
+const DISCARD = 4;
+const REPLCONF = 5;
+
+/** A length line that the fast path reads: at most eight digits, so that all its sums stay small integers. */
+const LINE_BYTES = 11;
+const FAST_DIGITS = 8;
+/** Bytes kept of an argument that matters: the longest name, and the longest db number. */
+const CARRY_BYTES = 10;
+
+export class BoundaryScanner {
+  #offset: Offset;
+  #boundary: Offset;
+  #boundaryDb: number;
+  #db: number;
+  #inMulti = false;
+  #acksWanted = 0;
+  #broken: LinkError | undefined;
+
+  #expect = COMMAND;
+  /** The number being read in a `*` or `$` line, then the bytes of the body still to come. */
+  #number = 0;
+  #argumentCount = 0;
+  #argumentsLeft = 0;
+  #command = ORDINARY;
+  /** REPLCONF was followed by GETACK. */
+  #isGetAck = false;
+  /** The current argument, where it matters: its length (−1: it does not) and as much of it as has come. */
+  #carryLength = -1;
+  #carryFilled = 0;
+  readonly #carry = new Uint8Array(CARRY_BYTES);
+
+  constructor(state: ScannerState) {
+    this.#offset = state.offset;
+    this.#boundary = state.offset;
+    this.#boundaryDb = state.db;
+    this.#db = state.db;
+  }
+
+  /** The offset of the last byte consumed. */
+  get offset(): Offset {
+    return this.#offset;
+  }
+
+  /** The last boundary at or below `offset`. */
+  get boundary(): Offset {
+    return this.#boundary;
+  }
+
+  /** The db selected at `boundary`. */
+  get boundaryDb(): number {
+    return this.#boundaryDb;
+  }
+
+  /** How many times `REPLCONF GETACK *` has been seen to its last byte. */
+  get acksWanted(): number {
+    return this.#acksWanted;
+  }
+
+  /**
+   * Consumes `bytes[from, to)`. A byte that no primary sends throws a LinkError with its offset; `offset` is then the
+   * last good byte, `boundary` stays right, and every further call throws the same.
+   */
+  scan(bytes: Uint8Array, from = 0, to = bytes.length): void {
+    if (this.#broken !== undefined) throw this.#broken;
+    // Of a byte at index i, the offset is base + i + 1; of the last byte before index i, base + i.
+    const base = this.#offset - from;
+    let at = from;
+    while (at < to) {
+      if (this.#command === ORDINARY && (this.#expect === COMMAND || this.#expect === ARGUMENT)) {
+        at = this.#takeTokens(bytes, at, to, base);
+      }
+      if (at < to) at = this.#takeBytes(bytes, at, to, base);
+    }
+    this.#offset = base + to;
+  }
+
+  /**
+   * The fast path: whole `*n` lines and whole arguments, as many as lie in bytes[from, to). Returns the index of the
+   * first token that it left alone. One loop, longer than the rest of the project allows, because every call and every
+   * field written per command would show: at 4 GB/s a 130-byte command takes 30 ns.
+   */
+  #takeTokens(bytes: Uint8Array, from: number, to: number, base: number): number {
+    const lastLine = to - LINE_BYTES;
+    const inMulti = this.#inMulti;
+    let token = from;
+    let boundary = -1;
+    let left = this.#expect === ARGUMENT ? this.#argumentsLeft : 0;
+    let count = this.#argumentCount;
+    while (token <= lastLine) {
+      let at = token + 1;
+      let value = bytes[at]! - 48;
+      // One digit from 1 to 9, or 0 where no other digit follows; `>>> 0` makes what is below '0' large.
+      if (value >>> 0 > 9) break;
+      let byte = bytes[++at]!;
+      if (byte !== CR) {
+        if (value === 0) break;
+        const lastDigit = token + FAST_DIGITS;
+        do {
+          const digit = byte - 48;
+          if (digit >>> 0 > 9 || at > lastDigit) break;
+          value = value * 10 + digit;
+          byte = bytes[++at]!;
+        } while (byte !== CR);
+        if (byte !== CR) break;
+      }
+      if (bytes[at + 1] !== LF) break;
+      at += 2;
+
+      if (left === 0) {
+        if (bytes[token] !== ASTERISK || value === 0 || value > argumentCountMax) break;
+        count = value;
+        left = value;
+        token = at;
+        continue;
+      }
+      if (bytes[token] !== DOLLAR) break;
+      const end = at + value;
+      if (end + 2 > to || bytes[end] !== CR || bytes[end + 1] !== LF) break;
+      if (left === count && value >= 4 && value <= 8 && commandAt(bytes, at, value) !== ORDINARY) break;
+      token = end + 2;
+      if (--left === 0 && !inMulti) boundary = token;
+    }
+    if (boundary >= 0) this.#boundary = base + boundary;
+    this.#expect = left === 0 ? COMMAND : ARGUMENT;
+    this.#argumentCount = count;
+    this.#argumentsLeft = left;
+    return token;
+  }
+
+  /** The slow path: bytes up to the next place where the fast one may try, or to the end. Returns the index reached. */
+  #takeBytes(bytes: Uint8Array, from: number, to: number, base: number): number {
+    let at = from;
+    do {
+      if (this.#expect === BODY) {
+        at = this.#takeBody(bytes, at, to);
+      } else {
+        const byte = bytes[at]!;
+        const complaint = this.#takeByte(byte, base + at + 1);
+        if (complaint !== undefined) throw this.#breakAt(base + at + 1, byte, complaint);
+        at += 1;
+      }
+    } while (at < to && this.#expect !== COMMAND && this.#expect !== ARGUMENT);
+    return at;
+  }
+
+  #takeBody(bytes: Uint8Array, from: number, to: number): number {
+    const take = Math.min(this.#number, to - from);
+    if (this.#carryLength >= 0) {
+      for (let i = 0; i < take; i++) this.#carry[this.#carryFilled + i] = bytes[from + i]!;
+      this.#carryFilled += take;
+    }
+    this.#number -= take;
+    if (this.#number === 0) this.#expect = BODY_CR;
+    return from + take;
+  }
+
+  /** One byte outside a body. Returns what is wrong with it, if anything. */
+  #takeByte(byte: number, offset: Offset): string | undefined {
+    switch (this.#expect) {
+      case COMMAND:
+        if (byte !== ASTERISK) return "a command must begin with '*'";
+        this.#expect = COUNT_FIRST_DIGIT;
+        return undefined;
+      case ARGUMENT:
+        if (byte !== DOLLAR) return "an argument must begin with '$'";
+        this.#expect = LENGTH_FIRST_DIGIT;
+        return undefined;
+      case COUNT_FIRST_DIGIT:
+      case COUNT_DIGITS:
+        return this.#takeDigit(byte, COUNT_DIGITS, argumentCountMax, 'argument count');
+      case LENGTH_FIRST_DIGIT:
+      case LENGTH_DIGITS:
+        return this.#takeDigit(byte, LENGTH_DIGITS, bulkBytesMax, 'argument length');
+      case COUNT_LF:
+        if (byte !== LF) return 'an argument count must end with CR LF';
+        return this.#beginCommand();
+      case LENGTH_LF:
+        if (byte !== LF) return 'an argument length must end with CR LF';
+        this.#beginArgument();
+        return undefined;
+      case BODY_CR:
+        if (byte !== CR) return 'an argument must be followed by CR LF';
+        this.#expect = BODY_LF;
+        return undefined;
+      default:
+        if (byte !== LF) return 'an argument must be followed by CR LF';
+        return this.#endArgument(offset);
+    }
+  }
+
+  /** Decimal, without sign or leading zeros, at least one digit, at most `max`; CR ends it. */
+  #takeDigit(byte: number, digits: number, max: number, what: string): string | undefined {
+    const isFirst = this.#expect !== digits;
+    if (byte === CR && !isFirst) {
+      this.#expect = digits + 1;
+      return undefined;
+    }
+    const digit = byte - 48;
+    if (digit < 0 || digit > 9) return `an ${what} must be decimal`;
+    if (!isFirst && this.#number === 0) return `an ${what} must not begin with 0`;
+    this.#number = isFirst ? digit : this.#number * 10 + digit;
+    if (this.#number > max) return `an ${what} above ${max}`;
+    this.#expect = digits;
+    return undefined;
+  }
+
+  #beginCommand(): string | undefined {
+    if (this.#number === 0) return 'a command must have arguments';
+    this.#argumentCount = this.#number;
+    this.#argumentsLeft = this.#number;
+    this.#expect = ARGUMENT;
+    return undefined;
+  }
+
+  #beginArgument(): void {
+    const index = this.#argumentCount - this.#argumentsLeft;
+    const matters = index === 0 || (index === 1 && (this.#command === SELECT || this.#command === REPLCONF));
+    this.#carryLength = matters && this.#number <= CARRY_BYTES ? this.#number : -1;
+    this.#carryFilled = 0;
+    this.#expect = this.#number === 0 ? BODY_CR : BODY;
+  }
+
+  #endArgument(offset: Offset): string | undefined {
+    const index = this.#argumentCount - this.#argumentsLeft;
+    if (index === 0) {
+      const command = this.#carryLength < 4 ? ORDINARY : commandAt(this.#carry, 0, this.#carryLength);
+      const complaint = this.#refuse(command);
+      if (complaint !== undefined) return complaint;
+      this.#command = command;
+    } else if (index === 1 && this.#command === SELECT) {
+      const db = decimalAt(this.#carry, this.#carryLength);
+      if (db === undefined) return 'SELECT without a db number';
+      this.#db = db;
+    } else if (index === 1 && this.#command === REPLCONF) {
+      this.#isGetAck = this.#carryLength === GETACK.length && matches(this.#carry, 0, GETACK);
+    }
+    this.#argumentsLeft -= 1;
+    this.#expect = ARGUMENT;
+    if (this.#argumentsLeft === 0) this.#endCommand(offset);
+    return undefined;
+  }
+
+  /** Forms that no primary sends and that would leave db or grouping in doubt. */
+  #refuse(command: number): string | undefined {
+    if (command === ORDINARY || command === REPLCONF) return undefined;
+    if (this.#argumentCount !== (command === SELECT ? 2 : 1)) return 'SELECT, MULTI or EXEC with wrong arguments';
+    if (command === MULTI && this.#inMulti) return 'MULTI inside MULTI';
+    if ((command === EXEC || command === DISCARD) && !this.#inMulti) return 'EXEC or DISCARD without MULTI';
+    return undefined;
+  }
+
+  #endCommand(offset: Offset): void {
+    if (this.#command === MULTI) this.#inMulti = true;
+    if (this.#command === EXEC) this.#inMulti = false;
+    if (this.#command === DISCARD) {
+      // What was queued never ran, SELECT included.
+      this.#inMulti = false;
+      this.#db = this.#boundaryDb;
+    }
+    if (this.#isGetAck) this.#acksWanted += 1;
+    this.#isGetAck = false;
+    this.#command = ORDINARY;
+    this.#expect = COMMAND;
+    if (this.#inMulti) return;
+    this.#boundary = offset;
+    this.#boundaryDb = this.#db;
+  }
+
+  #breakAt(offset: Offset, byte: number, complaint: string): LinkError {
+    this.#offset = offset - 1;
+    const shown = `0x${byte.toString(16).padStart(2, '0')}`;
+    this.#broken = new LinkError(
+      'protocol-broken',
+      `the replication stream is broken at offset ${offset}: ${complaint} (byte ${shown})`,
+      'soon',
+      { hint: 'something between here and the primary, or the primary itself, altered the stream' },
+    );
+    return this.#broken;
+  }
+}
+
+const NAMES: readonly (readonly [number, Uint8Array])[] = [
+  [EXEC, lowerCase('exec')],
+  [MULTI, lowerCase('multi')],
+  [SELECT, lowerCase('select')],
+  [DISCARD, lowerCase('discard')],
+  [REPLCONF, lowerCase('replconf')],
+];
+const GETACK = lowerCase('getack');
+
+/** What the name at bytes[at, at + length) stands for here. The five names differ in length, which is 4 to 8. */
+function commandAt(bytes: Uint8Array, at: number, length: number): number {
+  const entry = NAMES[length - 4];
+  return entry !== undefined && matches(bytes, at, entry[1]) ? entry[0] : ORDINARY;
+}
+
+/** Whether the letters of `name`, in either case, are at `at`. Only letters become lower-case letters by `| 0x20`. */
+function matches(bytes: Uint8Array, at: number, name: Uint8Array): boolean {
+  for (let i = 0; i < name.length; i++) {
+    if ((bytes[at + i]! | 0x20) !== name[i]) return false;
+  }
+  return true;
+}
+
+function decimalAt(bytes: Uint8Array, length: number): number | undefined {
+  if (length < 1) return undefined;
+  let value = 0;
+  for (let i = 0; i < length; i++) {
+    const digit = bytes[i]! - 48;
+    if (digit < 0 || digit > 9) return undefined;
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
+function lowerCase(name: string): Uint8Array {
+  return new TextEncoder().encode(name);
+}
