@@ -141,14 +141,18 @@ function rootPrefix() {
   return status === 0 ? ['sudo', '-n'] : undefined;
 }
 
-/** Runs the script and ends as it ends: same exit code, same signal. */
+/**
+ * Runs the script and ends as it ends: same exit code, same signal. A signal must reach the program at the end of npm's
+ * chain of shells, which don't pass it on. At a terminal Ctrl-C reaches all of them by itself; elsewhere the script is
+ * a process group of its own, and a signal to us is sent to that whole group.
+ */
 function run(script) {
   const { command, args } = npm('run', '--silent', script);
-  const child = spawn(command, args, { cwd: root, env, stdio: 'inherit' });
+  const interactive = process.stdin.isTTY === true;
+  const child = spawn(command, args, { cwd: root, env, stdio: 'inherit', detached: !interactive });
   const forward = (signal) => {
-    // Ctrl-C reaches the whole foreground group by itself; sent twice it would mean "at once, without cleaning up".
-    if (signal === 'SIGINT' && process.stdin.isTTY) return;
-    child.kill(signal);
+    if (!interactive) process.kill(-child.pid, signal);
+    else if (signal !== 'SIGINT') child.kill(signal);
   };
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
   for (const signal of signals) process.on(signal, forward);
