@@ -33,7 +33,7 @@ export class WriterLock implements Disposable {
 
   /** Takes the lock of an existing source directory, or throws StorageError `locked` (exit 8) that names the holder. */
   static acquire(directory: string, since: string): WriterLock {
-    const database = openLock(directory, patienceMs);
+    const database = new DatabaseSync(lockPath(directory), { timeout: patienceMs });
     try {
       database.exec('PRAGMA journal_mode = OFF; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
     } catch (error) {
@@ -53,7 +53,7 @@ export class WriterLock implements Disposable {
   static probe(directory: string): Holder | undefined {
     let database;
     try {
-      database = openLock(directory, 0);
+      database = new DatabaseSync(lockPath(directory), { readOnly: true });
     } catch {
       return undefined; // no lock file: nobody has ever written here
     }
@@ -74,9 +74,8 @@ export class WriterLock implements Disposable {
   }
 }
 
-function openLock(directory: string, timeout: number): DatabaseSync {
-  const readOnly = timeout === 0;
-  return new DatabaseSync(join(directory, 'lock'), { timeout, readOnly });
+function lockPath(directory: string): string {
+  return join(directory, 'lock');
 }
 
 function isBusy(error: unknown): boolean {

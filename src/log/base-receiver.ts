@@ -1,0 +1,159 @@
+/**
+ * Takes an RDB from the link to the disk at line speed and publishes it as a timeline's base (SPEC.md 8, and 10 step 2).
+ * The bytes go out as they come and are synced on the way, so that little is left to sync at the end; checking them is
+ * the checker's work, which reads the file behind the writer, off the hot path.
+ *
+ * Invariant: the base document appears only when every byte is on the medium and the checker has found them right.
+ */
+import { join } from 'node:path';
+import { encodeBase } from '../../journal-format/base.ts';
+import type { BaseRecord } from '../../journal-format/base.ts';
+import { baseName, rdbName } from '../../journal-format/names.ts';
+import { queueBytesMax } from '../core/limits.ts';
+import type { Offset } from '../core/position.ts';
+import type { Slab } from '../core/slabs.ts';
+import type { Disk, DiskFile } from '../storage/disk.ts';
+import { publish, temporaryPath, uniqueHex } from '../storage/publish.ts';
+
+/** Reads the RDB file behind the writer: per-chunk CRC-32, the RDB's own CRC-64, what is in it. */
+export interface BaseChecker extends AsyncDisposable {
+  /** The first `size` bytes of the file can be read. */
+  available(size: number): void;
+  /** The file is `size` bytes long; rejects with an IntegrityError when it is not a whole, right RDB. */
+  finish(size: number): Promise<BaseFindings>;
+}
+
+export type BaseFindings = Pick<BaseRecord, 'crc64' | 'chunk' | 'chunks' | 'contents'>;
+
+export interface BaseReceiverOptions {
+  readonly disk: Disk;
+  readonly directory: string;
+  readonly offset: Offset;
+  /** Opens a checker for a file that is being written. */
+  readonly check: (path: string) => BaseChecker;
+  /** A write or sync failed. Called at most once. */
+  readonly failed: (error: unknown) => void;
+}
+
+/** So much is written between two syncs while the RDB arrives. */
+const syncEveryBytes = 32 * 1024 * 1024;
+
+export class BaseReceiver implements AsyncDisposable {
+  readonly #options: BaseReceiverOptions;
+  readonly #file: DiskFile;
+  readonly #checker: BaseChecker;
+  #parts: Buffer[] = [];
+  #slabs: Slab[] = [];
+  #queued = 0;
+  #written = 0;
+  #writing: Promise<void> | undefined;
+  #syncing: Promise<void> | undefined;
+  #syncedAt = 0;
+  #failure: { readonly error: unknown } | undefined;
+  #relief: (() => void)[] = [];
+
+  private constructor(options: BaseReceiverOptions, file: DiskFile) {
+    this.#options = options;
+    this.#file = file;
+    this.#checker = options.check(file.path);
+  }
+
+  static async open(options: BaseReceiverOptions): Promise<BaseReceiver> {
+    return new BaseReceiver(options, await options.disk.create(temporaryPath(options.directory)));
+  }
+
+  /** Bytes taken so far. */
+  get received(): number {
+    return this.#written + this.#queued;
+  }
+
+  get congested(): boolean {
+    return this.#queued > queueBytesMax;
+  }
+
+  /** Resolves when half of the queue is free again, or after a failure. */
+  async relieved(): Promise<void> {
+    if (this.#failure !== undefined || this.#queued <= queueBytesMax / 2) return;
+    await new Promise<void>((resolve) => this.#relief.push(resolve));
+  }
+
+  /** Takes the next bytes of the RDB; they stay as they are, and `slab` is retained, until they are written. */
+  append(parts: readonly Buffer[], slab: Slab | undefined): void {
+    if (this.#failure !== undefined) return;
+    for (const part of parts) {
+      this.#parts.push(part);
+      this.#queued += part.length;
+    }
+    if (slab !== undefined) this.#slabs.push(slab.retain());
+    this.#writing ??= this.#writeQueued();
+  }
+
+  /** The RDB is complete: syncs, waits for the checker, publishes. */
+  async publish(record: Omit<BaseRecord, 'size' | keyof BaseFindings>): Promise<BaseRecord> {
+    const { disk, directory, offset } = this.#options;
+    while (this.#writing !== undefined) await this.#writing;
+    this.#check();
+    await this.#syncing;
+    await this.#file.sync();
+    this.#check();
+    const findings = await this.#checker.finish(this.#written);
+    const unique = uniqueHex();
+    await disk.rename(this.#file.path, join(directory, rdbName(offset, unique)));
+    await disk.syncDirectory(directory);
+    const base: BaseRecord = { ...record, size: this.#written, ...findings };
+    await publish(disk, join(directory, baseName(offset, unique)), encodeBase(base).bytes);
+    return base;
+  }
+
+  /** Closes the file and the checker; an unpublished file stays behind as a temporary one, for recovery to remove. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#fail(new RangeError('the base receiver is closed'), false);
+    await this.#checker[Symbol.asyncDispose]();
+    await this.#file.close();
+  }
+
+  async #writeQueued(): Promise<void> {
+    try {
+      while (this.#parts.length > 0 && this.#failure === undefined) {
+        const parts = this.#parts.splice(0);
+        const slabs = this.#slabs.splice(0);
+        const bytes = this.#queued;
+        await this.#file.write(parts, this.#written);
+        this.#written += bytes;
+        this.#queued -= bytes;
+        for (const slab of slabs) slab.release();
+        this.#checker.available(this.#written);
+        this.#syncSome();
+        if (this.#queued <= queueBytesMax / 2) for (const resolve of this.#relief.splice(0)) resolve();
+      }
+    } catch (error) {
+      this.#fail(error, true);
+    }
+    this.#writing = undefined;
+  }
+
+  #syncSome(): void {
+    if (this.#syncing !== undefined || this.#written - this.#syncedAt < syncEveryBytes) return;
+    this.#syncedAt = this.#written;
+    this.#syncing = this.#file.sync().then(
+      () => {
+        this.#syncing = undefined;
+      },
+      (error: unknown) => {
+        this.#fail(error, true);
+      },
+    );
+  }
+
+  #check(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  #fail(error: unknown, tell: boolean): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = { error };
+    for (const slab of this.#slabs.splice(0)) slab.release();
+    for (const resolve of this.#relief.splice(0)) resolve();
+    if (tell) this.#options.failed(error);
+  }
+}

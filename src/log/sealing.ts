@@ -1,0 +1,169 @@
+/**
+ * Turns an open segment that is complete into a sealed one (SPEC.md 10, step 6): the same frames, verbatim, in zstd
+ * blocks, with an index, a footer and a digest. A pure transformation of files: it needs nothing of the writer and runs
+ * in a worker of its own (sealer.ts).
+ *
+ * Invariant: the open file is removed only when the sealed one is whole, synced and has its name.
+ */
+import { createHash } from 'node:crypto';
+import { dirname, join } from 'node:path';
+import { encodeFooter } from '../../journal-format/footer.ts';
+import type { BlockEntry } from '../../journal-format/footer.ts';
+import { decodeAttach } from '../../journal-format/attach.ts';
+import { sealedSegmentName } from '../../journal-format/names.ts';
+import { encodeBlock, encodeTrailer } from '../../journal-format/sealed.ts';
+import { encodeSealedHeader } from '../../journal-format/segment-header.ts';
+import type { SegmentHeader } from '../../journal-format/segment-header.ts';
+import { IntegrityError } from '../core/errors.ts';
+import type { Offset } from '../core/position.ts';
+import type { Disk, DiskFile } from '../storage/disk.ts';
+import { temporaryPath } from '../storage/publish.ts';
+import { fileProblem } from './format-problem.ts';
+import { FrameFile, lastOffset, readDocument } from './frame-file.ts';
+import type { Frame } from './frames.ts';
+
+/** A block is closed when it holds this much. */
+const blockBytes = 1024 * 1024;
+
+export interface Sealed {
+  readonly path: string;
+  /** Bytes of frames, and of the sealed file. */
+  readonly raw: number;
+  readonly stored: number;
+}
+
+/**
+ * Seals the segment at `path`, which must be complete: `end` is the last offset that counts, where the next segment
+ * begins less one. Returns undefined when frames lie beyond `end` (an abandoned file): it stays open for ever.
+ */
+export async function sealSegment(disk: Disk, path: string, end: Offset): Promise<Sealed | undefined> {
+  const directory = dirname(path);
+  await using source = await disk.open(path, 'read');
+  const temporary = temporaryPath(directory);
+  await using target = await disk.create(temporary);
+  const writer = new SealedWriter(target);
+  const walk = await begin(source, writer);
+  for (let frame = await walk.next(); frame !== undefined; frame = await walk.next()) await writer.add(frame);
+  if (lastOffset(walk.place) > end) {
+    await disk.remove(temporary);
+    return undefined;
+  }
+  if (lastOffset(walk.place) < end || walk.problem !== undefined) throw incomplete(path, walk, end);
+  const { name, raw, stored } = await writer.finish(walk.header);
+  await target.sync();
+  await disk.rename(temporary, join(directory, name));
+  await disk.syncDirectory(directory);
+  await disk.remove(path);
+  await disk.syncDirectory(directory);
+  return { path: join(directory, name), raw, stored };
+}
+
+async function begin(source: DiskFile, writer: SealedWriter): Promise<FrameFile> {
+  try {
+    const walk = await FrameFile.open(source);
+    await writer.begin(walk.header, (await readDocument(source)).readUInt32LE(12));
+    return walk;
+  } catch (error) {
+    throw fileProblem(source.path, error);
+  }
+}
+
+function incomplete(path: string, walk: FrameFile, end: Offset): Error {
+  if (walk.problem !== undefined) return fileProblem(path, walk.problem, walk.position);
+  return new IntegrityError('tail-missing', `${path} ends at offset ${lastOffset(walk.place)} instead of ${end}`, {
+    hint: 'the file was left as it is; journal verify shows what is whole',
+  });
+}
+
+class SealedWriter {
+  readonly #file: DiskFile;
+  readonly #digest = createHash('sha256');
+  readonly #blocks: BlockEntry[] = [];
+  #position = 0;
+  #parts: Buffer[] = [];
+  #partBytes = 0;
+  #block: Omit<BlockEntry, 'position' | 'storedLength' | 'rawLength' | 'crc'> | undefined;
+  #boundary = 0;
+  #db = 0;
+  #ids: SegmentHeader['ids'] = [];
+  #durable = 0;
+  #frames = 0;
+  #raw = 0;
+  #first: number | undefined;
+  #last = 0;
+
+  constructor(file: DiskFile) {
+    this.#file = file;
+  }
+
+  async begin(header: SegmentHeader, chain: number): Promise<void> {
+    this.#boundary = header.start - 1;
+    this.#db = header.db;
+    this.#ids = header.ids;
+    await this.#write(encodeSealedHeader({ ...header, codec: 'zstd', chain }).bytes);
+  }
+
+  async add(frame: Frame): Promise<void> {
+    const { header } = frame;
+    if (this.#partBytes > 0 && this.#partBytes + header.length > blockBytes) await this.#closeBlock();
+    const { start, end, firstStamp, lastStamp } = header;
+    this.#block ??= { start, end, boundary: this.#boundary, db: this.#db, firstStamp, lastStamp };
+    this.#block = { ...this.#block, end, lastStamp };
+    // A copy: the reader's window goes on to the next frame.
+    this.#parts.push(Buffer.from(frame.bytes));
+    this.#partBytes += header.length;
+    this.#boundary = header.boundary;
+    this.#db = header.db;
+    this.#durable = Math.max(this.#durable, header.durable);
+    this.#first ??= firstStamp;
+    this.#last = lastStamp;
+    this.#frames += 1;
+    if (header.kind === 'attach') this.#attach(decodeAttach(frame.meta).id, start);
+  }
+
+  async finish(header: SegmentHeader): Promise<{ name: string; raw: number; stored: number }> {
+    await this.#closeBlock();
+    const end = this.#blocks.at(-1)?.end ?? header.start - 1;
+    const first = this.#first ?? header.stamp;
+    const last = Math.max(first, this.#last);
+    const footer = encodeFooter({
+      start: header.start,
+      end,
+      first,
+      last,
+      db: this.#db,
+      ids: this.#ids,
+      durable: this.#durable,
+      frames: this.#frames,
+      raw: this.#raw,
+      blocks: this.#blocks,
+      sha256: this.#digest.digest(),
+    }).bytes;
+    const trailer = encodeTrailer({ position: this.#position, length: footer.length });
+    await this.#file.write([footer, trailer], this.#position);
+    const stored = this.#position + footer.length + trailer.length;
+    return { name: sealedSegmentName({ start: header.start, end, first, last }, header.segment), raw: this.#raw, stored };
+  }
+
+  #attach(id: string, offset: Offset): void {
+    if (id !== this.#ids.at(-1)?.id) this.#ids = [...this.#ids, { id, offset }];
+  }
+
+  async #closeBlock(): Promise<void> {
+    if (this.#block === undefined) return;
+    const raw = Buffer.concat(this.#parts.splice(0), this.#partBytes);
+    const { stored, crc } = encodeBlock(raw);
+    const entry = { position: this.#position, storedLength: stored.length, rawLength: raw.length, crc, ...this.#block };
+    this.#blocks.push(entry);
+    await this.#write(stored);
+    this.#raw += raw.length;
+    this.#partBytes = 0;
+    this.#block = undefined;
+  }
+
+  async #write(bytes: Buffer): Promise<void> {
+    this.#digest.update(bytes);
+    await this.#file.write([bytes], this.#position);
+    this.#position += bytes.length;
+  }
+}

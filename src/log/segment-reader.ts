@@ -1,0 +1,152 @@
+/**
+ * Reads a segment, open or sealed, as verified frames in stream order. Neighbours: catalog.ts says which file, frames.ts
+ * and frame-file.ts check each frame. Nothing unverified leaves this file.
+ *
+ * An open segment may still be growing: its frames end at the last valid one. That is only an end when nothing valid
+ * follows; damage in the middle is an IntegrityError, never a shorter history.
+ */
+import { placeAfter } from '../../journal-format/frame.ts';
+import type { FramePlace } from '../../journal-format/frame.ts';
+import type { BlockEntry, Footer } from '../../journal-format/footer.ts';
+import { decodeFooter } from '../../journal-format/footer.ts';
+import { checkSealed, decodeBlock, decodeTrailer, trailerBytes } from '../../journal-format/sealed.ts';
+import type { Trailer } from '../../journal-format/sealed.ts';
+import { decodeSealedHeader } from '../../journal-format/segment-header.ts';
+import type { SealedHeader, SegmentHeader } from '../../journal-format/segment-header.ts';
+import { IntegrityError } from '../core/errors.ts';
+import type { Offset } from '../core/position.ts';
+import type { Disk, DiskFile } from '../storage/disk.ts';
+import { fileProblem } from './format-problem.ts';
+import { FrameFile, readDocument } from './frame-file.ts';
+import { takeFrame } from './frames.ts';
+import type { Frame } from './frames.ts';
+
+export interface SegmentReader extends AsyncDisposable {
+  readonly path: string;
+  readonly header: SegmentHeader;
+  /** Frames in order, beginning at the latest with the one that holds `from`; earlier ones may come first. */
+  frames(from?: Offset): AsyncGenerator<Frame, void, undefined>;
+}
+
+export async function openSegmentReader(disk: Disk, path: string, kind: 'open' | 'sealed'): Promise<SegmentReader> {
+  const file = await disk.open(path, 'read');
+  try {
+    return kind === 'open' ? await OpenReader.over(file) : await SealedReader.over(file);
+  } catch (error) {
+    await file.close();
+    throw fileProblem(path, error);
+  }
+}
+
+class OpenReader implements SegmentReader {
+  readonly path: string;
+  readonly header: SegmentHeader;
+  readonly #file: DiskFile;
+
+  private constructor(file: DiskFile, header: SegmentHeader) {
+    this.path = file.path;
+    this.header = header;
+    this.#file = file;
+  }
+
+  static async over(file: DiskFile): Promise<OpenReader> {
+    return new OpenReader(file, (await FrameFile.open(file)).header);
+  }
+
+  async *frames(): AsyncGenerator<Frame, void, undefined> {
+    const walk = await FrameFile.open(this.#file);
+    for (let frame = await walk.next(); frame !== undefined; frame = await walk.next()) yield frame;
+    const { problem } = walk;
+    if (problem?.kind === 'unsupported' || (problem !== undefined && (await walk.rest()) === 'frames')) {
+      throw fileProblem(this.path, problem, walk.position);
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#file.close();
+  }
+}
+
+/** A sealed segment: header and footer are read at once, blocks when they are needed. */
+export class SealedReader implements SegmentReader {
+  readonly path: string;
+  readonly header: SealedHeader;
+  readonly footer: Footer;
+  readonly #file: DiskFile;
+
+  private constructor(file: DiskFile, header: SealedHeader, footer: Footer) {
+    this.path = file.path;
+    this.header = header;
+    this.footer = footer;
+    this.#file = file;
+  }
+
+  /** Takes over the file. FormatError when header, footer and trailer do not fit together. */
+  static async over(file: DiskFile): Promise<SealedReader> {
+    const trailer = await readTrailer(file);
+    const footer = decodeFooter(await readDocument(file, trailer.position)).record;
+    const header = decodeSealedHeader(await readDocument(file));
+    checkSealed(header.record, header.length, footer, trailer);
+    return new SealedReader(file, header.record, footer);
+  }
+
+  async *frames(from: Offset = 0): AsyncGenerator<Frame, void, undefined> {
+    const { start, salt, chain } = this.header;
+    // In the middle of a segment the frame before is not known; from the second one on the chain is checked.
+    let place: FramePlace | undefined = { crc: chain, nextOffset: start, lastStamp: 0 };
+    for (const block of this.footer.blocks) {
+      if (block.end < from && block !== this.footer.blocks.at(-1)) {
+        place = undefined;
+        continue;
+      }
+      const raw = await this.#block(block);
+      for (let at = 0; at < raw.length; ) {
+        const frame = this.#frame(raw, at, salt, place, block);
+        at += frame.header.length;
+        place = placeAfter(frame.header);
+        yield frame;
+      }
+      if (place !== undefined && place.nextOffset !== block.end + 1) throw this.#disagrees(block);
+    }
+  }
+
+  /** The stored bytes of a block, as they are in the file. */
+  async storedBlock(block: BlockEntry): Promise<Buffer> {
+    const bytes = Buffer.allocUnsafe(block.storedLength);
+    return bytes.subarray(0, await this.#file.read(bytes, block.position));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#file.close();
+  }
+
+  async #block(block: BlockEntry): Promise<Buffer> {
+    const stored = await this.storedBlock(block);
+    try {
+      return decodeBlock(block, stored);
+    } catch (error) {
+      throw fileProblem(this.path, error, block.position);
+    }
+  }
+
+  #frame(raw: Buffer, at: number, salt: number, place: FramePlace | undefined, block: BlockEntry): Frame {
+    try {
+      const frame = takeFrame(raw, at, salt, place);
+      if (at === 0 && frame.header.start !== block.start) throw this.#disagrees(block);
+      return frame;
+    } catch (error) {
+      throw fileProblem(this.path, error, block.position);
+    }
+  }
+
+  #disagrees(block: BlockEntry): IntegrityError {
+    return new IntegrityError('corrupt', `${this.path}: the block at byte ${block.position} holds other offsets than its index says`);
+  }
+}
+
+async function readTrailer(file: DiskFile): Promise<Trailer> {
+  const size = await file.size();
+  const last = Buffer.alloc(Math.min(trailerBytes, size));
+  await file.read(last, size - last.length);
+  return decodeTrailer(last, size);
+}

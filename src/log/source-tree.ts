@@ -1,0 +1,86 @@
+/**
+ * Where things are in a journal directory (SPEC.md 3): root, source, timelines. Paths only; the names themselves are
+ * part of the format.
+ */
+import { join } from 'node:path';
+import { isSourceName, markFileName, timelineFolder } from '../../journal-format/names.ts';
+import { StorageError, UsageError } from '../core/errors.ts';
+import type { Disk } from '../storage/disk.ts';
+
+export interface SourceTree {
+  readonly source: string;
+  readonly directory: string;
+  readonly marks: string;
+  readonly timelines: string;
+  readonly aside: string;
+  readonly state: string;
+}
+
+export function sourceTree(root: string, source: string): SourceTree {
+  if (!isSourceName(source)) {
+    throw new UsageError('bad-source-name', `not a source name: ${JSON.stringify(source)}`, {
+      hint: 'use 1 to 64 letters, digits, dots, dashes or underscores, beginning with a letter or a digit',
+    });
+  }
+  const directory = join(root, source);
+  return {
+    source,
+    directory,
+    marks: join(directory, 'marks'),
+    timelines: join(directory, 'timelines'),
+    aside: join(directory, 'aside'),
+    state: join(directory, 'state.json'),
+  };
+}
+
+export function timelineDirectory(tree: SourceTree, timeline: number): string {
+  return join(tree.timelines, timelineFolder(timeline));
+}
+
+export function markPath(tree: SourceTree, name: string): string {
+  return join(tree.marks, markFileName(name));
+}
+
+/** Makes the folders of a source, durably. */
+export async function createSourceTree(disk: Disk, root: string, tree: SourceTree): Promise<void> {
+  for (const directory of [root, tree.directory, tree.marks, tree.timelines]) await disk.makeDirectory(directory);
+  await disk.syncDirectory(root);
+  await disk.syncDirectory(tree.directory);
+}
+
+/** The names in a folder, or none when it does not exist. */
+export async function listOrEmpty(disk: Disk, directory: string): Promise<string[]> {
+  try {
+    return await disk.list(directory);
+  } catch (error) {
+    if (error instanceof StorageError && error.code === 'not-found') return [];
+    throw error;
+  }
+}
+
+/** Sources of a root, sorted: the folders that hold timelines. */
+export async function listSources(disk: Disk, root: string): Promise<string[]> {
+  const names = (await listOrEmpty(disk, root)).filter(isSourceName).sort();
+  const found: string[] = [];
+  for (const name of names) {
+    if ((await disk.size(join(root, name, 'timelines'))) !== undefined) found.push(name);
+  }
+  return found;
+}
+
+/** The source a verb is about: the named one, or the only one. */
+export async function chooseSource(disk: Disk, root: string, name: string | undefined): Promise<SourceTree> {
+  const sources = await listSources(disk, root);
+  if (name !== undefined && sources.includes(name)) return sourceTree(root, name);
+  const only = sources[0];
+  if (name === undefined && sources.length === 1 && only !== undefined) return sourceTree(root, only);
+  if (sources.length === 0) {
+    throw new UsageError('no-journal', `there is no journal in ${root}`, {
+      hint: 'give its directory with --dir, or begin one: journal run --source redis://HOST:PORT --dir DIR',
+    });
+  }
+  const list = sources.join(', ');
+  throw name === undefined
+    ? new UsageError('which-source', `${root} holds more than one source: ${list}`, { hint: 'choose one with --name' })
+    : new UsageError('no-such-source', `${root} holds no source ${JSON.stringify(name)}, only: ${list}`);
+}

@@ -1,0 +1,68 @@
+/**
+ * The small objects of a timeline: how a timeline begins (SPEC.md 10, step 2), marks, stops. Everything here is published
+ * whole; the base's bytes are base-receiver.ts' business, the stream's stream-writer.ts'.
+ */
+import { join } from 'node:path';
+import { encodeGap } from '../../journal-format/gap.ts';
+import type { GapRecord } from '../../journal-format/gap.ts';
+import { decodeMark, encodeMark } from '../../journal-format/mark.ts';
+import type { MarkRecord } from '../../journal-format/mark.ts';
+import { stopName } from '../../journal-format/names.ts';
+import { encodeStop } from '../../journal-format/stop.ts';
+import type { StopRecord } from '../../journal-format/stop.ts';
+import { encodeTimeline } from '../../journal-format/timeline.ts';
+import type { TimelineRecord } from '../../journal-format/timeline.ts';
+import { StorageError, UsageError } from '../core/errors.ts';
+import type { Disk } from '../storage/disk.ts';
+import { publish, publishNew, readSmall, uniqueHex } from '../storage/publish.ts';
+import { fileProblem } from './format-problem.ts';
+import { listOrEmpty, markPath, timelineDirectory } from './source-tree.ts';
+import type { SourceTree } from './source-tree.ts';
+
+/** Makes the folder of a new timeline with its document, and the gap before it. It exists once its base is published. */
+export async function beginTimeline(
+  disk: Disk,
+  tree: SourceTree,
+  timeline: TimelineRecord,
+  gap: GapRecord | undefined,
+): Promise<string> {
+  const directory = timelineDirectory(tree, timeline.timeline);
+  await disk.makeDirectory(directory);
+  await disk.syncDirectory(tree.timelines);
+  if (gap !== undefined) await publish(disk, join(directory, 'gap'), encodeGap(gap).bytes);
+  await publish(disk, join(directory, 'timeline'), encodeTimeline(timeline).bytes);
+  return directory;
+}
+
+export async function writeStop(disk: Disk, directory: string, stop: StopRecord): Promise<void> {
+  await publish(disk, join(directory, stopName(stop.offset, uniqueHex())), encodeStop(stop).bytes);
+}
+
+/** Names are unique for ever: a second mark of the same name is a UsageError. */
+export async function writeMark(disk: Disk, tree: SourceTree, mark: MarkRecord): Promise<void> {
+  try {
+    await publishNew(disk, markPath(tree, mark.name), encodeMark(mark).bytes);
+  } catch (error) {
+    if (!(error instanceof StorageError && error.code === 'exists')) throw error;
+    throw new UsageError('mark-exists', `there is a mark ${JSON.stringify(mark.name)} already`, {
+      hint: 'marks never move: choose another name; journal ls shows them all',
+      cause: error,
+    });
+  }
+}
+
+/** All marks, oldest position first. */
+export async function readMarks(disk: Disk, tree: SourceTree): Promise<MarkRecord[]> {
+  const names = (await listOrEmpty(disk, tree.marks)).filter((name) => name.endsWith('.mark'));
+  const marks = await Promise.all(names.map((name) => readMark(disk, join(tree.marks, name))));
+  return marks.sort((a, b) => a.stamp - b.stamp || a.offset - b.offset);
+}
+
+async function readMark(disk: Disk, path: string): Promise<MarkRecord> {
+  const bytes = await readSmall(disk, path);
+  try {
+    return decodeMark(bytes).record;
+  } catch (error) {
+    throw fileProblem(path, error);
+  }
+}
