@@ -1,0 +1,102 @@
+/**
+ * Which server it is, learnt from INFO or from the AUX fields of an RDB, and what follows from that. Every fact names
+ * the versions it was checked on in the source or live; of versions newer than those, the nearest checked one is assumed
+ * where that is the cautious answer.
+ */
+
+export interface ServerVersion {
+  readonly kind: 'redis' | 'valkey';
+  /** As printed by the server, such as "8.0.1". */
+  readonly version: string;
+  readonly major: number;
+  readonly minor: number;
+}
+
+export type RdbMagic = 'REDIS' | 'VALKEY';
+
+/** From the text of INFO or INFO server. Valkey also reports the Redis version it is compatible with. */
+export function serverVersionFromInfo(info: string): ServerVersion | undefined {
+  const fields = new Map<string, string>();
+  for (const line of info.split(/\r?\n/)) {
+    const colon = line.indexOf(':');
+    if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1));
+  }
+  return pick(fields.get('valkey_version'), fields.get('redis_version'));
+}
+
+/** From the AUX fields at the head of an RDB: `valkey-ver` (Valkey 8.0 and later), `redis-ver`. */
+export function serverVersionFromAux(aux: ReadonlyMap<string, string>): ServerVersion | undefined {
+  return pick(aux.get('valkey-ver'), aux.get('redis-ver'));
+}
+
+export function formatServerVersion(server: ServerVersion): string {
+  return `${server.kind === 'valkey' ? 'Valkey' : 'Redis'} ${server.version}`;
+}
+
+/** Whether the stream carries TTLs relative to the moment of execution: absolute ones came with Redis 7.0. */
+export function replicatesRelativeTtl(server: ServerVersion): boolean {
+  return server.kind === 'redis' && server.major < 7;
+}
+
+/**
+ * Whether commands on hash fields whose TTL has elapsed give another result when loaded from an AOF than on the primary.
+ * Measured on Redis 7.4; the same code in 8.0. Valkey 9 replicates results there, and is exact.
+ */
+export function hashFieldTtlInexactOnAofLoad(server: ServerVersion): boolean {
+  return server.kind === 'redis' && isAtLeast(server, 7, 4);
+}
+
+/** Whether an append-only file is a directory with a manifest: Redis 7.0 and later, Valkey always. */
+export function usesMultiPartAof(server: ServerVersion): boolean {
+  return server.kind === 'valkey' || server.major >= 7;
+}
+
+/** The highest RDB version that the server writes and loads under its own magic. */
+export function rdbVersionMax(server: ServerVersion): number {
+  const steps = server.kind === 'valkey' ? valkeyRdbVersions : redisRdbVersions;
+  const step = steps.find(([major, minor]) => isAtLeast(server, major, minor));
+  return step?.[2] ?? 6;
+}
+
+/** Whether the server loads an RDB with this magic and version. */
+export function canLoadRdb(server: ServerVersion, magic: RdbMagic, version: number): boolean {
+  if (magic === 'VALKEY') return server.kind === 'valkey' && version >= 80 && version <= rdbVersionMax(server);
+  // Valkey 9 still takes what Redis 7.2 wrote, but never what came after the two parted (12 to 79).
+  const max = server.kind === 'valkey' ? Math.min(11, rdbVersionMax(server)) : rdbVersionMax(server);
+  return version >= 1 && version <= max;
+}
+
+/**
+ * Newest first: major, minor, RDB version. Redis 8.8 is the newest whose source was read; 13 (8.4, 8.6) is known from
+ * release notes only, and no more than 12 is assumed for what was not seen.
+ */
+const redisRdbVersions: readonly (readonly [number, number, number])[] = [
+  [8, 8, 14],
+  [8, 6, 13],
+  [7, 4, 12],
+  [7, 2, 11],
+  [7, 0, 10],
+  [5, 0, 9],
+  [4, 0, 8],
+  [3, 2, 7],
+];
+
+const valkeyRdbVersions: readonly (readonly [number, number, number])[] = [
+  [9, 0, 80],
+  [7, 2, 11],
+];
+
+function isAtLeast(server: ServerVersion, major: number, minor: number): boolean {
+  return server.major > major || (server.major === major && server.minor >= minor);
+}
+
+function pick(valkey: string | undefined, redis: string | undefined): ServerVersion | undefined {
+  if (valkey !== undefined) return parseVersion('valkey', valkey);
+  return redis === undefined ? undefined : parseVersion('redis', redis);
+}
+
+function parseVersion(kind: 'redis' | 'valkey', text: string): ServerVersion | undefined {
+  const found = /^(\d{1,5})\.(\d{1,5})[\w.+-]{0,40}$/.exec(text.trim());
+  if (found === null) return undefined;
+  return { kind, version: found[0], major: Number(found[1]), minor: Number(found[2]) };
+}
