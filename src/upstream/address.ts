@@ -1,0 +1,68 @@
+/**
+ * Where a primary is and how it wants to be spoken to. Pure; connect.ts and probe.ts use it. Secrets are held in
+ * Credentials only and are printed by nothing.
+ */
+import { UsageError } from '../core/errors.ts';
+
+export interface SourceAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: boolean;
+}
+
+export interface Credentials {
+  readonly user?: string | undefined;
+  readonly password?: string | undefined;
+}
+
+export interface TlsSettings {
+  /** PEM; the system's authorities when absent. */
+  readonly ca?: Buffer | undefined;
+  /** PEM of the client certificate and its key: both or neither. */
+  readonly cert?: Buffer | undefined;
+  readonly key?: Buffer | undefined;
+  /** The name that the server's certificate must be for; the host when absent. */
+  readonly serverName?: string | undefined;
+  /** False only when the user said so. */
+  readonly verify: boolean;
+}
+
+const defaultPort = 6379;
+
+/** `redis://[user@]host[:port]` or `rediss://…`; IPv6 hosts in brackets. A password in it is refused: ps shows it. */
+export function parseSource(text: string): { readonly address: SourceAddress; readonly user: string | undefined } {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || (url.protocol !== 'redis:' && url.protocol !== 'rediss:') || url.hostname === '') {
+    // The text is not repeated: a mistyped URL may hold a password.
+    throw new UsageError('bad-source', 'the source is not an address of the form redis://host:port or rediss://host:port', {
+      hint: 'for example --source redis://10.0.0.5:6379, or --source rediss://[2001:db8::5]:6380 for TLS',
+    });
+  }
+  if (url.password !== '') {
+    throw new UsageError('password-in-url', 'a password in the source address would be seen in process lists and logs', {
+      hint: 'use --password-file FILE or JOURNAL_PASSWORD instead',
+    });
+  }
+  if ((url.pathname !== '' && url.pathname !== '/') || url.search !== '' || url.hash !== '') {
+    throw new UsageError('bad-source', 'a source address ends with the port: a primary is replicated with all its dbs', {
+      hint: 'leave out what follows the port',
+    });
+  }
+  const host = decodeURIComponent(url.hostname).replace(/^\[(.*)\]$/, '$1');
+  const port = url.port === '' ? defaultPort : Number(url.port);
+  const user = url.username === '' ? undefined : decodeURIComponent(url.username);
+  return { address: { host, port, tls: url.protocol === 'rediss:' }, user };
+}
+
+/** `host:port`, IPv6 in brackets. */
+export function formatAddress({ host, port }: SourceAddress): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** A source name made of an address, for journals whose user gave none. */
+export function sourceNameOf(address: SourceAddress): string {
+  return formatAddress(address)
+    .replace(/[^A-Za-z0-9.]+/g, '-')
+    .replace(/^[-.]+/, '')
+    .slice(0, 64);
+}

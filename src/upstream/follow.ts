@@ -1,0 +1,61 @@
+/**
+ * Follows a primary for as long as we run: one session after the other, with a pause in between that fits the reason.
+ * An error that waiting cannot mend ends it, unless we have been attached before: then the primary was right once, and a
+ * journal that has exited at 3 a.m. journals nothing.
+ */
+import { JournalError, LinkError } from '../core/errors.ts';
+import { retryDelayMs } from '../core/retry.ts';
+import { ReplicaSession } from './session.ts';
+import type { SessionOptions } from './session.ts';
+
+export interface FollowOptions extends SessionOptions {
+  /** The session under way, for progressed() and fail(); undefined between sessions. */
+  readonly current: (session: ReplicaSession | undefined) => void;
+  /** A session ended; the next begins in `delayMs`. */
+  readonly interrupted: (error: JournalError, delayMs: number) => void;
+  /** In [0, 1). */
+  readonly random: () => number;
+}
+
+/** Resolves when `signal` stopped it and all that was received is durable; rejects when going on makes no sense. */
+export async function follow(options: FollowOptions, signal: AbortSignal): Promise<void> {
+  let attempt = 0;
+  let everAttached = false;
+  const events = {
+    ...options.events,
+    attached: (position: Parameters<SessionOptions['events']['attached']>[0]): void => {
+      attempt = 0;
+      everAttached = true;
+      options.events.attached(position);
+    },
+    published: (): void => {
+      attempt = 0;
+      everAttached = true;
+      options.events.published();
+    },
+  };
+  while (!signal.aborted) {
+    try {
+      const session = await ReplicaSession.open({ ...options, events }, signal);
+      options.current(session);
+      await session.run(signal);
+      return;
+    } catch (error) {
+      if (signal.aborted) return;
+      attempt += 1;
+      const link = asRetryable(error, everAttached);
+      const delayMs = retryDelayMs(link.retry === 'never' ? 'later' : link.retry, attempt, options.random());
+      options.interrupted(link, delayMs);
+      await options.clock.sleep(delayMs, signal).catch(() => undefined);
+    } finally {
+      options.current(undefined);
+    }
+  }
+}
+
+/** The error as one to wait after; throws it when waiting is of no use. */
+function asRetryable(error: unknown, everAttached: boolean): LinkError {
+  if (!(error instanceof LinkError)) throw error;
+  if (error.retry === 'never' && !everAttached) throw error;
+  return error;
+}

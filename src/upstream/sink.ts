@@ -1,0 +1,66 @@
+/**
+ * Where the link puts what it receives, and what it needs to know of it: the seam between the network and the log. The
+ * composition root implements it with the log; tests with memory. upstream/ knows nothing of files.
+ *
+ *   resumePoint ─► (+FULLRESYNC) beginFullSync ─► append… ─► beginStream ─► append…   and, meanwhile, publish
+ *               └► (+CONTINUE)   attach ─────────────────────────────────► append…
+ */
+import type { Micros } from '../core/clock.ts';
+import type { Offset, Position, ReplicationId } from '../core/position.ts';
+import type { Slab } from '../core/slabs.ts';
+import type { BoundaryScanner } from '../redis/boundary-scanner.ts';
+import type { RdbHead } from '../redis/rdb-head.ts';
+import type { ServerVersion } from '../redis/server-version.ts';
+
+export interface Sink {
+  /** Asked before each attachment; undefined: there is nothing yet, a full sync is needed. All before it is durable. */
+  resumePoint(): Promise<ResumePoint | undefined>;
+  /** Throws when this server is not one that we can journal. Asked as soon as its version is known. */
+  admit(server: ServerVersion): void;
+  /** The primary begins a full sync: history so far cannot go on. */
+  beginFullSync(sync: FullSync): Promise<FullSyncSink>;
+  /** The primary goes on where we asked it to, under `id`. */
+  attach(id: ReplicationId, server: ServerVersion | undefined): Promise<StreamSink>;
+  /** A stamp for a read that happened now. */
+  stamp(): Micros;
+}
+
+export interface ResumePoint {
+  /** The last byte that is durable. */
+  readonly position: Position;
+  /** Stands at that byte. */
+  readonly scanner: BoundaryScanner;
+}
+
+export interface FullSync {
+  readonly position: Position;
+  readonly stamp: Micros;
+  readonly server: ServerVersion | undefined;
+}
+
+export interface FullSyncSink {
+  /** The next bytes of the RDB. */
+  append(parts: readonly Buffer[], slab: Slab | undefined): void;
+  readonly congested: boolean;
+  relieved(): Promise<void>;
+  /** The RDB is complete; stream bytes follow. */
+  beginStream(head: RdbHead): StreamSink;
+  /** Resolves when the base is checked, durable and published; rejects when it is not right. */
+  publish(head: RdbHead): Promise<void>;
+}
+
+export interface StreamSink {
+  append(bytes: Buffer, slab: Slab | undefined, stamp: Micros, mark: StreamMark): void;
+  /** Somebody waits for an acknowledgement. */
+  hurry(): void;
+  readonly congested: boolean;
+  relieved(): Promise<void>;
+  /** Resolves when all that was appended is durable. */
+  drain(): Promise<void>;
+  readonly durable: Offset;
+}
+
+export interface StreamMark {
+  readonly boundary: Offset;
+  readonly boundaryDb: number;
+}
