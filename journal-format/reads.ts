@@ -115,7 +115,7 @@ export class Reads {
     let high = this.count;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((this.#ends[middle]!) < offset) low = middle + 1;
+      if (this.#ends[middle]! < offset) low = middle + 1;
       else high = middle;
     }
     return this.#stamps[low];

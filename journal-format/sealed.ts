@@ -91,7 +91,14 @@ export function checkSealed(header: SealedHeader, headerLength: number, footer: 
     lastStamp = block.lastStamp;
   }
   if (position !== trailer.position) throw new FormatError('corrupt', 'blocks do not fill the segment', position);
-  if (footer.start !== header.start || footer.end !== next - 1 || footer.raw !== raw) {
-    throw new FormatError('corrupt', 'footer disagrees with its blocks', trailer.position);
-  }
+  const first = footer.blocks[0];
+  const agrees =
+    footer.start === header.start &&
+    footer.end === next - 1 &&
+    footer.raw === raw &&
+    footer.first === first?.firstStamp &&
+    footer.last === lastStamp &&
+    first.boundary === header.start - 1 &&
+    first.db === header.db;
+  if (!agrees) throw new FormatError('corrupt', 'footer disagrees with its blocks', trailer.position);
 }
