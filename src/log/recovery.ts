@@ -30,7 +30,7 @@ export interface Recovered {
   /** The number that the next timeline gets. */
   readonly nextTimeline: number;
   /** Open segments that have a successor: to be sealed. */
-  readonly unsealed: readonly string[];
+  readonly unsealed: readonly { readonly path: string; readonly end: Offset }[];
   /** What was done, for the log. */
   readonly actions: readonly string[];
 }
@@ -48,10 +48,11 @@ export async function recover(disk: Disk, tree: SourceTree): Promise<Recovered> 
   if (newest === undefined) return { newest: undefined, nextTimeline, unsealed: [], actions };
   const known = await durableElsewhere(disk, tree, newest);
   const tail = await recoverTail(disk, tree, newest, known, actions);
-  const unsealed = timelines.flatMap(({ segments, number }) =>
+  const unsealed = timelines.flatMap(({ segments }) =>
     segments
-      .filter((segment, i) => segment.kind === 'open' && (i < segments.length - 1 || number !== newest.number))
-      .map(({ path }) => path),
+      .slice(0, -1)
+      .filter(({ kind }) => kind === 'open')
+      .map(({ path, end }) => ({ path, end })),
   );
   return { newest: { timeline: newest, tail }, nextTimeline, unsealed, actions };
 }

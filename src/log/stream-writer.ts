@@ -143,6 +143,11 @@ export class StreamWriter {
     return this.#lastStamp;
   }
 
+  /** Where a scan of the stream can begin, and how to find the bytes behind it. */
+  get tail(): { readonly boundary: Offset; readonly db: number; readonly path: string | undefined } {
+    return { boundary: this.#boundary, db: this.#db, path: this.#segment?.path ?? this.#segmentToReopen?.path };
+  }
+
   get id(): ReplicationId {
     return this.#ids.at(-1)?.id ?? '';
   }

@@ -5,6 +5,7 @@
 import { connect as connectTcp, isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
 import { LinkError } from '../core/errors.ts';
 import { slabReadRoomBytes } from '../core/limits.ts';
@@ -78,7 +79,8 @@ function openSocket({ address, tls }: ConnectOptions, reader: SlabReader): Socke
   const { ca, cert, key, serverName, verify } = tls;
   // SNI takes names only; for an address Node checks the certificate against the host all the same.
   const servername = serverName ?? (isIP(host) === 0 ? host : undefined);
-  return connectTls({
+  // Node takes onread here too, and says so in its manual; its types do not.
+  const options: TlsOptions & { readonly onread: typeof onread } = {
     host,
     port,
     onread,
@@ -87,7 +89,8 @@ function openSocket({ address, tls }: ConnectOptions, reader: SlabReader): Socke
     ...(ca !== undefined && { ca }),
     ...(cert !== undefined && { cert }),
     ...(key !== undefined && { key }),
-  });
+  };
+  return connectTls(options);
 }
 
 function established(socket: Socket, event: 'connect' | 'secureConnect'): Promise<void> {

@@ -1,0 +1,319 @@
+/**
+ * Joins the link to the log: implements upstream's Sink with timelines, bases and segments. It decides nothing about
+ * protocol or files; it knows the order in which things must happen (SPEC.md 10 and 11), and holds what outlives a
+ * session: the timeline being written, its writer, the stamper.
+ *
+ * Invariant 4 is kept here by construction: a stream writer begins at its base's offset + 1, under the same id.
+ */
+import type { Clock, Micros } from '../core/clock.ts';
+import type { GapRecord } from '../../journal-format/gap.ts';
+import type { TimelineRecord } from '../../journal-format/timeline.ts';
+import { LinkError } from '../core/errors.ts';
+import type { Offset, ReplicationId } from '../core/position.ts';
+import { Stamper } from '../core/stamper.ts';
+import { BaseReceiver } from '../log/base-receiver.ts';
+import type { BaseChecker } from '../log/base-receiver.ts';
+import { readRange } from '../log/read-range.ts';
+import type { Recovered } from '../log/recovery.ts';
+import { recover } from '../log/recovery.ts';
+import { Sealer } from '../log/sealer.ts';
+import type { SealerEvents, SealFunction } from '../log/sealer.ts';
+import { createSourceTree, timelineDirectory } from '../log/source-tree.ts';
+import type { SourceTree } from '../log/source-tree.ts';
+import { StreamWriter } from '../log/stream-writer.ts';
+import type { StreamTail } from '../log/stream-writer.ts';
+import { beginTimeline, writeStop } from '../log/timeline-store.ts';
+import { BoundaryScanner } from '../redis/boundary-scanner.ts';
+import { streamDb } from '../redis/rdb-head.ts';
+import type { RdbHead } from '../redis/rdb-head.ts';
+import { formatServerVersion, replicatesRelativeTtl } from '../redis/server-version.ts';
+import type { ServerVersion } from '../redis/server-version.ts';
+import type { Disk } from '../storage/disk.ts';
+import type { FullSync, FullSyncSink, ResumePoint, Sink, StreamSink } from '../upstream/sink.ts';
+import { writerName } from './version.ts';
+
+export interface CaptureOptions {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly root: string;
+  readonly tree: SourceTree;
+  /** Host and port of the primary, for the timeline documents. */
+  readonly address: string;
+  /** `convert`: a primary up to 6.2 is admitted; its relative TTLs become absolute at restore. */
+  readonly relativeTtl: 'refuse' | 'convert';
+  readonly seal: SealFunction;
+  readonly check: (path: string) => BaseChecker;
+  readonly events: CaptureEvents;
+  readonly segmentBytes?: number | undefined;
+}
+
+export interface CaptureEvents extends SealerEvents {
+  recovered(actions: readonly string[]): void;
+  /** The durable offset moved. */
+  progressed(): void;
+  /** The log cannot be written. */
+  failed(error: unknown): void;
+  gap(gap: GapRecord): void;
+}
+
+/** A timeline being written. */
+interface Current {
+  readonly timeline: number;
+  readonly directory: string;
+  readonly writer: StreamWriter;
+}
+
+/** A full sync that is not a timeline yet: a restart would begin anew. */
+interface Pending {
+  readonly timeline: number;
+  readonly directory: string;
+  readonly sync: FullSync;
+  readonly gap: GapRecord | undefined;
+  readonly receiver: BaseReceiver;
+  /** Set when the RDB is complete. */
+  current?: Current;
+  publishing?: Promise<void>;
+}
+
+export class Capture implements Sink, AsyncDisposable {
+  readonly #options: CaptureOptions;
+  readonly #sealer: Sealer;
+  readonly #stamper: Stamper;
+  #established: Current | undefined;
+  #pending: Pending | undefined;
+  #nextTimeline: number;
+  #everAttached = false;
+
+  private constructor(options: CaptureOptions, recovered: Recovered) {
+    const { newest, nextTimeline, unsealed } = recovered;
+    this.#options = options;
+    this.#sealer = new Sealer(options.seal, options.events);
+    this.#stamper = new Stamper(options.clock, newest?.tail.lastStamp ?? 0);
+    this.#nextTimeline = nextTimeline;
+    if (newest !== undefined) {
+      const { number, directory } = newest.timeline;
+      this.#established = { timeline: number, directory, writer: this.#writer(number, directory, newest.tail) };
+    }
+    for (const { path, end } of unsealed) this.#sealer.add(path, end);
+  }
+
+  /** Recovers what is there. The caller holds the writer's lock. */
+  static async open(options: CaptureOptions): Promise<Capture> {
+    await createSourceTree(options.disk, options.root, options.tree);
+    const recovered = await recover(options.disk, options.tree);
+    options.events.recovered(recovered.actions);
+    return new Capture(options, recovered);
+  }
+
+  /** Where the log stands; undefined before the first full sync. */
+  get progress(): Progress | undefined {
+    const current = this.#pending?.current ?? this.#established;
+    if (current === undefined) return undefined;
+    const { id, received, durable, lastStamp } = current.writer;
+    const isEstablished = current === this.#established;
+    return { timeline: current.timeline, id, received, durable, lastStamp, isEstablished, sealing: this.#sealer.backlog };
+  }
+
+  async resumePoint(): Promise<ResumePoint | undefined> {
+    await this.#settlePending();
+    if (this.#established === undefined) return undefined;
+    const { writer } = this.#established;
+    await writer.drain();
+    return { position: { id: writer.id, offset: writer.durable }, scanner: await this.#scannerAtTail(writer) };
+  }
+
+  admit(server: ServerVersion): void {
+    if (this.#options.relativeTtl === 'convert' || !replicatesRelativeTtl(server)) return;
+    throw new LinkError(
+      'relative-ttl',
+      `${formatServerVersion(server)} replicates relative TTLs (EXPIRE key 60): when they end is not in its stream`,
+      'never',
+      {
+        hint: 'Redis 7.0 and later replicate absolute ones. With --relative-ttl convert, restores compute them from the time of receipt, late by the transit time',
+        exitCode: 2,
+      },
+    );
+  }
+
+  async beginFullSync(sync: FullSync): Promise<FullSyncSink> {
+    const { disk, tree, check, events } = this.#options;
+    const timeline = this.#nextTimeline;
+    this.#nextTimeline += 1;
+    const gap = this.#gapBefore(timeline, sync);
+    const directory = await beginTimeline(disk, tree, this.#timelineRecord(timeline, sync), gap);
+    const { offset } = sync.position;
+    const receiver = await BaseReceiver.open({ disk, directory, offset, check, failed: events.failed });
+    const pending: Pending = { timeline, directory, sync, gap, receiver };
+    this.#pending = pending;
+    return {
+      append: (parts, slab) => {
+        receiver.append(parts, slab);
+      },
+      get congested(): boolean {
+        return receiver.congested;
+      },
+      relieved: () => receiver.relieved(),
+      beginStream: (head) => this.#beginStream(pending, head),
+      publish: (head) => {
+        pending.publishing = this.#publish(pending, head);
+        return pending.publishing;
+      },
+    };
+  }
+
+  attach(id: ReplicationId): Promise<StreamSink> {
+    if (this.#established === undefined) throw new RangeError('nothing to attach to');
+    const { writer } = this.#established;
+    writer.attach(id, this.#stamper.now());
+    this.#everAttached = true;
+    return Promise.resolve(writer);
+  }
+
+  stamp(): Micros {
+    return this.#stamper.now();
+  }
+
+  /** A clean stop: all is durable, and recorded to be. */
+  async stop(): Promise<void> {
+    await this.#settlePending();
+    await this.#sealer.stop();
+    if (this.#established === undefined || !this.#everAttached) return;
+    const { timeline, directory, writer } = this.#established;
+    await writer.drain();
+    await writeStop(this.#options.disk, directory, { timeline, offset: writer.durable, stamp: writer.lastStamp });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#sealer.stop();
+    await this.#pending?.receiver[Symbol.asyncDispose]();
+    await this.#pending?.current?.writer.close();
+    await this.#established?.writer.close();
+  }
+
+  #writer(timeline: number, directory: string, tail: StreamTail): StreamWriter {
+    const { disk, clock, tree, events, segmentBytes } = this.#options;
+    return new StreamWriter(
+      {
+        disk,
+        clock,
+        directory,
+        source: tree.source,
+        timeline,
+        writer: writerName,
+        ...(segmentBytes !== undefined && { segmentBytes }),
+        events: {
+          durable: events.progressed,
+          failed: events.failed,
+          completed: (path, end) => {
+            this.#sealer.add(path, end);
+          },
+        },
+      },
+      tail,
+    );
+  }
+
+  /** The link went away during a full sync: if the RDB is whole it may still become a timeline, else it is removed. */
+  async #settlePending(): Promise<void> {
+    const pending = this.#pending;
+    if (pending === undefined) return;
+    try {
+      await pending.publishing;
+    } catch {
+      // The session was told, and has ended with it.
+    }
+    if (this.#pending !== pending) return;
+    this.#pending = undefined;
+    await pending.receiver[Symbol.asyncDispose]();
+    await pending.current?.writer.close();
+    await this.#options.disk.removeTree(pending.directory);
+    await this.#options.disk.syncDirectory(this.#options.tree.timelines);
+  }
+
+  /** A scanner that stands at the last durable byte: from the last boundary on, the bytes are read back. */
+  async #scannerAtTail(writer: StreamWriter): Promise<BoundaryScanner> {
+    const { boundary, db, path } = writer.tail;
+    const scanner = new BoundaryScanner({ offset: boundary, db });
+    if (writer.durable === boundary || path === undefined) return scanner;
+    const segment = { path, kind: 'open', start: 0, end: writer.durable } as const;
+    for await (const { bytes } of readRange(this.#options.disk, [segment], boundary + 1, writer.durable)) {
+      scanner.scan(bytes);
+    }
+    return scanner;
+  }
+
+  #timelineRecord(timeline: number, sync: FullSync): TimelineRecord {
+    const { tree, address } = this.#options;
+    return {
+      source: tree.source,
+      timeline,
+      id: sync.position.id,
+      offset: sync.position.offset,
+      stamp: sync.stamp,
+      address,
+      server: { kind: sync.server?.kind ?? 'unknown', version: sync.server?.version ?? 'unknown' },
+      writer: writerName,
+    };
+  }
+
+  #gapBefore(timeline: number, sync: FullSync): GapRecord | undefined {
+    if (this.#established === undefined) return undefined;
+    const { writer } = this.#established;
+    const { id, offset } = sync.position;
+    const from = { timeline: this.#established.timeline, id: writer.id, offset: writer.durable, stamp: writer.lastStamp };
+    const to = { timeline, id, offset, stamp: sync.stamp };
+    return id === writer.id && offset >= writer.durable
+      ? { from, to, cause: 'backlog-overrun', detail: `the primary no longer had the bytes behind offset ${from.offset}` }
+      : { from, to, cause: 'history-changed', detail: 'the primary has another history: restarted, or promoted behind us' };
+  }
+
+  #beginStream(pending: Pending, head: RdbHead): StreamSink {
+    const { timeline, directory, sync } = pending;
+    const { id, offset } = sync.position;
+    const writer = this.#writer(timeline, directory, {
+      offset,
+      boundary: offset,
+      db: streamDb(head.aux),
+      lastStamp: this.#stamper.now(),
+      ids: [{ id, offset: offset + 1 }],
+      segment: undefined,
+    });
+    pending.current = { timeline, directory, writer };
+    return writer;
+  }
+
+  async #publish(pending: Pending, head: RdbHead): Promise<void> {
+    const { timeline, sync, receiver, gap, current } = pending;
+    await receiver.publish({
+      timeline,
+      offset: sync.position.offset,
+      id: sync.position.id,
+      origin: 'received',
+      db: streamDb(head.aux),
+      stamp: sync.stamp,
+      completed: this.#stamper.now(),
+      magic: head.magic,
+      version: head.version,
+      aux: Object.fromEntries(head.aux),
+    });
+    await receiver[Symbol.asyncDispose]();
+    const before = this.#established;
+    this.#established = current;
+    this.#pending = undefined;
+    this.#everAttached = true;
+    if (gap !== undefined) this.#options.events.gap(gap);
+    await before?.writer.close();
+  }
+}
+
+export interface Progress {
+  readonly timeline: number;
+  readonly id: ReplicationId;
+  readonly received: Offset;
+  readonly durable: Offset;
+  readonly lastStamp: Micros;
+  /** False until the base is published. */
+  readonly isEstablished: boolean;
+  /** Segments that wait to be sealed. */
+  readonly sealing: number;
+}
