@@ -89,9 +89,9 @@ export class RedisServer implements AsyncDisposable {
   }
 
   get pid(): number {
-    const pid = this.#child?.pid;
-    if (pid === undefined) throw new Error('the server is not running');
-    return pid;
+    const child = this.#child;
+    if (child?.pid === undefined || hasEnded(child)) throw new Error('the server is not running');
+    return child.pid;
   }
 
   get socketPath(): string {
@@ -210,7 +210,7 @@ export class RedisServer implements AsyncDisposable {
   async #ready(child: ChildProcess): Promise<void> {
     const deadline = performance.now() + (this.options.readyTimeoutMs ?? 30_000);
     let cause: unknown;
-    while (performance.now() < deadline && child.exitCode === null && child.signalCode === null) {
+    while (performance.now() < deadline && !hasEnded(child)) {
       try {
         await using client = await this.connect();
         if ((await client.text('PING')) === 'PONG') return;
@@ -223,6 +223,10 @@ export class RedisServer implements AsyncDisposable {
     await this.kill9();
     throw new Error(`${this.binary.path} did not become ready; it printed:\n${this.logs()}`, { cause });
   }
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
 }
 
 /** A port that nothing listened on a moment ago. */
