@@ -3,6 +3,7 @@
 // at different moments, one of which has deleted by then what the other still held).
 // Neighbours: fingerprint.ts. Invariant: no lines if and only if the datasets are equal in the sense asked for.
 import type { Fingerprint, KeyFacts } from './fingerprint.ts';
+import type { StreamFacts } from './rdb-stream.ts';
 
 export interface DifferenceOptions {
   /** How far expiries of keys may be apart; by default 0, or 1000 ms where replicas compute their own. */
@@ -52,9 +53,21 @@ function compareKey(name: string, a: KeyFacts, b: KeyFacts, toleranceMs: number)
     const [left, right] = [aFields.get(field) ?? null, bFields.get(field) ?? null];
     if (left !== right) lines.push(`${name}: field ${field} expires ${formatTime(left)} / ${formatTime(right)}`);
   }
-  const [aStream, bStream] = [JSON.stringify(a.stream), JSON.stringify(b.stream)];
+  const [aStream, bStream] = [describeStream(a.stream, b.stream), describeStream(b.stream, a.stream)];
   if (aStream !== bStream) lines.push(`${name}: stream ${aStream} / ${bStream}`);
   return lines;
+}
+
+/** Without the counters that the other, of an older release, doesn't have or doesn't know exactly. */
+function describeStream(stream: StreamFacts | undefined, other: StreamFacts | undefined): string {
+  if (stream === undefined || other === undefined) return JSON.stringify(stream ?? null);
+  const { maxDeletedId, entriesAdded, groups, ...rest } = stream;
+  const isKnownToBoth = groups.every((group, index) => {
+    return group.entriesRead === undefined || other.groups[index]?.entriesRead !== undefined;
+  });
+  const shown = isKnownToBoth ? groups : groups.map(({ entriesRead: _unknown, ...group }) => group);
+  const counters = other.entriesAdded === undefined ? {} : { maxDeletedId, entriesAdded };
+  return JSON.stringify({ ...rest, ...counters, groups: shown });
 }
 
 function hasElapsed(facts: KeyFacts, atMs: number): boolean {
