@@ -1,0 +1,177 @@
+/**
+ * What `run` needs, resolved: settings become an address, credentials and TLS material, with secrets read from their
+ * files. Neighbours: layers.ts found the settings, run.ts works with the result.
+ *
+ * Invariant: a secret is in `credentials` and `tls` only. Messages name the option and the file, never what is in it.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { UsageError } from '../core/errors.ts';
+import { parseSource, sourceNameOf } from '../upstream/address.ts';
+import type { Credentials, SourceAddress, TlsSettings } from '../upstream/address.ts';
+import { environmentName } from './settings.ts';
+import type { LogLevel, SettingKey } from './settings.ts';
+import { reasonOf, setVariable } from './layers.ts';
+import type { Environment, Layers } from './layers.ts';
+
+/** How to reach a primary. */
+export interface SourceConfig {
+  readonly address: SourceAddress;
+  readonly credentials: Credentials;
+  readonly tls: TlsSettings;
+  /** To be told before anything else: what was accepted, though it is not wise. */
+  readonly warnings: readonly string[];
+}
+
+export interface RunConfig extends SourceConfig {
+  /** The journal directory, absolute. */
+  readonly root: string;
+  /** The source's folder in it. */
+  readonly name: string;
+  readonly relativeTtl: 'refuse' | 'convert';
+  /** Stop when what the primary had at the start is journaled. */
+  readonly once: boolean;
+  readonly logLevel: LogLevel;
+}
+
+/** UsageError when something is missing, contradicts itself, or cannot be read. */
+export function resolveRunConfig(layers: Layers, environment: Environment): RunConfig {
+  const { values } = layers;
+  const source = resolveSource(layers, environment);
+  if (source === undefined) {
+    throw new UsageError('no-source', 'which primary? --source is missing', {
+      hint: 'for example: journal run --source redis://10.0.0.5:6379',
+    });
+  }
+  return {
+    ...source,
+    root: resolve(values.dir),
+    name: values.name ?? sourceNameOf(source.address),
+    relativeTtl: values['relative-ttl'],
+    once: values.once,
+    logLevel: values['log-level'],
+  };
+}
+
+/** The primary that is configured, if any. */
+export function resolveSource(layers: Layers, environment: Environment): SourceConfig | undefined {
+  const { values } = layers;
+  if (values.source === undefined) return undefined;
+  const { address, user } = parseSource(values.source);
+  const warnings: string[] = [];
+  const credentials = resolveCredentials(layers, environment, user, warnings);
+  const tls = resolveTls(layers, address, warnings);
+  return { address, credentials, tls, warnings };
+}
+
+function resolveCredentials(
+  layers: Layers,
+  environment: Environment,
+  userInUrl: string | undefined,
+  warnings: string[],
+): Credentials {
+  const { values, origin } = layers;
+  if (values.user !== undefined && userInUrl !== undefined && values.user !== userInUrl) {
+    throw new UsageError('two-users', `${origin('user')} and the user in ${origin('source')} are not the same`, {
+      hint: 'name the user once',
+    });
+  }
+  const user = values.user ?? userInUrl;
+  const password = resolvePassword(layers, environment, warnings);
+  if (user !== undefined && password === undefined) {
+    throw new UsageError('password-missing', 'a user is named, but there is no password', {
+      hint: 'give it with --password-file FILE or JOURNAL_PASSWORD',
+    });
+  }
+  return { user, password };
+}
+
+const passwordVariable = 'JOURNAL_PASSWORD';
+
+/** A file named on the command line comes before the variable, one named in a configuration after it. */
+function resolvePassword(layers: Layers, environment: Environment, warnings: string[]): string | undefined {
+  const key = 'password-file';
+  const path = layers.values[key];
+  const origin = layers.origin(key);
+  const direct = setVariable(environment, passwordVariable);
+  if (direct !== undefined && path !== undefined && origin === environmentName(key)) {
+    throw new UsageError('two-passwords', `${passwordVariable} and ${origin} are both set`, {
+      hint: 'unset one of them',
+    });
+  }
+  if (path === undefined || (direct !== undefined && origin !== `--${key}`)) return direct;
+  const text = readSecretFile(path, origin, warnings).toString('utf8');
+  const password = text.replace(/\r?\n$/, '');
+  if (password === '') throw new UsageError('empty-password', `${origin}: ${path} is empty`);
+  return password;
+}
+
+function resolveTls(layers: Layers, address: SourceAddress, warnings: string[]): TlsSettings {
+  const { values, origin } = layers;
+  const used = tlsKeys.find((key) => values[key] !== undefined && values[key] !== false);
+  if (used !== undefined && !address.tls) {
+    throw new UsageError('tls-not-used', `${origin(used)} is given, but the source is redis://, without TLS`, {
+      hint: 'write rediss:// for a primary that speaks TLS',
+    });
+  }
+  if ((values['tls-cert'] === undefined) !== (values['tls-key'] === undefined)) {
+    throw new UsageError('half-a-certificate', '--tls-cert and --tls-key come together', {
+      hint: 'the client certificate and its key are two PEM files, or twice the same file with both in it',
+    });
+  }
+  if (values['tls-insecure']) {
+    warnings.push('--tls-insecure: the certificate is not verified; anyone on the way can read and change the data');
+  }
+  return {
+    ca: readPem(layers, 'tls-ca', 'CERTIFICATE'),
+    cert: readPem(layers, 'tls-cert', 'CERTIFICATE'),
+    key: readPem(layers, 'tls-key', 'PRIVATE KEY', warnings),
+    serverName: values['tls-server-name'],
+    verify: !values['tls-insecure'],
+  };
+}
+
+const tlsKeys = ['tls-ca', 'tls-cert', 'tls-key', 'tls-server-name', 'tls-insecure'] as const satisfies SettingKey[];
+
+function readPem(
+  layers: Layers,
+  key: 'tls-ca' | 'tls-cert' | 'tls-key',
+  holds: string,
+  warnings?: string[],
+): Buffer | undefined {
+  const path = layers.values[key];
+  if (path === undefined) return undefined;
+  const origin = layers.origin(key);
+  const bytes = warnings === undefined ? readBounded(path, origin) : readSecretFile(path, origin, warnings);
+  if (!new RegExp(`-----BEGIN [A-Z ]*${holds}-----`).test(bytes.toString('latin1'))) {
+    throw new UsageError('bad-pem', `${origin}: ${path} holds no PEM of a ${holds.toLowerCase()}`, {
+      hint: `a PEM file has a line -----BEGIN ${holds}-----`,
+    });
+  }
+  return bytes;
+}
+
+function readSecretFile(path: string, origin: string, warnings: string[]): Buffer {
+  const bytes = readBounded(path, origin);
+  if (isReadableByAll(path)) warnings.push(`${path} can be read by every user of this machine: chmod 600 ${path}`);
+  return bytes;
+}
+
+function isReadableByAll(path: string): boolean {
+  const { mode } = statSync(path);
+  return (mode & 0o004) !== 0;
+}
+
+/** Longer than any password, certificate chain or bundle of authorities. */
+const fileBytesMax = 4 * 1024 * 1024;
+
+function readBounded(path: string, origin: string): Buffer {
+  let bytes;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    throw new UsageError('unreadable-file', `${origin}: cannot read ${path}: ${reasonOf(error)}`, { cause: error });
+  }
+  if (bytes.length > fileBytesMax) throw new UsageError('unreadable-file', `${origin}: ${path} is too large to be one`);
+  return bytes;
+}

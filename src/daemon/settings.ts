@@ -1,0 +1,108 @@
+/**
+ * Every setting of the program in one table: its name, what it takes, its default, its explanation. The same name serves
+ * on the command line (`--tls-ca`), in the environment (`JOURNAL_TLS_CA`) and in a YAML file (`tls-ca:`), in this order
+ * of precedence. Help texts are made from this table, so that none can be forgotten there.
+ *
+ * Neighbours: layers.ts finds the values, config.ts makes of them what `run` needs. Secrets are no settings: they come
+ * from files or from JOURNAL_PASSWORD.
+ */
+import { z } from 'zod';
+
+export interface Setting {
+  /** What stands for the value in help texts; undefined for a switch. */
+  readonly value: string | undefined;
+  readonly help: string;
+  /** As told in help texts. */
+  readonly fallback?: string;
+  /** Relative paths in a file are relative to that file. */
+  readonly isPath?: true;
+}
+
+const text = z.union([z.string().min(1, 'is empty'), z.number().transform(String)]);
+const onOff = z.union([z.boolean(), z.stringbool({ error: 'is not true or false' })]);
+
+/** The shape of each value, as it comes from any layer. */
+export const settingsSchema = z.object({
+  dir: text.default('./journal-data'),
+  name: text.optional(),
+  json: onOff.default(false),
+  quiet: onOff.default(false),
+  'no-color': onOff.default(false),
+  source: text.optional(),
+  user: text.optional(),
+  'password-file': text.optional(),
+  'tls-ca': text.optional(),
+  'tls-cert': text.optional(),
+  'tls-key': text.optional(),
+  'tls-server-name': text.optional(),
+  'tls-insecure': onOff.default(false),
+  'relative-ttl': z.enum(['refuse', 'convert'], 'is not refuse or convert').default('refuse'),
+  once: onOff.default(false),
+  'log-level': z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'is not trace, debug, info, warn, error or silent')
+    .default('info'),
+  note: text.optional(),
+  at: text.optional(),
+  before: text.optional(),
+  to: text.optional(),
+  'dry-run': onOff.default(false),
+  owner: text.optional(),
+  timezone: text.optional(),
+});
+
+export type Settings = Readonly<z.infer<typeof settingsSchema>>;
+export type SettingKey = keyof Settings;
+export type LogLevel = Settings['log-level'];
+
+export const settings: Readonly<Record<SettingKey, Setting>> = {
+  dir: { value: 'DIR', help: 'the journal directory', fallback: './journal-data', isPath: true },
+  name: { value: 'NAME', help: 'the source in it', fallback: 'the only one; for run, made of the address' },
+  json: { value: undefined, help: 'print one JSON document instead of text, errors too' },
+  quiet: { value: undefined, help: 'no progress and no notes' },
+  'no-color': { value: undefined, help: 'no colors (NO_COLOR works too)' },
+  source: { value: 'URL', help: 'the primary: redis://[user@]host:port, rediss:// for TLS' },
+  user: { value: 'NAME', help: 'ACL user to log in as', fallback: 'the user in the URL, else the default user' },
+  'password-file': {
+    value: 'FILE',
+    help: 'file that holds the password; JOURNAL_PASSWORD holds it itself',
+    isPath: true,
+  },
+  'tls-ca': {
+    value: 'FILE',
+    help: 'PEM of the authorities to trust',
+    fallback: 'the authorities that come with Node',
+    isPath: true,
+  },
+  'tls-cert': { value: 'FILE', help: 'PEM of the client certificate', isPath: true },
+  'tls-key': { value: 'FILE', help: "PEM of the client certificate's key", isPath: true },
+  'tls-server-name': { value: 'NAME', help: "the name in the primary's certificate", fallback: 'the host' },
+  'tls-insecure': {
+    value: undefined,
+    help: 'do not verify the certificate: anyone on the way can read and change data',
+  },
+  'relative-ttl': {
+    value: 'refuse|convert',
+    help: 'for primaries up to Redis 6.2, whose stream holds relative TTLs: refuse them, or convert at restore',
+    fallback: 'refuse',
+  },
+  once: { value: undefined, help: 'stop when all that the primary had at the start is journaled' },
+  'log-level': { value: 'LEVEL', help: 'trace, debug, info, warn, error or silent', fallback: 'info' },
+  note: { value: 'TEXT', help: 'words to remember it by' },
+  at: { value: 'TARGET', help: 'restore everything up to and including this (see Targets)' },
+  before: { value: 'TARGET', help: 'restore everything before this' },
+  to: { value: 'OUT', help: 'directory to make; it must not exist, or be empty', isPath: true },
+  'dry-run': { value: undefined, help: 'print the plan and write nothing' },
+  owner: { value: 'USER[:GROUP]', help: 'who shall own the restored files', fallback: 'you' },
+  timezone: {
+    value: 'ZONE',
+    help: 'the zone of times that name none, such as Europe/Madrid',
+    fallback: 'none: such times are refused',
+  },
+};
+
+export const settingKeys: readonly SettingKey[] = Object.keys(settings) as SettingKey[];
+
+/** `tls-ca` is JOURNAL_TLS_CA. */
+export function environmentName(key: SettingKey | 'config'): string {
+  return `JOURNAL_${key.toUpperCase().replaceAll('-', '_')}`;
+}
