@@ -18,7 +18,7 @@ import type { Recovered } from '../log/recovery.ts';
 import { recover } from '../log/recovery.ts';
 import { Sealer } from '../log/sealer.ts';
 import type { SealerEvents, SealFunction } from '../log/sealer.ts';
-import { createSourceTree, timelineDirectory } from '../log/source-tree.ts';
+import { createSourceTree } from '../log/source-tree.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import { StreamWriter } from '../log/stream-writer.ts';
 import type { StreamTail } from '../log/stream-writer.ts';
@@ -48,12 +48,12 @@ export interface CaptureOptions {
 }
 
 export interface CaptureEvents extends SealerEvents {
-  recovered(actions: readonly string[]): void;
+  readonly recovered: (actions: readonly string[]) => void;
   /** The durable offset moved. */
-  progressed(): void;
+  readonly progressed: () => void;
   /** The log cannot be written. */
-  failed(error: unknown): void;
-  gap(gap: GapRecord): void;
+  readonly failed: (error: unknown) => void;
+  readonly gap: (gap: GapRecord) => void;
 }
 
 /** A timeline being written. */
@@ -111,7 +111,15 @@ export class Capture implements Sink, AsyncDisposable {
     if (current === undefined) return undefined;
     const { id, received, durable, lastStamp } = current.writer;
     const isEstablished = current === this.#established;
-    return { timeline: current.timeline, id, received, durable, lastStamp, isEstablished, sealing: this.#sealer.backlog };
+    return {
+      timeline: current.timeline,
+      id,
+      received,
+      durable,
+      lastStamp,
+      isEstablished,
+      sealing: this.#sealer.backlog,
+    };
   }
 
   async resumePoint(): Promise<ResumePoint | undefined> {
@@ -260,11 +268,26 @@ export class Capture implements Sink, AsyncDisposable {
     if (this.#established === undefined) return undefined;
     const { writer } = this.#established;
     const { id, offset } = sync.position;
-    const from = { timeline: this.#established.timeline, id: writer.id, offset: writer.durable, stamp: writer.lastStamp };
+    const from = {
+      timeline: this.#established.timeline,
+      id: writer.id,
+      offset: writer.durable,
+      stamp: writer.lastStamp,
+    };
     const to = { timeline, id, offset, stamp: sync.stamp };
     return id === writer.id && offset >= writer.durable
-      ? { from, to, cause: 'backlog-overrun', detail: `the primary no longer had the bytes behind offset ${from.offset}` }
-      : { from, to, cause: 'history-changed', detail: 'the primary has another history: restarted, or promoted behind us' };
+      ? {
+          from,
+          to,
+          cause: 'backlog-overrun',
+          detail: `the primary no longer had the bytes behind offset ${from.offset}`,
+        }
+      : {
+          from,
+          to,
+          cause: 'history-changed',
+          detail: 'the primary has another history: restarted, or promoted behind us',
+        };
   }
 
   #beginStream(pending: Pending, head: RdbHead): StreamSink {

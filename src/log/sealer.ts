@@ -12,7 +12,7 @@ export type SealFunction = (path: string, end: Offset) => Promise<Sealed | undef
 export interface SealerEvents {
   sealed(from: string, result: Sealed): void;
   /** The segment stays open: readable, and tried again at the next start. */
-  failed(path: string, error: unknown): void;
+  sealFailed(path: string, error: unknown): void;
 }
 
 export class Sealer {
@@ -51,7 +51,7 @@ export class Sealer {
         const result = await this.#seal(next.path, next.end);
         if (result !== undefined) this.#events.sealed(next.path, result);
       } catch (error) {
-        this.#events.failed(next.path, error);
+        this.#events.sealFailed(next.path, error);
       }
     }
     this.#running = undefined;

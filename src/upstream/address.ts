@@ -34,19 +34,31 @@ export function parseSource(text: string): { readonly address: SourceAddress; re
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || (url.protocol !== 'redis:' && url.protocol !== 'rediss:') || url.hostname === '') {
     // The text is not repeated: a mistyped URL may hold a password.
-    throw new UsageError('bad-source', 'the source is not an address of the form redis://host:port or rediss://host:port', {
-      hint: 'for example --source redis://10.0.0.5:6379, or --source rediss://[2001:db8::5]:6380 for TLS',
-    });
+    throw new UsageError(
+      'bad-source',
+      'the source is not an address of the form redis://host:port or rediss://host:port',
+      {
+        hint: 'for example --source redis://10.0.0.5:6379, or --source rediss://[2001:db8::5]:6380 for TLS',
+      },
+    );
   }
   if (url.password !== '') {
-    throw new UsageError('password-in-url', 'a password in the source address would be seen in process lists and logs', {
-      hint: 'use --password-file FILE or JOURNAL_PASSWORD instead',
-    });
+    throw new UsageError(
+      'password-in-url',
+      'a password in the source address would be seen in process lists and logs',
+      {
+        hint: 'use --password-file FILE or JOURNAL_PASSWORD instead',
+      },
+    );
   }
   if ((url.pathname !== '' && url.pathname !== '/') || url.search !== '' || url.hash !== '') {
-    throw new UsageError('bad-source', 'a source address ends with the port: a primary is replicated with all its dbs', {
-      hint: 'leave out what follows the port',
-    });
+    throw new UsageError(
+      'bad-source',
+      'a source address ends with the port: a primary is replicated with all its dbs',
+      {
+        hint: 'leave out what follows the port',
+      },
+    );
   }
   const host = decodeURIComponent(url.hostname).replace(/^\[(.*)\]$/, '$1');
   const port = url.port === '' ? defaultPort : Number(url.port);

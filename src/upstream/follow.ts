@@ -3,7 +3,7 @@
  * An error that waiting cannot mend ends it, unless we have been attached before: then the primary was right once, and a
  * journal that has exited at 3 a.m. journals nothing.
  */
-import { JournalError, LinkError } from '../core/errors.ts';
+import { LinkError } from '../core/errors.ts';
 import { retryDelayMs } from '../core/retry.ts';
 import { ReplicaSession } from './session.ts';
 import type { SessionOptions } from './session.ts';
@@ -12,7 +12,7 @@ export interface FollowOptions extends SessionOptions {
   /** The session under way, for progressed() and fail(); undefined between sessions. */
   readonly current: (session: ReplicaSession | undefined) => void;
   /** A session ended; the next begins in `delayMs`. */
-  readonly interrupted: (error: JournalError, delayMs: number) => void;
+  readonly interrupted: (error: LinkError, delayMs: number) => void;
   /** In [0, 1). */
   readonly random: () => number;
 }
@@ -41,7 +41,7 @@ export async function follow(options: FollowOptions, signal: AbortSignal): Promi
       await session.run(signal);
       return;
     } catch (error) {
-      if (signal.aborted) return;
+      if (isStopped(signal, error)) return;
       attempt += 1;
       const link = asRetryable(error, everAttached);
       const delayMs = retryDelayMs(link.retry === 'never' ? 'later' : link.retry, attempt, options.random());
@@ -51,6 +51,11 @@ export async function follow(options: FollowOptions, signal: AbortSignal): Promi
       options.current(undefined);
     }
   }
+}
+
+/** The link may break while we are told to stop; a sink that failed then has still failed. */
+function isStopped(signal: AbortSignal, error: unknown): boolean {
+  return signal.aborted && (error === signal.reason || error instanceof LinkError);
 }
 
 /** The error as one to wait after; throws it when waiting is of no use. */

@@ -9,7 +9,7 @@
  * still brings is held. Invariant: nothing is acknowledged before the sink says that it is durable.
  */
 import type { Clock } from '../core/clock.ts';
-import { JournalError, LinkError } from '../core/errors.ts';
+import { LinkError } from '../core/errors.ts';
 import type { Slab, SlabPool } from '../core/slabs.ts';
 import { BoundaryScanner } from '../redis/boundary-scanner.ts';
 import { Handshake } from '../redis/handshake.ts';
@@ -56,7 +56,12 @@ const silenceMs = 60_000;
 type Phase =
   | { readonly name: 'handshake'; readonly handshake: Handshake }
   | { readonly name: 'settling'; readonly held: { readonly bytes: Buffer; readonly slab: Slab }[] }
-  | { readonly name: 'transfer'; readonly transfer: RdbTransfer; readonly sink: FullSyncSink; readonly position: Position }
+  | {
+      readonly name: 'transfer';
+      readonly transfer: RdbTransfer;
+      readonly sink: FullSyncSink;
+      readonly position: Position;
+    }
   | { readonly name: 'streaming'; readonly sink: StreamSink; readonly scanner: BoundaryScanner }
   | { readonly name: 'over' };
 
@@ -234,7 +239,8 @@ export class ReplicaSession {
   }
 
   async #attach(id: string): Promise<Phase> {
-    if (this.#resume === undefined) throw new LinkError('protocol-broken', '+CONTINUE without a request for it', 'later');
+    if (this.#resume === undefined)
+      throw new LinkError('protocol-broken', '+CONTINUE without a request for it', 'later');
     const { scanner } = this.#resume;
     const sink = await this.#options.sink.attach(id, this.#server);
     this.#acker = new Acker('streaming');
@@ -326,7 +332,7 @@ export class ReplicaSession {
     return this.#phase.name === 'over';
   }
 
-  #silence(silentMs: number): JournalError {
+  #silence(silentMs: number): LinkError {
     const seconds = Math.round(silentMs / 1000);
     return new LinkError('silent', `nothing came from the primary for ${seconds} s`, 'soon', {
       hint: 'a half-open connection, or repl-ping-replica-period above 60 s',

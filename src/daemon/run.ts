@@ -1,0 +1,245 @@
+/**
+ * `journal run`: composes disk, log, link and threads into a running journal, and tells the world about it (log lines,
+ * state file). It wires and reports; every decision is made below. On return everything received is durable and
+ * acknowledged.
+ */
+import { systemClock } from '../core/clock.ts';
+import { InterruptedError, JournalError } from '../core/errors.ts';
+import { formatInstant } from '../core/instant.ts';
+import { queueBytesMax, slabBytes } from '../core/limits.ts';
+import { formatPosition } from '../core/position.ts';
+import { SlabPool } from '../core/slabs.ts';
+import { createSourceTree, sourceTree } from '../log/source-tree.ts';
+import { formatServerVersion } from '../redis/server-version.ts';
+import { localDisk } from '../storage/local-disk.ts';
+import { WriterLock } from '../storage/writer-lock.ts';
+import { formatAddress } from '../upstream/address.ts';
+import { connectSocket } from '../upstream/connect.ts';
+import { follow } from '../upstream/follow.ts';
+import { sampleSource } from '../upstream/probe.ts';
+import type { ReplicaSession, SessionEvents } from '../upstream/session.ts';
+import { WorkerBaseChecker } from './base-checker.ts';
+import { Capture } from './capture.ts';
+import type { CaptureEvents } from './capture.ts';
+import type { RunConfig } from './config.ts';
+import type { Logger } from './logger.ts';
+import { SealHost } from './seal-host.ts';
+import { StateWriter } from './state-file.ts';
+import type { RunChange, RunState } from './state-file.ts';
+import { writerName } from './version.ts';
+
+export interface RunOptions {
+  readonly config: RunConfig;
+  readonly logger: Logger;
+}
+
+/** Runs until `signal` stops it (resolves) or it cannot go on (rejects). */
+export async function runDaemon(options: RunOptions, signal: AbortSignal): Promise<void> {
+  const { config, logger } = options;
+  const tree = sourceTree(config.root, config.name);
+  const source = formatAddress(config.address);
+  const startedAt = formatInstant(systemClock.wall());
+  await createSourceTree(localDisk, config.root, tree);
+  using _lock = WriterLock.acquire(tree.directory, startedAt);
+  await using sealing = new SealHost();
+  const run = new Run(options);
+  await using state = new StateWriter({
+    disk: localDisk,
+    clock: systemClock,
+    path: tree.state,
+    source,
+    startedAt,
+    poll: () => run.moving(),
+    failed: (error) => {
+      logger.warn({ event: 'state-file-failed', ...describe(error) });
+    },
+  });
+  for (const warning of config.warnings) logger.warn({ event: 'warning', warning });
+  logger.info({ event: 'started', version: writerName, directory: tree.directory, source });
+  await using capture = await Capture.open({
+    disk: localDisk,
+    clock: systemClock,
+    root: config.root,
+    tree,
+    address: source,
+    relativeTtl: config.relativeTtl,
+    seal: (path, end) => sealing.seal(path, end),
+    check: (path) => new WorkerBaseChecker(path),
+    events: run.captureEvents,
+  });
+  await run.follow(capture, state, signal);
+  state.update({ state: 'stopping' });
+  await capture.stop();
+  logger.info({ event: 'stopped', ...positionOf(capture) });
+}
+
+/** What happens during a run, as log lines and as the state file; and the stop of `--once`. */
+class Run {
+  readonly #config: RunConfig;
+  readonly #logger: Logger;
+  /** Ends the run from within: `--once` is there, or sampling for it failed. */
+  readonly #ended = new AbortController();
+  #state: StateWriter | undefined;
+  #session: ReplicaSession | undefined;
+  #capture: Capture | undefined;
+  #sync: RunState['sync'] = null;
+  #ready = false;
+  #onceTarget: number | undefined;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor({ config, logger }: RunOptions) {
+    this.#config = config;
+    this.#logger = logger;
+  }
+
+  async follow(capture: Capture, state: StateWriter, signal: AbortSignal): Promise<void> {
+    this.#capture = capture;
+    this.#state = state;
+    const { address, credentials, tls } = this.#config;
+    await follow(
+      {
+        address,
+        credentials,
+        tls,
+        connect: connectSocket,
+        clock: systemClock,
+        pool: new SlabPool(slabBytes, queueBytesMax / slabBytes),
+        sink: capture,
+        random: Math.random,
+        events: this.#sessionEvents,
+        current: (session) => {
+          this.#session = session;
+        },
+        interrupted: (error, delayMs) => {
+          this.#interrupted(error, delayMs);
+        },
+      },
+      AbortSignal.any([signal, this.#ended.signal]),
+    );
+    if (this.#failure !== undefined) throw this.#failure.error;
+    if (signal.aborted && this.#config.once && !this.#ended.signal.aborted) {
+      throw new InterruptedError('stopped before the primary had been caught up with');
+    }
+  }
+
+  /** What changes all the time, for the state file. */
+  moving(): RunChange {
+    const progress = this.#capture?.progress;
+    if (progress === undefined) return { sync: this.#sync };
+    const { timeline, id, received, durable, lastStamp, sealing } = progress;
+    return {
+      timeline,
+      id,
+      position: { received: String(received), durable: String(durable) },
+      lastStamp: formatInstant(lastStamp),
+      sealing,
+      sync: this.#sync,
+    };
+  }
+
+  get captureEvents(): CaptureEvents {
+    const logger = this.#logger;
+    return {
+      recovered: (actions) => {
+        for (const action of actions) logger.warn({ event: 'recovered', action });
+      },
+      progressed: () => {
+        this.#session?.progressed();
+        this.#progressed();
+      },
+      failed: (error) => {
+        logger.error({ event: 'storage-failed', ...describe(error) });
+        this.#session?.fail(error);
+      },
+      gap: ({ from, to, cause, detail }) => {
+        logger.error({ event: 'gap', cause, detail, from: formatPosition(from), to: formatPosition(to) });
+      },
+      sealed: (_from, { path, raw, stored }) => {
+        logger.debug({ event: 'sealed', path, raw, stored });
+      },
+      sealFailed: (path, error) => {
+        logger.error({ event: 'seal-failed', path, ...describe(error) });
+      },
+    };
+  }
+
+  get #sessionEvents(): SessionEvents {
+    const logger = this.#logger;
+    return {
+      greeted: (server, notes) => {
+        if (server !== undefined) this.#state?.update({ server: { kind: server.kind, version: server.version } });
+        logger.info({ event: 'connected', server: server === undefined ? 'unknown' : formatServerVersion(server) });
+        for (const note of notes) logger.warn({ event: 'note', note });
+      },
+      fullSync: (position) => {
+        this.#state?.update({ state: 'syncing' });
+        logger.info({ event: 'full-sync', position: formatPosition(position) });
+      },
+      receiving: (received, size) => {
+        this.#sync = { received, size: size ?? null };
+      },
+      published: () => {
+        logger.info({ event: 'base-published' });
+        this.#streaming();
+      },
+      attached: (position) => {
+        logger.info({ event: 'attached', position: formatPosition(position) });
+        this.#streaming();
+      },
+    };
+  }
+
+  #streaming(): void {
+    this.#sync = null;
+    this.#state?.update({ state: 'streaming', lastError: null, nextAttemptAt: null });
+    this.#progressed();
+    if (this.#config.once) void this.#aimOnce();
+  }
+
+  /** `--once`: what the primary has now is what must be durable. */
+  async #aimOnce(): Promise<void> {
+    const { address, credentials, tls } = this.#config;
+    try {
+      this.#onceTarget = (await sampleSource(address, credentials, tls)).offset;
+      this.#progressed();
+    } catch (error) {
+      this.#failure = { error };
+      this.#ended.abort();
+    }
+  }
+
+  #progressed(): void {
+    const progress = this.#capture?.progress;
+    if (progress === undefined) return;
+    const { id, durable, isEstablished } = progress;
+    if (!isEstablished) return;
+    if (!this.#ready) {
+      this.#ready = true;
+      this.#logger.info({ event: 'ready', position: formatPosition({ id, offset: durable }) });
+    }
+    if (this.#onceTarget !== undefined && durable >= this.#onceTarget) this.#ended.abort();
+  }
+
+  #interrupted(error: JournalError, delayMs: number): void {
+    const described = describe(error);
+    this.#logger.warn({ event: 'link-interrupted', ...described, retryInMs: delayMs });
+    const now = systemClock.wall();
+    this.#state?.update({
+      state: 'disconnected',
+      lastError: { code: error.code, message: error.message, hint: error.hint ?? null, at: formatInstant(now) },
+      nextAttemptAt: formatInstant(now + delayMs * 1000),
+    });
+  }
+}
+
+function positionOf(capture: Capture): Record<string, string> {
+  const { progress } = capture;
+  if (progress === undefined) return {};
+  const { id, durable, lastStamp } = progress;
+  return { position: formatPosition({ id, offset: durable }), time: formatInstant(lastStamp) };
+}
+
+function describe(error: unknown): { readonly code: string; readonly error: string; readonly hint?: string } {
+  if (!(error instanceof JournalError)) return { code: 'unexpected', error: String(error) };
+  return { code: error.code, error: error.message, ...(error.hint !== undefined && { hint: error.hint }) };
+}
