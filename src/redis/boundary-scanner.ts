@@ -10,6 +10,20 @@
 import { LinkError } from '../core/errors.ts';
 import { argumentCountMax, bulkBytesMax } from '../core/limits.ts';
 import type { Offset } from '../core/position.ts';
+import {
+  controlCommandAt,
+  controlNameBytesMax,
+  controlViolation,
+  dbAt,
+  dbDigitsMax,
+  DISCARD,
+  EXEC,
+  isGetAckAt,
+  MULTI,
+  ORDINARY,
+  REPLCONF,
+  SELECT,
+} from './control-commands.ts';
 
 export interface ScannerState {
   /** A boundary: the next byte is the first of a command, outside MULTI. */
@@ -36,19 +50,11 @@ const BODY = 8;
 const BODY_CR = 9;
 const BODY_LF = 10;
 
-/** What the first argument made of the command. */
-const ORDINARY = 0;
-const SELECT = 1;
-const MULTI = 2;
-const EXEC = 3;
-const DISCARD = 4;
-const REPLCONF = 5;
-
 /** A length line that the fast path reads: at most eight digits, so that all its sums stay small integers. */
 const LINE_BYTES = 11;
 const FAST_DIGITS = 8;
-/** Bytes kept of an argument that matters: the longest name, and the longest db number. */
-const CARRY_BYTES = 10;
+/** Bytes kept of an argument that matters. */
+const CARRY_BYTES = Math.max(controlNameBytesMax, dbDigitsMax);
 
 export class BoundaryScanner {
   #offset: Offset;
@@ -159,7 +165,7 @@ export class BoundaryScanner {
       if (bytes[token] !== DOLLAR) break;
       const end = at + value;
       if (end + 2 > to || bytes[end] !== CR || bytes[end + 1] !== LF) break;
-      if (left === count && value >= 4 && value <= 8 && commandAt(bytes, at, value) !== ORDINARY) break;
+      if (left === count && controlCommandAt(bytes, at, value) !== ORDINARY) break;
       token = end + 2;
       if (--left === 0 && !inMulti) boundary = token;
     }
@@ -266,29 +272,20 @@ export class BoundaryScanner {
   #endArgument(offset: Offset): string | undefined {
     const index = this.#argumentCount - this.#argumentsLeft;
     if (index === 0) {
-      const command = this.#carryLength < 4 ? ORDINARY : commandAt(this.#carry, 0, this.#carryLength);
-      const complaint = this.#refuse(command);
+      const command = controlCommandAt(this.#carry, 0, this.#carryLength);
+      const complaint = controlViolation(command, this.#argumentCount, this.#inMulti);
       if (complaint !== undefined) return complaint;
       this.#command = command;
     } else if (index === 1 && this.#command === SELECT) {
-      const db = decimalAt(this.#carry, this.#carryLength);
+      const db = dbAt(this.#carry, 0, this.#carryLength);
       if (db === undefined) return 'SELECT without a db number';
       this.#db = db;
     } else if (index === 1 && this.#command === REPLCONF) {
-      this.#isGetAck = this.#carryLength === GETACK.length && matches(this.#carry, 0, GETACK);
+      this.#isGetAck = isGetAckAt(this.#carry, 0, this.#carryLength);
     }
     this.#argumentsLeft -= 1;
     this.#expect = ARGUMENT;
     if (this.#argumentsLeft === 0) this.#endCommand(offset);
-    return undefined;
-  }
-
-  /** Forms that no primary sends and that would leave db or grouping in doubt. */
-  #refuse(command: number): string | undefined {
-    if (command === ORDINARY || command === REPLCONF) return undefined;
-    if (this.#argumentCount !== (command === SELECT ? 2 : 1)) return 'SELECT, MULTI or EXEC with wrong arguments';
-    if (command === MULTI && this.#inMulti) return 'MULTI inside MULTI';
-    if ((command === EXEC || command === DISCARD) && !this.#inMulti) return 'EXEC or DISCARD without MULTI';
     return undefined;
   }
 
@@ -320,42 +317,4 @@ export class BoundaryScanner {
     );
     return this.#broken;
   }
-}
-
-const NAMES: readonly (readonly [number, Uint8Array])[] = [
-  [EXEC, lowerCase('exec')],
-  [MULTI, lowerCase('multi')],
-  [SELECT, lowerCase('select')],
-  [DISCARD, lowerCase('discard')],
-  [REPLCONF, lowerCase('replconf')],
-];
-const GETACK = lowerCase('getack');
-
-/** What the name at bytes[at, at + length) stands for here. The five names differ in length, which is 4 to 8. */
-function commandAt(bytes: Uint8Array, at: number, length: number): number {
-  const entry = NAMES[length - 4];
-  return entry !== undefined && matches(bytes, at, entry[1]) ? entry[0] : ORDINARY;
-}
-
-/** Whether the letters of `name`, in either case, are at `at`. Only letters become lower-case letters by `| 0x20`. */
-function matches(bytes: Uint8Array, at: number, name: Uint8Array): boolean {
-  for (let i = 0; i < name.length; i++) {
-    if ((bytes[at + i]! | 0x20) !== name[i]) return false;
-  }
-  return true;
-}
-
-function decimalAt(bytes: Uint8Array, length: number): number | undefined {
-  if (length < 1) return undefined;
-  let value = 0;
-  for (let i = 0; i < length; i++) {
-    const digit = bytes[i]! - 48;
-    if (digit < 0 || digit > 9) return undefined;
-    value = value * 10 + digit;
-  }
-  return value;
-}
-
-function lowerCase(name: string): Uint8Array {
-  return new TextEncoder().encode(name);
 }

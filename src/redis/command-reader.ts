@@ -1,0 +1,250 @@
+/**
+ * Commands out of a range of the stream that begins at a boundary: for looking into the past, and for a restore that
+ * changes or leaves out some of them. The bytes come from the journal, where they passed the boundary scanner once, so
+ * whatever is wrong with them now is damage.
+ *
+ * What it holds is bounded: of an argument no more than `keepBytes`, of a command no more than keptCommandBytesMax. What
+ * is left out is told, and offsets always say where the whole command is.
+ */
+import { IntegrityError } from '../core/errors.ts';
+import { argumentCountMax, bulkBytesMax } from '../core/limits.ts';
+import type { Offset } from '../core/position.ts';
+import type { ScannerState } from './boundary-scanner.ts';
+import {
+  controlCommandAt,
+  controlViolation,
+  dbAt,
+  DISCARD,
+  EXEC,
+  MULTI,
+  ORDINARY,
+  SELECT,
+} from './control-commands.ts';
+import { keptArgumentBytesDefault, keptCommandBytesMax } from './limits.ts';
+
+export interface StreamCommand {
+  /** Offset of the first byte. */
+  readonly start: Offset;
+  /** Offset of the last byte: the command's position. */
+  readonly end: Offset;
+  /** The name, then its arguments: views of what was pushed, or copies where a cut or the limit made that necessary. */
+  readonly args: readonly Buffer[];
+  /** How many there are; more than `args` holds when the command as a whole is too large. */
+  readonly argumentCount: number;
+  /** Full lengths by index, of those arguments of which only the beginning is here. */
+  readonly shortened: ReadonlyMap<number, number> | undefined;
+  /** The db that it runs in; for SELECT, the one selected. */
+  readonly db: number;
+  /** Part of a group: from MULTI to EXEC, both included. */
+  readonly inMulti: boolean;
+}
+
+export interface CommandReaderOptions {
+  /** Most that is kept of one argument, at least 64 bytes; Infinity for all of it. */
+  readonly keepBytes?: number;
+}
+
+const CR = 13;
+const LF = 10;
+const ASTERISK = 42;
+const DOLLAR = 36;
+/** What an argument costs besides its bytes. */
+const ARGUMENT_OVERHEAD_BYTES = 128;
+/** Enough of a name, or of a db number, to know what the command is. */
+const KEPT_BYTES_MIN = 64;
+const NO_BODY = -1;
+
+export class CommandReader {
+  readonly #keepBytes: number;
+  readonly #queue: Buffer[] = [];
+  #bytes: Buffer = Buffer.alloc(0);
+  /** Index in #bytes of the next byte; the offset of the byte before #bytes[0]. */
+  #at = 0;
+  #base: Offset;
+
+  #db: number;
+  #inMulti = false;
+  /** What DISCARD goes back to. */
+  #dbBeforeMulti: number;
+
+  /** The command being read: none when #left is 0. */
+  #start: Offset = 0;
+  #count = 0;
+  #left = 0;
+  #args: Buffer[] = [];
+  #shortened: Map<number, number> | undefined;
+  #roomBytes = 0;
+
+  /** The argument being read, where it did not lie whole in #bytes: its length, what is to come, and what is kept. */
+  #length = 0;
+  #bodyLeft = NO_BODY;
+  #pieces: Buffer[] = [];
+  #piecesBytes = 0;
+
+  /** `state` is the boundary that the first pushed byte follows. */
+  constructor(state: ScannerState, options: CommandReaderOptions = {}) {
+    this.#base = state.offset;
+    this.#db = state.db;
+    this.#dbBeforeMulti = state.db;
+    this.#keepBytes = Math.max(options.keepBytes ?? keptArgumentBytesDefault, KEPT_BYTES_MIN);
+  }
+
+  /** Takes the next bytes of the range. They must not change while commands made of them are in use. */
+  push(bytes: Buffer): void {
+    if (bytes.length > 0) this.#queue.push(bytes);
+  }
+
+  /** The next complete command, or undefined when more bytes are needed. */
+  next(): StreamCommand | undefined {
+    while (true) {
+      const command = this.#read();
+      if (command !== undefined) return command;
+      const more = this.#queue.shift();
+      if (more === undefined) return undefined;
+      this.#base += this.#at;
+      // What is left is less than a line, or the CR of a CR LF.
+      this.#bytes = this.#at === this.#bytes.length ? more : Buffer.concat([this.#bytes.subarray(this.#at), more]);
+      this.#at = 0;
+    }
+  }
+
+  #read(): StreamCommand | undefined {
+    if (this.#left === 0) {
+      const start = this.#base + this.#at + 1;
+      const count = this.#line(ASTERISK, argumentCountMax);
+      if (count < 0) return undefined;
+      if (count === 0) throw this.#broken('a command without arguments');
+      this.#start = start;
+      this.#count = count;
+      this.#left = count;
+      this.#args = [];
+      this.#shortened = undefined;
+      this.#roomBytes = keptCommandBytesMax;
+    }
+    while (this.#left > 0) {
+      const argument = this.#argument();
+      if (argument === undefined) return undefined;
+      const index = this.#count - this.#left;
+      if (this.#roomBytes > 0) {
+        this.#args.push(argument);
+        if (argument.length < this.#length) (this.#shortened ??= new Map()).set(index, this.#length);
+      }
+      this.#roomBytes -= argument.length + ARGUMENT_OVERHEAD_BYTES;
+      this.#left -= 1;
+    }
+    return this.#complete();
+  }
+
+  #complete(): StreamCommand {
+    const name = this.#args[0]!;
+    const control = controlCommandAt(name, 0, name.length);
+    const wasInMulti = this.#inMulti;
+    if (control !== ORDINARY) this.#follow(control);
+    return {
+      start: this.#start,
+      end: this.#base + this.#at,
+      args: this.#args,
+      argumentCount: this.#count,
+      shortened: this.#shortened,
+      db: this.#db,
+      inMulti: wasInMulti || this.#inMulti,
+    };
+  }
+
+  #follow(control: number): void {
+    const violation = controlViolation(control, this.#count, this.#inMulti);
+    if (violation !== undefined) throw this.#broken(violation);
+    if (control === MULTI) {
+      this.#inMulti = true;
+      this.#dbBeforeMulti = this.#db;
+    } else if (control === EXEC) {
+      this.#inMulti = false;
+    } else if (control === DISCARD) {
+      this.#inMulti = false;
+      this.#db = this.#dbBeforeMulti;
+    } else if (control === SELECT) {
+      const text = this.#args[1]!;
+      const db = dbAt(text, 0, text.length);
+      if (db === undefined) throw this.#broken('SELECT without a db number');
+      this.#db = db;
+    }
+  }
+
+  /** The next argument, or as much of it as is kept; its full length is in #length then. */
+  #argument(): Buffer | undefined {
+    if (this.#bodyLeft === NO_BODY) {
+      const length = this.#line(DOLLAR, bulkBytesMax);
+      if (length < 0) return undefined;
+      this.#length = length;
+      this.#bodyLeft = length;
+      const end = this.#at + length;
+      if (length <= this.#keepBytes && end + 2 <= this.#bytes.length) {
+        const argument = this.#bytes.subarray(this.#at, end);
+        this.#at = end;
+        this.#endArgument();
+        return argument;
+      }
+    }
+    this.#takePiece();
+    if (this.#bodyLeft > 0 || this.#at + 2 > this.#bytes.length) return undefined;
+    this.#endArgument();
+    const argument = Buffer.concat(this.#pieces);
+    this.#pieces = [];
+    this.#piecesBytes = 0;
+    return argument;
+  }
+
+  #takePiece(): void {
+    const here = Math.min(this.#bodyLeft, this.#bytes.length - this.#at);
+    const kept = Math.min(here, this.#keepBytes - this.#piecesBytes);
+    // Where the command as a whole has run out of room, the argument will not be handed out.
+    if (kept > 0 && this.#piecesBytes < this.#roomBytes) {
+      this.#pieces.push(this.#bytes.subarray(this.#at, this.#at + kept));
+      this.#piecesBytes += kept;
+    }
+    this.#bodyLeft -= here;
+    this.#at += here;
+  }
+
+  #endArgument(): void {
+    if (this.#bytes[this.#at] !== CR || this.#bytes[this.#at + 1] !== LF) {
+      throw this.#broken('an argument that is not followed by CR LF');
+    }
+    this.#at += 2;
+    this.#bodyLeft = NO_BODY;
+  }
+
+  /** The number in a line of this type, or −1 while the line is not complete. */
+  #line(type: number, max: number): number {
+    const bytes = this.#bytes;
+    let at = this.#at;
+    if (at >= bytes.length) return -1;
+    if (bytes[at] !== type)
+      throw this.#broken(`${type === ASTERISK ? 'a command' : 'an argument'} that does not begin as one`);
+    let value = 0;
+    for (at += 1; at < bytes.length; at++) {
+      const byte = bytes[at]!;
+      if (byte === CR) break;
+      const digit = byte - 48;
+      const isLeadingZero = value === 0 && at > this.#at + 1;
+      value = value * 10 + digit;
+      if (digit < 0 || digit > 9 || isLeadingZero || value > max) throw this.#broken('a count or length that is none');
+    }
+    if (at + 1 >= bytes.length) return -1;
+    if (bytes[at + 1] !== LF || at === this.#at + 1) throw this.#broken('a count or length that is none');
+    this.#at = at + 2;
+    return value;
+  }
+
+  #broken(what: string): IntegrityError {
+    const offset = this.#base + this.#at + 1;
+    return new IntegrityError('stream-broken', `the journaled stream is broken at or after offset ${offset}: ${what}`, {
+      hint: 'verify the journal; the primary would not have sent this',
+    });
+  }
+}
+
+/** A command's name in upper case, as documentation writes it. */
+export function nameOf(command: StreamCommand): string {
+  return command.args[0]!.toString('latin1').toUpperCase();
+}
