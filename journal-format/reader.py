@@ -8,7 +8,7 @@ segments). It is the oracle of the tests, and a way out: whoever has only the fi
     reader.py check SOURCE_DIR                       verifies everything; prints JSON; exit 0, or 6 when anything is wrong
     reader.py bytes SOURCE_DIR TIMELINE [FROM [TO]]  writes stream bytes to standard output (offsets, both included)
     reader.py stamps SOURCE_DIR TIMELINE             one JSON line a socket read: its last offset, and its stamp
-    reader.py vector FILE                            describes one golden file as JSON
+    reader.py vector FILE...                         describes golden files, one line of JSON for each
 
 It only reads. Exit codes: 0 done, 2 asked wrongly, 4 not covered, 6 damaged, torn or too new.
 """
@@ -1132,9 +1132,10 @@ def command_stamps(source, timeline):
     return 0
 
 
-def command_vector(path):
-    with open(path, "rb") as file:
-        print_json(describe(file.read()))
+def command_vector(*paths):
+    for path in paths:
+        with open(path, "rb") as file:
+            print_json(describe(file.read()), indent=None)
     return 0
 
 
@@ -1158,8 +1159,8 @@ def part(document):
     return {key: document[key] for key in ("record", "length", "crc")}
 
 
-def print_json(value):
-    json.dump(value, sys.stdout, indent=1, ensure_ascii=False, default=lambda data: bytes(data).hex())
+def print_json(value, indent=1):
+    json.dump(value, sys.stdout, indent=indent, ensure_ascii=False, default=lambda data: bytes(data).hex())
     sys.stdout.write("\n")
 
 
@@ -1168,7 +1169,7 @@ COMMANDS = {
     "check": (command_check, 1, 1),
     "bytes": (command_bytes, 2, 4),
     "stamps": (command_stamps, 2, 2),
-    "vector": (command_vector, 1, 1),
+    "vector": (command_vector, 1, 10_000),
 }
 
 

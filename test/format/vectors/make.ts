@@ -1,5 +1,5 @@
 /**
- * Makes the vectors of this folder: `node journal-format/vectors/make.ts`. A vector is never replaced and never deleted,
+ * Makes the golden vectors in journal-format/vectors: `node test/format/vectors/make.ts`. A vector is never replaced and never deleted,
  * for it stands for files that exist somewhere: what is there already is left alone, only new ones are added. The bytes
  * of sealed segments depend on the zstd of the day, which is why they are kept and not made again.
  */
@@ -10,7 +10,7 @@ import { journalFiles } from './journal.ts';
 import { documentVectors } from './documents.ts';
 import { segmentVectors } from './segments.ts';
 
-const folder = path.join(import.meta.dirname, 'v1');
+const folder = path.resolve(import.meta.dirname, '../../../journal-format/vectors/v1');
 
 for (const [name, bytes] of Object.entries({ ...documentVectors(), ...segmentVectors() })) {
   add(`${name}.bin`, bytes);

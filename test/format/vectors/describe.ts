@@ -3,23 +3,30 @@
  * expected JSON once, and by the tests, which compare every later version of the codec with it. Bytes become hex.
  */
 import { createHash } from 'node:crypto';
-import { decodeAttach } from '../attach.ts';
-import { decodeBase } from '../base.ts';
-import { readUint64 } from '../bytes.ts';
-import { decodeDocument, documentLength } from '../document.ts';
-import type { DocumentKind } from '../document.ts';
-import { FormatError, isFormatError } from '../errors.ts';
-import { decodeFooter } from '../footer.ts';
-import { checkFollows, checkFrameBody, decodeFrameHeader, findFrame, frameHeaderBytes, placeAfter } from '../frame.ts';
-import type { FrameHeader, FramePlace } from '../frame.ts';
-import { decodeGap } from '../gap.ts';
-import { decodeMark } from '../mark.ts';
-import { decodeReads } from '../reads.ts';
-import { decodeSamples } from '../samples.ts';
-import { checkSealed, decodeBlock, decodeTrailer, trailerBytes } from '../sealed.ts';
-import { decodeSealedHeader, decodeSegmentHeader } from '../segment-header.ts';
-import { decodeStop } from '../stop.ts';
-import { decodeTimeline } from '../timeline.ts';
+import { decodeAttach } from '../../../journal-format/attach.ts';
+import { decodeBase } from '../../../journal-format/base.ts';
+import { readUint64 } from '../../../journal-format/bytes.ts';
+import { decodeDocument, documentLength } from '../../../journal-format/document.ts';
+import type { DocumentKind } from '../../../journal-format/document.ts';
+import { FormatError, isFormatError } from '../../../journal-format/errors.ts';
+import { decodeFooter } from '../../../journal-format/footer.ts';
+import {
+  checkFollows,
+  checkFrameBody,
+  decodeFrameHeader,
+  findFrame,
+  frameHeaderBytes,
+  placeAfter,
+} from '../../../journal-format/frame.ts';
+import type { FrameHeader, FramePlace } from '../../../journal-format/frame.ts';
+import { decodeGap } from '../../../journal-format/gap.ts';
+import { decodeMark } from '../../../journal-format/mark.ts';
+import { decodeReads } from '../../../journal-format/reads.ts';
+import { decodeSamples } from '../../../journal-format/samples.ts';
+import { checkSealed, decodeBlock, decodeTrailer, trailerBytes } from '../../../journal-format/sealed.ts';
+import { decodeSealedHeader, decodeSegmentHeader } from '../../../journal-format/segment-header.ts';
+import { decodeStop } from '../../../journal-format/stop.ts';
+import { decodeTimeline } from '../../../journal-format/timeline.ts';
 
 const decoders: Record<DocumentKind, (bytes: Uint8Array) => { record: unknown; length: number; crc: number }> = {
   'open-header': decodeSegmentHeader,

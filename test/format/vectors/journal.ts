@@ -3,13 +3,13 @@
  * resync after which a second timeline begins, a mark and a clean stop. It is what an independent reader is run on.
  */
 import { crc32 } from 'node:zlib';
-import { encodeBase } from '../base.ts';
-import type { BaseRecord } from '../base.ts';
-import { encodeGap } from '../gap.ts';
-import { encodeMark } from '../mark.ts';
-import * as names from '../names.ts';
-import { encodeStop } from '../stop.ts';
-import { encodeTimeline } from '../timeline.ts';
+import { encodeBase } from '../../../journal-format/base.ts';
+import type { BaseRecord } from '../../../journal-format/base.ts';
+import { encodeGap } from '../../../journal-format/gap.ts';
+import { encodeMark } from '../../../journal-format/mark.ts';
+import * as names from '../../../journal-format/names.ts';
+import { encodeStop } from '../../../journal-format/stop.ts';
+import { encodeTimeline } from '../../../journal-format/timeline.ts';
 import { base, firstId, header, noon, secondId } from './documents.ts';
 import { SegmentBuilder, seal, typicalSegment } from './segments.ts';
 

@@ -4,16 +4,16 @@
  */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { encodeAttach } from '../attach.ts';
-import { encodeFooter } from '../footer.ts';
-import type { BlockEntry, Footer } from '../footer.ts';
-import { decodeFrameHeader, encodeFrame, frameHeaderBytes } from '../frame.ts';
-import type { FrameKind } from '../frame.ts';
-import { ReadsEncoder } from '../reads.ts';
-import { encodeSamples } from '../samples.ts';
-import { encodeBlock, encodeTrailer } from '../sealed.ts';
-import { encodeSealedHeader, encodeSegmentHeader } from '../segment-header.ts';
-import type { SegmentHeader } from '../segment-header.ts';
+import { encodeAttach } from '../../../journal-format/attach.ts';
+import { encodeFooter } from '../../../journal-format/footer.ts';
+import type { BlockEntry, Footer } from '../../../journal-format/footer.ts';
+import { decodeFrameHeader, encodeFrame, frameHeaderBytes } from '../../../journal-format/frame.ts';
+import type { FrameKind } from '../../../journal-format/frame.ts';
+import { ReadsEncoder } from '../../../journal-format/reads.ts';
+import { encodeSamples } from '../../../journal-format/samples.ts';
+import { encodeBlock, encodeTrailer } from '../../../journal-format/sealed.ts';
+import { encodeSealedHeader, encodeSegmentHeader } from '../../../journal-format/segment-header.ts';
+import type { SegmentHeader } from '../../../journal-format/segment-header.ts';
 import { firstId, header, noon, secondId } from './documents.ts';
 
 const none: Buffer = Buffer.alloc(0);

@@ -3,16 +3,16 @@
  * would write are put together byte by byte.
  */
 import { crc32 } from 'node:zlib';
-import { encodeBase } from '../base.ts';
-import type { BaseRecord } from '../base.ts';
-import { encodeDocument } from '../document.ts';
-import { encodeFooter } from '../footer.ts';
-import { encodeGap } from '../gap.ts';
-import { encodeMark } from '../mark.ts';
-import { encodeSealedHeader, encodeSegmentHeader } from '../segment-header.ts';
-import type { SegmentHeader } from '../segment-header.ts';
-import { encodeStop } from '../stop.ts';
-import { encodeTimeline } from '../timeline.ts';
+import { encodeBase } from '../../../journal-format/base.ts';
+import type { BaseRecord } from '../../../journal-format/base.ts';
+import { encodeDocument } from '../../../journal-format/document.ts';
+import { encodeFooter } from '../../../journal-format/footer.ts';
+import { encodeGap } from '../../../journal-format/gap.ts';
+import { encodeMark } from '../../../journal-format/mark.ts';
+import { encodeSealedHeader, encodeSegmentHeader } from '../../../journal-format/segment-header.ts';
+import type { SegmentHeader } from '../../../journal-format/segment-header.ts';
+import { encodeStop } from '../../../journal-format/stop.ts';
+import { encodeTimeline } from '../../../journal-format/timeline.ts';
 
 export const firstId = '8371b4fb1155b71f4a04d3e1bc3e18c4a990aeeb';
 export const secondId = '000102030405060708090a0b0c0d0e0f10111213';
