@@ -50,7 +50,7 @@ const BODY = 8;
 const BODY_CR = 9;
 const BODY_LF = 10;
 
-/** A length line that the fast path reads: at most eight digits, so that all its sums stay small integers. */
+/** The longest line that the fast path reads: eight digits, so that all its sums stay small integers. */
 const LINE_BYTES = 11;
 const FAST_DIGITS = 8;
 /** Bytes kept of an argument that matters. */
@@ -125,8 +125,8 @@ export class BoundaryScanner {
 
   /**
    * The fast path: whole `*n` lines and whole arguments, as many as lie in bytes[from, to). Returns the index of the
-   * first token that it left alone. One loop, longer than the rest of the project allows, because every call and every
-   * field written per command would show: at 4 GB/s a 130-byte command takes 30 ns.
+   * first token that it left alone. One loop on local variables, because every call and every field written per
+   * command would show: a command takes some 20 ns here.
    */
   #takeTokens(bytes: Uint8Array, from: number, to: number, base: number): number {
     const lastLine = to - LINE_BYTES;
