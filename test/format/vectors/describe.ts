@@ -5,7 +5,6 @@
 import { createHash } from 'node:crypto';
 import { decodeAttach } from '../../../journal-format/attach.ts';
 import { decodeBase } from '../../../journal-format/base.ts';
-import { readUint64 } from '../../../journal-format/bytes.ts';
 import { decodeDocument, documentLength } from '../../../journal-format/document.ts';
 import type { DocumentKind } from '../../../journal-format/document.ts';
 import { FormatError, isFormatError } from '../../../journal-format/errors.ts';
@@ -101,7 +100,8 @@ function stateOfRest(bytes: Buffer, walk: FrameWalk, salt: number): string {
   if (end < walk.durable) return 'corrupt';
   if (bytes.subarray(walk.position).every((byte) => byte === 0)) return 'clean';
   for (let at = findFrame(bytes, walk.position, salt); at !== -1; at = findFrame(bytes, at + 1, salt)) {
-    if (at === walk.position ? !follows(bytes, walk, salt) : readUint64(bytes, at + 16) > end) return 'corrupt';
+    if (at === walk.position ? !follows(bytes, walk, salt) : bytes.readBigUInt64LE(at + 16) > BigInt(end))
+      return 'corrupt';
   }
   return 'torn';
 }
