@@ -26,8 +26,8 @@ const longFiles = new Map<string, string>();
 
 /** Dependencies that are in package.json ahead of their first use. */
 const notUsedYet = new Set([
-  ...['@msgpack/msgpack', 'cli-progress', 'commander', 'lru-cache', 'pino', 'redis', 'redis-parser'],
-  ...['temporal-polyfill', 'yaml', 'zod', 'fast-check', 'testcontainers'],
+  ...['@msgpack/msgpack', 'lru-cache', 'pino', 'redis', 'redis-parser'],
+  ...['temporal-polyfill', 'fast-check', 'testcontainers'],
 ]);
 
 const files = repositoryFiles();

@@ -38,9 +38,7 @@ export const settingsSchema = z.object({
   'tls-insecure': onOff.default(false),
   'relative-ttl': z.enum(['refuse', 'convert'], 'is not refuse or convert').default('refuse'),
   once: onOff.default(false),
-  'log-level': z
-    .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'is not trace, debug, info, warn, error or silent')
-    .default('info'),
+  'log-level': z.enum(['debug', 'info', 'warn', 'error'], 'is not debug, info, warn or error').default('info'),
   note: text.optional(),
   at: text.optional(),
   before: text.optional(),
@@ -86,7 +84,7 @@ export const settings: Readonly<Record<SettingKey, Setting>> = {
     fallback: 'refuse',
   },
   once: { value: undefined, help: 'stop when all that the primary had at the start is journaled' },
-  'log-level': { value: 'LEVEL', help: 'trace, debug, info, warn, error or silent', fallback: 'info' },
+  'log-level': { value: 'LEVEL', help: 'debug, info, warn or error', fallback: 'info' },
   note: { value: 'TEXT', help: 'words to remember it by' },
   at: { value: 'TARGET', help: 'restore everything up to and including this (see Targets)' },
   before: { value: 'TARGET', help: 'restore everything before this' },

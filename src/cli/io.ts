@@ -1,0 +1,23 @@
+/**
+ * What the command line is given to work with, so that a test can run it with everything its own.
+ */
+import type { Clock } from '../core/clock.ts';
+import type { Environment } from '../daemon/layers.ts';
+import type { Disk } from '../storage/disk.ts';
+
+/** The part of a terminal, pipe or file that we use; process.stdout is one. */
+export interface TextStream {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+}
+
+export interface CliIo {
+  readonly stdout: TextStream;
+  readonly stderr: TextStream;
+  readonly env: Environment;
+  readonly disk: Disk;
+  readonly clock: Clock;
+  /** Aborted when the user wants it to end; the reason is an InterruptedError. */
+  readonly signal: AbortSignal;
+}

@@ -1,0 +1,47 @@
+/**
+ * The process around runCli: its streams, environment, signals and exit. The only place where the command line touches
+ * globals; tests call runCli with streams of their own.
+ *
+ * The first SIGINT, SIGTERM or SIGHUP asks the verb to finish in good order, a second one ends the process at once.
+ */
+import { systemClock } from '../core/clock.ts';
+import { InterruptedError } from '../core/errors.ts';
+import { localDisk } from '../storage/local-disk.ts';
+import { runCli } from './run-cli.ts';
+
+const exitInterrupted = 130;
+
+export async function runProcess(): Promise<void> {
+  const stopping = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      if (stopping.signal.aborted) process.exit(exitInterrupted);
+      stopping.abort(new InterruptedError(`stopped by ${name}`));
+    });
+  }
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe);
+  const exitCode = await runCli(process.argv.slice(2), {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: process.env,
+    disk: localDisk,
+    clock: systemClock,
+    signal: stopping.signal,
+  });
+  await flushed(process.stdout);
+  await flushed(process.stderr);
+  process.exit(exitCode);
+}
+
+/** `journal ls | head` has read enough. What else the verb does (a restore, say) is none of the reader's business. */
+function ignoreClosedPipe(error: Error): void {
+  if (!('code' in error) || error.code !== 'EPIPE') throw error;
+}
+
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    stream.write('', () => {
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,33 @@
+/**
+ * One call of the command line, from arguments to exit code, without touching the process it runs in. Whatever goes wrong
+ * ends here, as one message and one exit code.
+ */
+import type { ExitCode } from '../core/errors.ts';
+import { resolveSettings, setVariable } from '../daemon/layers.ts';
+import type { Layers } from '../daemon/layers.ts';
+import { runVerb } from './commands/run.ts';
+import type { CliIo } from './io.ts';
+import { Output } from './output.ts';
+import { readArguments } from './program.ts';
+import type { Verb } from './verb.ts';
+
+export const verbs: readonly Verb[] = [runVerb];
+
+export async function runCli(argv: readonly string[], io: CliIo): Promise<ExitCode> {
+  // Before the settings are known, an error is to be told as it was probably asked for.
+  let output = new Output(io, { json: argv.includes('--json'), quiet: false, color: !argv.includes('--no-color') });
+  try {
+    const asked = readArguments(verbs, argv, io);
+    if (typeof asked === 'number') return asked;
+    const layers = resolveSettings(asked.given, io.env, asked.configFile);
+    output = outputFor(io, layers);
+    return await asked.verb.run({ io, layers, output, argument: asked.argument });
+  } catch (error) {
+    return output.failure(error);
+  }
+}
+
+function outputFor(io: CliIo, { values }: Layers): Output {
+  const color = !values['no-color'] && setVariable(io.env, 'NO_COLOR') === undefined;
+  return new Output(io, { json: values.json, quiet: values.quiet, color });
+}
