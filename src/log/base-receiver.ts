@@ -74,7 +74,9 @@ export class BaseReceiver implements AsyncDisposable {
   /** Resolves when half of the queue is free again, or after a failure. */
   async relieved(): Promise<void> {
     if (this.#failure !== undefined || this.#queued <= queueBytesMax / 2) return;
-    await new Promise<void>((resolve) => this.#relief.push(resolve));
+    await new Promise<void>((resolve) => {
+      this.#relief.push(resolve);
+    });
   }
 
   /** Takes the next bytes of the RDB; they stay as they are, and `slab` is retained, until they are written. */

@@ -1,0 +1,214 @@
+/**
+ * What has been received and waits for the disk, as batches: each becomes one frame (SPEC.md 5, and 10 step 4). Decides
+ * where a batch ends and where a segment begins; knows neither files nor clocks. stream-writer.ts takes the batches out.
+ *
+ * Invariant: batches are consecutive, and one that begins a segment begins behind a boundary.
+ */
+import { encodeAttach } from '../../journal-format/attach.ts';
+import type { IdEntry } from '../../journal-format/fields.ts';
+import { ReadsEncoder } from '../../journal-format/reads.ts';
+import type { Micros } from '../core/clock.ts';
+import { segmentSecondsMax } from '../core/limits.ts';
+import type { Offset, ReplicationId } from '../core/position.ts';
+import type { Slab } from '../core/slabs.ts';
+import type { SegmentTail } from './segment-file.ts';
+
+/** Where the stream stands when a writer takes over. */
+export interface StreamTail {
+  /** Last byte in the log; durable. */
+  readonly offset: Offset;
+  readonly boundary: Offset;
+  /** db selected at the boundary. */
+  readonly db: number;
+  readonly lastStamp: Micros;
+  readonly ids: readonly IdEntry[];
+  /** The segment to go on with; undefined at the start of a timeline. */
+  readonly segment: SegmentTail | undefined;
+}
+
+/** What the boundary scanner knows after the appended bytes. */
+export interface BoundaryMark {
+  readonly boundary: Offset;
+  readonly boundaryDb: number;
+}
+
+export interface Batch {
+  readonly start: Offset;
+  readonly parts: Uint8Array[];
+  readonly slabs: Slab[];
+  readonly reads: ReadsEncoder;
+  firstStamp: Micros;
+  bytes: number;
+  boundary: Offset;
+  db: number;
+  /** Set when a new segment begins with this batch: what its header says of the stream before it. */
+  readonly segmentHeader: { readonly db: number; readonly ids: readonly IdEntry[] } | undefined;
+  /** An attach frame that goes before the bytes, with the boundary at that point. */
+  readonly attach: AttachFrame | undefined;
+}
+
+export interface AttachFrame {
+  readonly meta: Buffer;
+  readonly stamp: Micros;
+  readonly boundary: Offset;
+  readonly db: number;
+}
+
+/** A batch is closed at this size; with one more read it stays below the format's 8 MiB. */
+const batchBytesFull = 3 * 1024 * 1024;
+
+export class BatchQueue {
+  readonly #segmentBytes: number;
+  readonly #batches: Batch[] = [];
+  readonly #ids: IdEntry[];
+  /** What the current segment will hold once the queue is written; 0: there is none. */
+  #segmentWillHold: number;
+  #segmentSince: Micros;
+  #received: Offset;
+  #boundary: Offset;
+  #db: number;
+  #lastStamp: Micros;
+  #bytes = 0;
+  #opened = 0;
+
+  constructor(tail: StreamTail, segmentBytes: number) {
+    this.#segmentBytes = segmentBytes;
+    this.#segmentWillHold = tail.segment?.position ?? 0;
+    this.#segmentSince = tail.segment?.firstStamp ?? 0;
+    this.#received = tail.offset;
+    this.#boundary = tail.boundary;
+    this.#db = tail.db;
+    this.#lastStamp = tail.lastStamp;
+    this.#ids = [...tail.ids];
+  }
+
+  /** Offset of the last byte taken. */
+  get received(): Offset {
+    return this.#received;
+  }
+
+  get boundary(): Offset {
+    return this.#boundary;
+  }
+
+  get db(): number {
+    return this.#db;
+  }
+
+  get lastStamp(): Micros {
+    return this.#lastStamp;
+  }
+
+  get ids(): readonly IdEntry[] {
+    return this.#ids;
+  }
+
+  get id(): ReplicationId {
+    return this.#ids.at(-1)?.id ?? '';
+  }
+
+  /** Batches that wait. */
+  get length(): number {
+    return this.#batches.length;
+  }
+
+  /** Batches ever begun: a count to compare with those that were written. */
+  get opened(): number {
+    return this.#opened;
+  }
+
+  /** Stream bytes that were appended and not yet released. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Takes the bytes of one socket read, which lie in `slab`, if given; begins a segment where one is due. */
+  append(bytes: Buffer, slab: Slab | undefined, stamp: Micros, mark: BoundaryMark): void {
+    const cut = this.#rotationDue(stamp) ? this.#cutAt(bytes.length, mark) : undefined;
+    if (cut === undefined) {
+      this.#add(bytes, slab, stamp, mark);
+      return;
+    }
+    if (cut > 0) this.#add(bytes.subarray(0, cut), slab, stamp, mark);
+    this.#open({ beginsSegment: true });
+    this.#segmentWillHold = 0;
+    this.#segmentSince = stamp;
+    this.#add(bytes.subarray(cut), slab, stamp, mark);
+  }
+
+  /** The stream goes on after an interruption, under `id`. */
+  attach(id: ReplicationId, stamp: Micros): void {
+    const meta = encodeAttach({ id, lostStamp: this.#lastStamp, stamp });
+    this.#lastStamp = Math.max(this.#lastStamp, stamp);
+    if (id !== this.id) this.#ids.push({ id, offset: this.#received + 1 });
+    // Without a segment no frame is needed: the header of the next one will carry the ids.
+    if (this.#segmentWillHold === 0) return;
+    this.#open({ attach: { meta, stamp: this.#lastStamp, boundary: this.#boundary, db: this.#db } });
+  }
+
+  /** The oldest batch; its memory stays in use until it is released. */
+  take(): Batch | undefined {
+    return this.#batches.shift();
+  }
+
+  /** The batch is written, or never will be. */
+  release(batch: Batch): void {
+    this.#bytes -= batch.bytes;
+    for (const slab of batch.slabs) slab.release();
+  }
+
+  /** Gives up all that waits. */
+  clear(): void {
+    for (const batch of this.#batches.splice(0)) this.release(batch);
+  }
+
+  #rotationDue(stamp: Micros): boolean {
+    if (this.#segmentWillHold === 0 || this.#segmentWillHold >= this.#segmentBytes) return true;
+    return stamp - this.#segmentSince >= segmentSecondsMax * 1_000_000;
+  }
+
+  /** How many of the next `length` bytes still belong to the current segment; undefined: no boundary to cut at. */
+  #cutAt(length: number, mark: BoundaryMark): number | undefined {
+    if (this.#boundary === this.#received) return 0;
+    const cut = mark.boundary - this.#received;
+    return cut > 0 && cut < length ? cut : undefined;
+  }
+
+  #add(bytes: Buffer, slab: Slab | undefined, stamp: Micros, mark: BoundaryMark): void {
+    let batch = this.#batches.at(-1);
+    if (batch === undefined || batch.bytes >= batchBytesFull || batch.reads.isFull) batch = this.#open({});
+    if (batch.bytes === 0) batch.firstStamp = stamp;
+    batch.parts.push(bytes);
+    if (slab !== undefined && batch.slabs.at(-1) !== slab) batch.slabs.push(slab.retain());
+    batch.reads.add(stamp, bytes.length);
+    batch.bytes += bytes.length;
+    this.#received += bytes.length;
+    this.#bytes += bytes.length;
+    this.#segmentWillHold += bytes.length;
+    this.#lastStamp = stamp;
+    if (mark.boundary <= this.#received) {
+      this.#boundary = mark.boundary;
+      this.#db = mark.boundaryDb;
+    }
+    batch.boundary = this.#boundary;
+    batch.db = this.#db;
+  }
+
+  #open(special: { readonly beginsSegment?: boolean; readonly attach?: AttachFrame }): Batch {
+    const batch: Batch = {
+      start: this.#received + 1,
+      parts: [],
+      slabs: [],
+      reads: new ReadsEncoder(),
+      firstStamp: 0,
+      bytes: 0,
+      boundary: this.#boundary,
+      db: this.#db,
+      segmentHeader: special.beginsSegment === true ? { db: this.#db, ids: [...this.#ids] } : undefined,
+      attach: special.attach,
+    };
+    this.#batches.push(batch);
+    this.#opened += 1;
+    return batch;
+  }
+}
