@@ -783,6 +783,32 @@ def load_segment(folder, entry, source, timeline):
     return segment
 
 
+def without_unfinished(folder, entries, source, timeline, durable):
+    """Leaves out a last open segment that recovery would move aside (section 11, steps 3 and 6)."""
+    if not entries or entries[-1]["kind"] != "open":
+        return entries
+    last, before = entries[-1], None
+    if len(entries) > 1 and entries[-2]["kind"] == "open":
+        before = load_quietly(folder, entries[-2], source, timeline)
+        durable = max(durable, before.durable if before else 0)
+    try:
+        segment = load_segment(folder, last, source, timeline)
+    except Problem as problem:
+        is_empty = read_file(os.path.join(folder, last["name"])).find(b"JFRM") < 0
+        reached = before.end if before else last["start"] - 1
+        return entries[:-1] if problem.kind != "unsupported" and is_empty and reached >= durable else entries
+    durable = max(durable, segment.durable)
+    is_replaced = before is not None and before.end >= max(last["start"], durable)
+    return entries[:-1] if is_replaced and segment.end < durable else entries
+
+
+def load_quietly(folder, entry, source, timeline):
+    try:
+        return load_segment(folder, entry, source, timeline)
+    except Problem:
+        return None
+
+
 def source_name(path):
     return os.path.basename(os.path.abspath(path))
 
@@ -948,10 +974,12 @@ class Check:
     def segments(self, number, folder, result, durable):
         """Walks the segments in order. A hole or damage ends a range; the next sound segment begins another."""
         try:
-            entries = segment_files(folder)
+            every = segment_files(folder)
         except Problem as problem:
             self.error(folder, problem)
             return
+        entries = without_unfinished(folder, every, self.name, number, durable)
+        result["unfinishedSegments"] = [entry["name"] for entry in every[len(entries) :]]
         db = [base["db"] for base in result["bases"] if base["offset"] == result["offset"]]
         walk = Walk(result["offset"], result["ids"], db[0] if db else None)
         for i, entry in enumerate(entries):
@@ -1080,7 +1108,7 @@ def stream_frames(source, timeline, first=None, last=INTEGER_MAX):
     folder = os.path.join(source, "timelines", "%08x" % timeline)
     if not os.path.isdir(folder):
         raise NotCovered("there is no timeline %d" % timeline)
-    entries = segment_files(folder)
+    entries = without_unfinished(folder, segment_files(folder), source_name(source), timeline, 0)
     if first is not None:
         # Only from the segment that holds the first byte wanted.
         entries = entries[max(0, bisect.bisect_right([entry["start"] for entry in entries], first) - 1) :]

@@ -5,6 +5,8 @@ import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync }
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stopName } from '../../journal-format/names.ts';
+import { encodeStop } from '../../journal-format/stop.ts';
 import { readerScript, vectorFolder, vectorNames } from './golden.ts';
 
 const missing = whatIsMissing();
@@ -108,6 +110,31 @@ describe.skipIf(missing !== undefined)('reader.py', () => {
     const { [stop]: _, ...kept } = alone;
     const cut = check(changed({ ...kept, [file]: bytes.subarray(0, bytes.length - 70) }));
     expect(cut.status).toBe(6);
+  });
+
+  test('leaves out a last segment that was begun and never synced', () => {
+    const [last = ''] = filesOf(journal).filter((name) => name.endsWith('2badcafe.open'));
+    const bytes = readFileSync(path.join(journal, last));
+    const elsewhere = filesOf(journal).filter((name) => /\.stop$|\.mark$|00000002\//.test(name));
+    const alone = Object.fromEntries(elsewhere.map((name) => [name, undefined]));
+    // 169 bytes of header, of which nothing, a part, or all arrived; what is durable is known from the last frame only.
+    for (const length of [0, 16, 100]) {
+      const { status, result } = check(changed({ ...alone, [last]: bytes.subarray(0, length) }));
+      expect({ status, ranges: result.ranges }).toEqual({ status: 0, ranges: [{ timeline: 1, from: 1001, to: 1224 }] });
+    }
+    const zeros = check(changed({ ...alone, [last]: Buffer.alloc(4096) }));
+    expect(zeros.status).toBe(0);
+    // The first frame is not there: the bytes up to the durable offset are in the abandoned file alone.
+    const stop = elsewhere.find((name) => name.endsWith('.stop')) ?? '';
+    const durable = encodeStop({ timeline: 1, offset: 1224, stamp: 1 }).bytes;
+    const other = path.join(path.dirname(stop), stopName(1224, 'c0c0c0c0'));
+    for (const length of [100, 240, 300]) {
+      const replaced = check(changed({ ...alone, [other]: durable, [last]: bytes.subarray(0, length) }));
+      expect(replaced).toMatchObject({ status: 0, result: { ranges: [{ from: 1001, to: 1224 }] } });
+    }
+    const damaged = Buffer.from(bytes);
+    damaged.writeUInt8(0, 0);
+    expect(check(changed({ ...alone, [last]: damaged })).status).toBe(6);
   });
 
   /** A copy of the small journal with files replaced, or removed where undefined. */
