@@ -9,7 +9,7 @@
  * still brings is held. Invariant: nothing is acknowledged before the sink says that it is durable.
  */
 import type { Clock } from '../core/clock.ts';
-import { LinkError } from '../core/errors.ts';
+import { IntegrityError, LinkError } from '../core/errors.ts';
 import type { Slab, SlabPool } from '../core/slabs.ts';
 import { BoundaryScanner } from '../redis/boundary-scanner.ts';
 import { Handshake } from '../redis/handshake.ts';
@@ -180,7 +180,7 @@ export class ReplicaSession {
     try {
       this.#take(bytes, slab);
     } catch (error) {
-      this.fail(error);
+      this.fail(asPeerProblem(error));
     }
   }
 
@@ -295,7 +295,7 @@ export class ReplicaSession {
       if (!this.#isOver()) this.#connection?.send(acker.tick(stream.durable));
     });
     this.#publishing.catch((error: unknown) => {
-      this.fail(error);
+      this.fail(asPeerProblem(error));
     });
   }
 
@@ -338,4 +338,10 @@ export class ReplicaSession {
       hint: 'a half-open connection, or repl-ping-replica-period above 60 s',
     });
   }
+}
+
+/** What came over the wire contradicts itself: another full sync may be right, and what is journaled stays. */
+function asPeerProblem(error: unknown): unknown {
+  if (!(error instanceof IntegrityError)) return error;
+  return new LinkError(error.code, error.message, 'later', { hint: error.hint, exitCode: 6, cause: error });
 }
