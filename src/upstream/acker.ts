@@ -6,7 +6,7 @@
  *   base-pending  REPLCONF ACK 0 FACK 0 a second: opens a diskless stream, claims nothing (Redis 7.0, 8.0, Valkey 8.0,
  *                 9.1; a single ACK right after the RDB can be missed by 7.0, so it is repeated)
  *   streaming     REPLCONF ACK durable FACK durable a second, and at once when the primary asked with GETACK and what
- *                 it had sent before asking has become durable
+ *                 it had sent before asking has become durable; while later questions wait, at each durable advance
  */
 import type { Offset } from '../core/position.ts';
 import { encodeCommand } from '../redis/commands-out.ts';
@@ -17,8 +17,11 @@ const newline = Buffer.from('\n');
 
 export class Acker {
   phase: AckPhase;
-  /** Where the stream stood when the primary asked, if it waits for an answer. */
-  #wanted: Offset | undefined;
+  /**
+   * Where the stream stood at the first and last question that waits for an answer. Only the last would not do: under
+   * many small WAITs it is always ahead of what is durable, and nobody would be answered.
+   */
+  #wanted: { readonly first: Offset; readonly last: Offset } | undefined;
 
   constructor(phase: AckPhase) {
     this.phase = phase;
@@ -26,7 +29,7 @@ export class Acker {
 
   /** The primary asked for an acknowledgement of all up to `offset`. */
   asked(offset: Offset): void {
-    this.#wanted = offset;
+    this.#wanted = { first: this.#wanted?.first ?? offset, last: offset };
   }
 
   /** Once a second. */
@@ -43,12 +46,13 @@ export class Acker {
 
   /** `durable` has advanced, or the phase is new: undefined when nobody waits for it. */
   advanced(durable: Offset): Buffer | undefined {
-    if (this.phase !== 'streaming' || this.#wanted === undefined || durable < this.#wanted) return undefined;
+    if (this.phase !== 'streaming' || this.#wanted === undefined || durable < this.#wanted.first) return undefined;
     return this.#ack(durable);
   }
 
   #ack(durable: Offset): Buffer {
-    if (this.#wanted !== undefined && durable >= this.#wanted) this.#wanted = undefined;
+    const { first = 0, last = 0 } = this.#wanted ?? {};
+    this.#wanted = durable < last ? { first: Math.max(first, durable + 1), last } : undefined;
     return encodeAck(durable);
   }
 }
