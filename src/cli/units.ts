@@ -3,17 +3,17 @@
  * goes through here.
  */
 
-const byteUnits = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+const byteUnits = ['B', 'KB', 'MB', 'GB', 'TB', 'PB'];
 
-/** Three significant digits: `812 B`, `4.10 MiB`, `64.0 MiB`. */
+/** `812 B`, `4.1 MB`, `67.1 MB`: powers of a thousand. */
 export function formatBytes(bytes: number): string {
   let value = bytes;
   let unit = 0;
-  while (value >= 999.5 && unit < byteUnits.length - 1) {
-    value /= 1024;
+  while (value >= (unit === 0 ? 1000 : 999.95) && unit < byteUnits.length - 1) {
+    value /= 1000;
     unit += 1;
   }
-  return `${unit === 0 ? String(value) : significant(value)} ${byteUnits[unit] ?? ''}`;
+  return `${unit === 0 ? String(value) : value.toFixed(1)} ${byteUnits[unit] ?? ''}`;
 }
 
 /** The two largest units: `0.4 s`, `12 s`, `2 min 11 s`, `7 d 5 h`. */
@@ -44,9 +44,4 @@ export function formatTime(rfc3339: string): string {
 /** Text that others wrote, on one line and without escape sequences. */
 export function printable(text: string): string {
   return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
-}
-
-function significant(value: number): string {
-  if (value >= 99.95) return value.toFixed(0);
-  return value >= 9.995 ? value.toFixed(1) : value.toFixed(2);
 }

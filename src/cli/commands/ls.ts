@@ -1,0 +1,237 @@
+/**
+ * `journal ls`: what is in the journal, kind by kind, from the catalog alone.
+ */
+import type { MarkRecord } from '../../../journal-format/mark.ts';
+import { formatInstant } from '../../core/instant.ts';
+import { formatPosition } from '../../core/position.ts';
+import { gapBefore, intervalOf } from '../../daemon/status.ts';
+import type { StatusGap, StatusInterval } from '../../daemon/status.ts';
+import { loadCatalog } from '../../log/catalog.ts';
+import type { Catalog, Timeline } from '../../log/catalog.ts';
+import { chooseSource } from '../../log/source-tree.ts';
+import { readMarks } from '../../log/timeline-store.ts';
+import { formatTable } from '../table.ts';
+import type { Column } from '../table.ts';
+import { formatBytes, formatCount, formatSeconds, formatTime, printable } from '../units.ts';
+import type { Verb } from '../verb.ts';
+
+const kinds = ['timelines', 'bases', 'segments', 'gaps', 'marks'] as const;
+type Kind = (typeof kinds)[number];
+
+export const lsVerb: Verb = {
+  name: 'ls',
+  summary: 'list timelines, bases, segments, gaps and marks',
+  description:
+    'Lists what the journal of one source holds, oldest first. A timeline is a stretch of history without a hole: a base ' +
+    '(an RDB) and the segments of the stream behind it; a gap is what lies between two timelines.',
+  argument: { name: 'kind', help: `only these: ${kinds.join(', ')}`, isRequired: false, choices: kinds },
+  settings: [],
+  sections: [
+    [
+      'JSON',
+      ['One document: source, and an array for each kind that is listed. Times are RFC 3339, positions ID:OFFSET.'],
+    ],
+  ],
+  examples: [
+    ['journal ls', 'everything'],
+    ['journal ls marks', 'the restore points that were given a name'],
+    ["journal ls segments --json | jq '.segments[-1]'", 'the segment that is being written'],
+  ],
+  exitCodes: [
+    [4, 'a segment is missing'],
+    [6, 'a file is damaged'],
+  ],
+  async run({ io, layers, output, argument }) {
+    const { dir, name } = layers.values;
+    const tree = await chooseSource(io.disk, dir, name);
+    const listing = listingOf(await loadCatalog(io.disk, tree), await readMarks(io.disk, tree));
+    const shown = kinds.filter((kind) => argument === undefined || argument === kind);
+    output.answer({ source: tree.source, ...Object.fromEntries(shown.map((kind) => [kind, listing[kind]])) }, () =>
+      shown.flatMap((kind, i) => [...(i === 0 ? [] : ['']), ...describe(listing, kind, output.style('bold', kind))]),
+    );
+    return 0;
+  },
+};
+
+interface Listing {
+  readonly timelines: readonly TimelineLine[];
+  readonly bases: readonly BaseLine[];
+  readonly segments: readonly SegmentLine[];
+  readonly gaps: readonly StatusGap[];
+  readonly marks: readonly MarkLine[];
+}
+
+interface TimelineLine extends StatusInterval {
+  readonly segments: number;
+  readonly bytes: number;
+  readonly address: string;
+  readonly server: { readonly kind: string; readonly version: string };
+  /** Every replication id that its bytes came under, and the offset that it begins at. */
+  readonly ids: readonly { readonly id: string; readonly offset: string }[];
+}
+
+interface BaseLine {
+  readonly timeline: number;
+  readonly position: string;
+  readonly time: string;
+  readonly size: number;
+  readonly origin: string;
+  readonly rdb: string;
+  /** Null where the RDB could not be counted. */
+  readonly keys: number | null;
+  readonly path: string;
+}
+
+interface SegmentLine {
+  readonly timeline: number;
+  readonly kind: 'open' | 'sealed';
+  readonly start: string;
+  readonly end: string;
+  readonly from: string;
+  readonly to: string;
+  readonly bytes: number;
+  readonly path: string;
+}
+
+interface MarkLine {
+  readonly name: string;
+  readonly timeline: number;
+  readonly position: string;
+  readonly time: string;
+  readonly created: string;
+  readonly note: string | null;
+}
+
+function listingOf({ timelines }: Catalog, marks: readonly MarkRecord[]): Listing {
+  return {
+    timelines: timelines.map(timelineLine),
+    bases: timelines.map(baseLine),
+    segments: timelines.flatMap(segmentLines),
+    gaps: timelines.flatMap(gapBefore),
+    marks: marks.map((mark) => ({
+      name: mark.name,
+      timeline: mark.timeline,
+      position: formatPosition(mark),
+      time: formatInstant(mark.stamp),
+      created: formatInstant(mark.created),
+      note: mark.note ?? null,
+    })),
+  };
+}
+
+function timelineLine(timeline: Timeline): TimelineLine {
+  const { base, segments, record, ids } = timeline;
+  return {
+    ...intervalOf(timeline),
+    segments: segments.length,
+    bytes: segments.reduce((sum, { bytes }) => sum + bytes, base.record.size),
+    address: record.address,
+    server: { kind: record.server.kind, version: record.server.version },
+    ids: ids.map(({ id, offset }) => ({ id, offset: String(offset) })),
+  };
+}
+
+function baseLine({ number, base }: Timeline): BaseLine {
+  const { record, rdbPath } = base;
+  return {
+    timeline: number,
+    position: formatPosition(record),
+    time: formatInstant(record.completed),
+    size: record.size,
+    origin: record.origin,
+    rdb: `${record.magic} ${record.version}`,
+    keys: record.contents?.keys ?? null,
+    path: rdbPath,
+  };
+}
+
+function segmentLines({ number, segments }: Timeline): SegmentLine[] {
+  return segments.map(({ kind, start, end, first, last, bytes, path }) => ({
+    timeline: number,
+    kind,
+    start: String(start),
+    end: String(end),
+    from: formatInstant(first),
+    to: formatInstant(last),
+    bytes,
+    path,
+  }));
+}
+
+function describe(listing: Listing, kind: Kind, heading: string): string[] {
+  const lines = formatTable(columns[kind], rowsOf(listing, kind));
+  return [heading, ...(lines.length === 0 ? ['none'] : lines).map((line) => `  ${line}`)];
+}
+
+function rowsOf(listing: Listing, kind: Kind): string[][] {
+  switch (kind) {
+    case 'timelines':
+      return listing.timelines.map((line) => [
+        String(line.timeline),
+        formatTime(line.from),
+        formatTime(line.to),
+        shortPosition(line.fromPosition),
+        shortPosition(line.toPosition),
+        formatCount(line.segments),
+        formatBytes(line.bytes),
+        printable(`${line.address} ${line.server.kind} ${line.server.version}`),
+      ]);
+    case 'bases':
+      return listing.bases.map((line) => [
+        String(line.timeline),
+        formatTime(line.time),
+        shortPosition(line.position),
+        formatBytes(line.size),
+        line.keys === null ? '?' : formatCount(line.keys),
+        line.rdb,
+        line.origin,
+      ]);
+    case 'segments':
+      return listing.segments.map((line) => [
+        String(line.timeline),
+        line.kind,
+        formatTime(line.from),
+        formatTime(line.to),
+        formatCount(line.start),
+        formatCount(line.end),
+        formatBytes(line.bytes),
+      ]);
+    case 'gaps':
+      return listing.gaps.map((line) => [
+        String(line.timeline),
+        formatTime(line.from),
+        formatTime(line.to),
+        formatSeconds(line.seconds),
+        line.cause,
+        printable(line.detail),
+      ]);
+    case 'marks':
+      return listing.marks.map((line) => [
+        printable(line.name),
+        formatTime(line.time),
+        shortPosition(line.position),
+        String(line.timeline),
+        printable(line.note ?? ''),
+      ]);
+  }
+}
+
+const right = 'right';
+
+const columns: Readonly<Record<Kind, readonly Column[]>> = {
+  timelines: titles('timeline', 'from', 'to', 'first position', 'last position', ['segments'], ['size'], 'primary'),
+  bases: titles('timeline', 'time', 'position', ['size'], ['keys'], 'rdb', 'origin'),
+  segments: titles('timeline', 'kind', 'from', 'to', ['start'], ['end'], ['size']),
+  gaps: titles('before timeline', 'from', 'to', ['length'], 'cause', 'detail'),
+  marks: titles('name', 'time', 'position', 'timeline', 'note'),
+};
+
+/** A title in brackets is that of a column of numbers. */
+function titles(...names: readonly (string | readonly [string])[]): Column[] {
+  return names.map((name) => (typeof name === 'string' ? { title: name } : { title: name[0], align: right }));
+}
+
+/** The first 8 digits of the id are enough to tell histories apart, and to restore by. */
+function shortPosition(position: string): string {
+  return `${position.slice(0, 8)}:${position.slice(41)}`;
+}

@@ -1,0 +1,294 @@
+/**
+ * Where a source stands, put together from its files, its writer's lock and its writer's last words. No payload is read,
+ * nothing is locked, and it works the same whether a writer lives or not.
+ *
+ * Invariant: coverage (intervals, gaps, bases) is told from files alone. The state file only adds what files cannot
+ * tell: what the living writer is doing, and what it has received beyond the last sync.
+ */
+import type { Clock, Micros } from '../core/clock.ts';
+import { IntegrityError } from '../core/errors.ts';
+import { formatInstant } from '../core/instant.ts';
+import { formatPosition } from '../core/position.ts';
+import { idAt, loadCatalog } from '../log/catalog.ts';
+import type { Catalog, Timeline } from '../log/catalog.ts';
+import type { SourceTree } from '../log/source-tree.ts';
+import { readMarks } from '../log/timeline-store.ts';
+import { timeCoverage } from '../restore/locate-coverage.ts';
+import type { Disk } from '../storage/disk.ts';
+import { WriterLock } from '../storage/writer-lock.ts';
+import type { Holder } from '../storage/writer-lock.ts';
+import { readRunState } from './state-file.ts';
+import type { RunError, RunState } from './state-file.ts';
+
+/** `stalled`: a writer holds the lock but has said nothing for 5 s, or cannot make durable what it receives. */
+export type SourceState = 'streaming' | 'syncing' | 'connecting' | 'disconnected' | 'stalled' | 'stopped' | 'empty';
+
+/** Printed as it is by `status --json`: keys are always there, null where unknown; times RFC 3339, offsets strings. */
+export interface Status {
+  readonly source: string;
+  readonly state: SourceState;
+  /** The stream is coming in, becomes durable, and nothing is known to be damaged. */
+  readonly healthy: boolean;
+  readonly checkedAt: string;
+  /** The primary's host:port. */
+  readonly address: string | null;
+  readonly server: { readonly kind: string; readonly version: string } | null;
+  /** The newest timeline. */
+  readonly timeline: number | null;
+  readonly position: StatusPosition;
+  /** When the last byte that is in the journal was received. */
+  readonly lastReceived: string | null;
+  readonly lag: StatusLag;
+  /** A full sync under way: bytes of its RDB. */
+  readonly sync: { readonly received: number; readonly size: number | null } | null;
+  readonly intervals: readonly StatusInterval[];
+  readonly gaps: readonly StatusGap[];
+  readonly lastBase: StatusBase | null;
+  readonly segments: { readonly open: number; readonly sealed: number; readonly bytes: number };
+  readonly bases: { readonly count: number; readonly bytes: number };
+  readonly marks: number;
+  /** Segments that wait to be sealed. */
+  readonly sealingBacklog: number;
+  readonly freeBytes: number | null;
+  readonly writer: Holder | null;
+  /** Why the link is down. */
+  readonly error: RunError | null;
+  readonly nextAttemptAt: string | null;
+  readonly warnings: readonly string[];
+}
+
+export interface StatusPosition {
+  readonly id: string | null;
+  /** In memory of the living writer; without one, the same as durable. */
+  readonly received: string | null;
+  readonly durable: string | null;
+  /** Safe in remote storage. */
+  readonly shipped: string | null;
+}
+
+/**
+ * `bytes` were received but are not durable. `seconds` have gone by since the last byte was received: a primary without
+ * writes sends one PING in ten seconds, so less than that says nothing; much more means that nothing comes in any more.
+ */
+export interface StatusLag {
+  readonly seconds: number | null;
+  readonly bytes: number | null;
+}
+
+/** What can be restored without a hole. */
+export interface StatusInterval {
+  readonly timeline: number;
+  readonly from: string;
+  readonly to: string;
+  readonly fromPosition: string;
+  readonly toPosition: string;
+}
+
+export interface StatusGap {
+  readonly timeline: number;
+  readonly from: string;
+  readonly to: string;
+  readonly fromPosition: string;
+  readonly toPosition: string;
+  readonly seconds: number;
+  readonly cause: string;
+  readonly detail: string;
+}
+
+export interface StatusBase {
+  readonly timeline: number;
+  readonly position: string;
+  readonly time: string;
+  readonly size: number;
+  /** Of the RDB. */
+  readonly version: number;
+}
+
+/** Older words than these are not of a writer that is well. */
+const silentMicros: Micros = 5_000_000;
+/** Received longer ago than this and still not durable: the disk does not keep up, or hangs. */
+const durableWithinMicros: Micros = 5_000_000;
+const freeBytesLow = 1024 * 1024 * 1024;
+
+export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Promise<Status> {
+  const now = clock.wall();
+  const writer = WriterLock.probe(tree.directory);
+  const words = await readRunState(disk, tree.state);
+  const { catalog, damage } = await tryCatalog(disk, tree);
+  const marks = await readMarks(disk, tree);
+  const freeBytes = await disk.freeBytes(tree.directory).catch(() => null);
+  const live = writer !== undefined && words !== undefined && isOf(words, writer) ? words : undefined;
+  const newest = catalog.timelines.at(-1);
+  const state = stateOf(writer, live, newest, now);
+  const warnings = [...damage, ...warningsOf(writer, words, catalog, freeBytes)];
+  return {
+    source: tree.source,
+    state,
+    healthy: state === 'streaming' && damage.length === 0,
+    checkedAt: formatInstant(now),
+    address: live?.source ?? newest?.record.address ?? null,
+    server: live?.server ?? newest?.record.server ?? null,
+    ...standing(newest, live, writer !== undefined, now),
+    sync: live?.state === 'syncing' ? live.sync : null,
+    ...coverage(catalog),
+    marks: marks.length,
+    freeBytes,
+    writer: writer ?? null,
+    error: live?.lastError ?? null,
+    nextAttemptAt: live?.nextAttemptAt ?? null,
+    warnings,
+  };
+}
+
+/** A journal that cannot be read whole still has a writer, marks and a state to tell of. */
+async function tryCatalog(
+  disk: Disk,
+  tree: SourceTree,
+): Promise<{ readonly catalog: Catalog; readonly damage: readonly string[] }> {
+  try {
+    return { catalog: await loadCatalog(disk, tree), damage: [] };
+  } catch (error) {
+    if (!(error instanceof IntegrityError)) throw error;
+    const damage = [`the journal is damaged, coverage is unknown: ${error.message}`];
+    return { catalog: { tree, timelines: [], unfinished: [] }, damage };
+  }
+}
+
+/** Whether these are the words of the writer that lives now, not of the one before. */
+function isOf(words: RunState, writer: Holder): boolean {
+  return words.pid === writer.pid && Date.parse(words.startedAt) >= Date.parse(writer.since);
+}
+
+function stateOf(
+  writer: Holder | undefined,
+  live: RunState | undefined,
+  newest: Timeline | undefined,
+  now: Micros,
+): SourceState {
+  if (writer === undefined) return newest === undefined ? 'empty' : 'stopped';
+  const heard = micros(live?.updatedAt ?? writer.since);
+  if (Number.isNaN(heard) || now - heard > silentMicros) return 'stalled';
+  if (live === undefined) return 'connecting';
+  if (live.state === 'stopping') return 'stopped';
+  return live.state === 'streaming' && isBehind(live, heard) ? 'stalled' : live.state;
+}
+
+/** Reading stops when too much waits for the disk, so what hangs grows old. */
+function isBehind({ position, lastStamp }: RunState, heard: Micros): boolean {
+  if (position === null || lastStamp === null || position.received === position.durable) return false;
+  return heard - micros(lastStamp) > durableWithinMicros;
+}
+
+function standing(
+  newest: Timeline | undefined,
+  live: RunState | undefined,
+  isWritten: boolean,
+  now: Micros,
+): Pick<Status, 'timeline' | 'position' | 'lastReceived' | 'lag' | 'sealingBacklog'> {
+  const open = newest?.segments.filter(({ kind }) => kind === 'open').length ?? 0;
+  const sealingBacklog = live?.sealing ?? Math.max(0, open - 1);
+  if (newest === undefined) {
+    const position = { id: null, received: null, durable: null, shipped: null };
+    return { timeline: null, position, lastReceived: null, lag: { seconds: null, bytes: null }, sealingBacklog };
+  }
+  const { received = null, durable = null } = positionOf(newest, live, isWritten);
+  const told = live?.timeline === newest.number ? live.lastStamp : null;
+  const lastReceived = told ?? formatInstant(newest.lastStamp);
+  return {
+    timeline: newest.number,
+    position: { id: idAt(newest, newest.end), received, durable, shipped: null },
+    lastReceived,
+    lag: {
+      seconds: Math.max(0, now - micros(lastReceived)) / 1_000_000,
+      bytes: received === null || durable === null ? null : Number(received) - Number(durable),
+    },
+    sealingBacklog,
+  };
+}
+
+/** What a living writer says of this timeline; without a writer, what the files hold. */
+function positionOf(
+  newest: Timeline,
+  live: RunState | undefined,
+  isWritten: boolean,
+): { readonly received?: string; readonly durable?: string } {
+  if (live?.timeline === newest.number && live.position !== null) return live.position;
+  const end = String(newest.end);
+  // During a full sync the timeline before it is not written any more, and all of it is durable.
+  return isWritten && live?.state !== 'syncing' ? {} : { received: end, durable: end };
+}
+
+function coverage({ timelines }: Catalog): Pick<Status, 'intervals' | 'gaps' | 'lastBase' | 'segments' | 'bases'> {
+  const segments = timelines.flatMap((timeline) => timeline.segments);
+  const open = segments.filter(({ kind }) => kind === 'open').length;
+  const newest = timelines.at(-1);
+  return {
+    intervals: timelines.map(intervalOf),
+    gaps: timelines.flatMap(gapBefore),
+    lastBase: newest === undefined ? null : baseOf(newest),
+    segments: { open, sealed: segments.length - open, bytes: sum(segments.map(({ bytes }) => bytes)) },
+    bases: { count: timelines.length, bytes: sum(timelines.map(({ base }) => base.record.size)) },
+  };
+}
+
+export function intervalOf(timeline: Timeline): StatusInterval {
+  const { base, number, boundary } = timeline;
+  const { from, to } = timeCoverage(timeline);
+  return {
+    timeline: number,
+    from: formatInstant(from),
+    to: formatInstant(to),
+    fromPosition: formatPosition(base.record),
+    toPosition: formatPosition({ id: idAt(timeline, boundary), offset: boundary }),
+  };
+}
+
+/** As a list of none or one. */
+export function gapBefore({ gap, number }: Timeline): StatusGap[] {
+  if (gap === undefined) return [];
+  const { from, to, cause, detail } = gap;
+  return [
+    {
+      timeline: number,
+      from: formatInstant(from.stamp),
+      to: formatInstant(to.stamp),
+      fromPosition: formatPosition(from),
+      toPosition: formatPosition(to),
+      seconds: (to.stamp - from.stamp) / 1_000_000,
+      cause,
+      detail,
+    },
+  ];
+}
+
+function baseOf({ number, base }: Timeline): StatusBase {
+  const { completed, size, version } = base.record;
+  return { timeline: number, position: formatPosition(base.record), time: formatInstant(completed), size, version };
+}
+
+function warningsOf(
+  writer: Holder | undefined,
+  words: RunState | undefined,
+  catalog: Catalog,
+  freeBytes: number | null,
+): string[] {
+  const warnings: string[] = [];
+  if (writer === undefined && words !== undefined && words.state !== 'stopping') {
+    warnings.push(
+      `the last writer (process ${words.pid}) ended without stopping in good order, at ${words.updatedAt} or later`,
+    );
+  }
+  if (writer === undefined && catalog.unfinished.length > 0) warnings.push('a full sync was begun and never finished');
+  if (freeBytes !== null && freeBytes < freeBytesLow) {
+    warnings.push(`only ${Math.floor(freeBytes / (1024 * 1024))} MiB are free on the file system of the journal`);
+  }
+  return warnings;
+}
+
+function micros(rfc3339: string): Micros {
+  return Date.parse(rfc3339) * 1000;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
