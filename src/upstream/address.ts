@@ -33,14 +33,7 @@ const defaultPort = 6379;
 export function parseSource(text: string): { readonly address: SourceAddress; readonly user: string | undefined } {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || (url.protocol !== 'redis:' && url.protocol !== 'rediss:') || url.hostname === '') {
-    // The text is not repeated: a mistyped URL may hold a password.
-    throw new UsageError(
-      'bad-source',
-      'the source is not an address of the form redis://host:port or rediss://host:port',
-      {
-        hint: 'for example --source redis://10.0.0.5:6379, or --source rediss://[2001:db8::5]:6380 for TLS',
-      },
-    );
+    throw notAnAddress();
   }
   if (url.password !== '') {
     throw new UsageError(
@@ -60,10 +53,31 @@ export function parseSource(text: string): { readonly address: SourceAddress; re
       },
     );
   }
-  const host = decodeURIComponent(url.hostname).replace(/^\[(.*)\]$/, '$1');
+  const host = unescaped(url.hostname).replace(/^\[(.*)\]$/, '$1');
   const port = url.port === '' ? defaultPort : Number(url.port);
-  const user = url.username === '' ? undefined : decodeURIComponent(url.username);
+  if (port === 0) throw notAnAddress();
+  const user = url.username === '' ? undefined : unescaped(url.username);
   return { address: { host, port, tls: url.protocol === 'rediss:' }, user };
+}
+
+/** The percent signs of a URL may stand before anything. */
+function unescaped(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw notAnAddress();
+  }
+}
+
+/** The text is not repeated: a mistyped URL may hold a password. */
+function notAnAddress(): UsageError {
+  return new UsageError(
+    'bad-source',
+    'the source is not an address of the form redis://host:port or rediss://host:port',
+    {
+      hint: 'for example --source redis://10.0.0.5:6379, or --source rediss://[2001:db8::5]:6380 for TLS',
+    },
+  );
 }
 
 /** `host:port`, IPv6 in brackets. */
