@@ -7,7 +7,10 @@ import { readFileSync } from 'node:fs';
 function readVersion(): string {
   for (const up of ['../../package.json', '../../../package.json']) {
     try {
-      const found = JSON.parse(readFileSync(new URL(up, import.meta.url), 'utf8')) as { name?: string; version?: string };
+      const found = JSON.parse(readFileSync(new URL(up, import.meta.url), 'utf8')) as {
+        name?: string;
+        version?: string;
+      };
       if (found.name === 'journal' && found.version !== undefined) return found.version;
     } catch {
       continue;

@@ -12,7 +12,7 @@ export interface Frame {
   /** The frame as it is in the file: header, meta, data. */
   readonly bytes: Buffer;
   readonly meta: Buffer;
-  /** Stream bytes; empty unless the kind is `stream`. A view: valid until the reader is asked for more. */
+  /** Stream bytes; empty unless the kind is `stream`. A view of memory that is not used again. */
   readonly data: Buffer;
 }
 

@@ -12,7 +12,7 @@ import { openSegmentReader } from './segment-reader.ts';
 export interface RangeChunk {
   /** Offset of the first byte. */
   readonly start: Offset;
-  /** A view: valid until the next chunk is asked for. */
+  /** A view of memory that is not used again: it may be kept. */
   readonly bytes: Buffer;
   /** The frame that holds them, for its stamps and boundary. */
   readonly frame: Frame;

@@ -86,7 +86,7 @@ const valkeyRdbVersions: readonly (readonly [number, number, number])[] = [
   [7, 2, 11],
 ];
 
-function isAtLeast(server: ServerVersion, major: number, minor: number): boolean {
+export function isAtLeast(server: ServerVersion, major: number, minor: number): boolean {
   return server.major > major || (server.major === major && server.minor >= minor);
 }
 
