@@ -112,12 +112,10 @@ const freeBytesLow = 1024 * 1024 * 1024;
 
 export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Promise<Status> {
   const now = clock.wall();
-  const writer = WriterLock.probe(tree.directory);
-  const words = await readRunState(disk, tree.state);
+  const { writer, words, live } = await readWriter(disk, tree);
   const { catalog, damage } = await tryCatalog(disk, tree);
   const marks = await readMarks(disk, tree);
   const freeBytes = await disk.freeBytes(tree.directory).catch(() => null);
-  const live = writer !== undefined && words !== undefined && isOf(words, writer) ? words : undefined;
   const newest = catalog.timelines.at(-1);
   const state = stateOf(writer, live, newest, now);
   const warnings = [...damage, ...warningsOf(writer, words, catalog, freeBytes)];
@@ -138,6 +136,21 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
     nextAttemptAt: live?.nextAttemptAt ?? null,
     warnings,
   };
+}
+
+/** Who writes, if anybody; the words found; and those words again if they are of the writer that lives. */
+export async function readWriter(
+  disk: Disk,
+  tree: SourceTree,
+): Promise<{
+  readonly writer: Holder | undefined;
+  readonly words: RunState | undefined;
+  readonly live: RunState | undefined;
+}> {
+  const writer = WriterLock.probe(tree.directory);
+  const words = await readRunState(disk, tree.state);
+  const live = writer !== undefined && words !== undefined && isOf(words, writer) ? words : undefined;
+  return { writer, words, live };
 }
 
 /** A journal that cannot be read whole still has a writer, marks and a state to tell of. */
