@@ -21,6 +21,13 @@ export interface Disk {
   rename(from: string, to: string): Promise<void>;
   /** Gives a file a second name which must not exist (`exists`). Durable after syncDirectory. */
   link(from: string, to: string): Promise<void>;
+  /**
+   * Makes a new file (`exists` when it is there) that shares the bytes of `from` until one of them is written to. False,
+   * and nothing made, where the file system cannot do that.
+   */
+  clone(from: string, to: string): Promise<boolean>;
+  /** Gives a file or a directory to another user and group; without a group, that stays as it is. */
+  changeOwner(path: string, user: number, group: number | undefined): Promise<void>;
   /** Removes a file; no error when it is gone. Durable after syncDirectory. */
   remove(path: string): Promise<void>;
   /** Removes a directory with all that is in it; no error when it is gone. */

@@ -38,6 +38,21 @@ export const localDisk: Disk = {
 
   rename: (from, to) => attempt('rename', from, () => fs.rename(from, to)),
   link: (from, to) => attempt('link', to, () => fs.link(from, to)),
+
+  async clone(from, to) {
+    try {
+      await fs.copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE);
+    } catch (error) {
+      if (cannotClone.has(errorCode(error))) return false;
+      throw storageError('clone', to, error);
+    }
+    await attempt('change mode of', to, () => fs.chmod(to, fileMode));
+    return true;
+  },
+
+  changeOwner: (path, user, group) =>
+    attempt('change owner of', path, () => fs.chown(path, user, group ?? unchanged)),
+
   remove: (path) => attempt('remove', path, () => fs.rm(path, { force: true })),
   removeTree: (path) => attempt('remove', path, () => fs.rm(path, { force: true, recursive: true })),
 
@@ -53,6 +68,11 @@ export const localDisk: Disk = {
       return bavail * bsize;
     }),
 };
+
+/** What file systems without shared extents say, and what one says of a file on another. */
+const cannotClone: ReadonlySet<string> = new Set(['ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'ENOTTY', 'EINVAL', 'EXDEV']);
+/** chown(2) leaves what is −1 as it is. */
+const unchanged = -1;
 
 const createFlags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
 

@@ -1,0 +1,156 @@
+/**
+ * Redis 7.4 and later take a hash field whose TTL has elapsed for missing while they load an append-only file: HINCRBY on
+ * it starts from 0, where the primary, at the time, added to what was there. So a directory would not be exact, and is
+ * refused, when a field's TTL ends before the directory can be loaded. (Over a replication link they are exact; an RDB
+ * alone is, too, since loading it drops no field.)
+ *
+ * Times that are still ahead are harmless until they come: the earliest is the plan's `loadBefore`.
+ */
+import type { Micros } from '../core/clock.ts';
+import { UsageError } from '../core/errors.ts';
+import { formatPosition } from '../core/position.ts';
+import { CommandReader, nameOf } from '../redis/command-reader.ts';
+import type { StreamCommand } from '../redis/command-reader.ts';
+import { hashFieldTtlInexactOnAofLoad } from '../redis/server-version.ts';
+import type { Disk } from '../storage/disk.ts';
+import { formatInstantShort } from './instant.ts';
+import type { Plan } from './plan.ts';
+import { plannedStream } from './planned-stream.ts';
+
+/** What ends sooner than this from now may well have ended when the directory is loaded. */
+const soonMs = 60_000;
+
+/** Names, times and the head of a payload. */
+const keepBytes = 64;
+
+/** When a command lets fields expire: at an instant in ms; relative to its execution, or unreadable: unknown. */
+type FieldExpiry = number | 'unknown';
+
+/** The instant before which the directory must be loaded, if there is one. UsageError when that cannot be met. */
+export async function refuseElapsedHashFields(disk: Disk, plan: Plan, now: Micros): Promise<Micros | undefined> {
+  if (!isConcerned(plan) || plan.bytes.stream === 0) return undefined;
+  const horizonMs = Math.ceil(now / 1000) + soonMs;
+  const { contents } = plan.base.record;
+  if (contents === undefined) {
+    throw refused(plan, 'what the base holds is not known, so fields whose TTL has elapsed may be in it');
+  }
+  const inBase = contents.minHashFieldExpireMs;
+  if (inBase !== 0 && inBase < horizonMs) {
+    throw refused(plan, `a hash field of the base expires at ${formatMs(inBase)}`);
+  }
+  let earliest = inBase === 0 ? Infinity : inBase;
+  for await (const { command, expiry } of fieldExpiries(disk, plan)) {
+    if (expiry === 'unknown' || expiry < horizonMs) throw refused(plan, reason(command, expiry), command);
+    earliest = Math.min(earliest, expiry);
+  }
+  return Number.isFinite(earliest) ? earliest * 1000 : undefined;
+}
+
+function isConcerned({ server, base }: Plan): boolean {
+  if (server !== undefined) return hashFieldTtlInexactOnAofLoad(server);
+  return base.record.magic === 'REDIS' && base.record.version >= 12;
+}
+
+async function* fieldExpiries(
+  disk: Disk,
+  plan: Plan,
+): AsyncGenerator<{ command: StreamCommand; expiry: FieldExpiry }, void, undefined> {
+  const reader = new CommandReader(plan.base.record, { keepBytes });
+  for await (const { bytes } of plannedStream(disk, plan)) {
+    // A copy: a command may go on in the next chunk, and a chunk is valid only until then.
+    reader.push(Buffer.from(bytes));
+    for (let command = reader.next(); command !== undefined; command = reader.next()) {
+      const expiry = fieldExpiryOf(command);
+      if (expiry !== undefined) yield { command, expiry };
+    }
+  }
+}
+
+/** Undefined when the command gives no field a TTL. */
+export function fieldExpiryOf(command: StreamCommand): FieldExpiry | undefined {
+  const first = command.args[0]?.[0] ?? 0;
+  // H or R, in either case: most commands need no closer look.
+  if ((first | 0x20) !== 0x68 && (first | 0x20) !== 0x72) return undefined;
+  switch (nameOf(command)) {
+    case 'HPEXPIREAT':
+      return timeIn(command.args[2], 1);
+    case 'HEXPIREAT':
+      return timeIn(command.args[2], 1000);
+    case 'HPEXPIRE':
+    case 'HEXPIRE':
+      return 'unknown';
+    case 'HSETEX':
+    case 'HGETEX':
+      return expiryOption(command.args);
+    case 'RESTORE':
+    case 'RESTORE-ASKING':
+      return payloadExpiry(command.args[3]);
+    default:
+      return undefined;
+  }
+}
+
+/** The option comes before FIELDS; what follows are field names, which may look like anything. */
+function expiryOption(args: readonly Buffer[]): FieldExpiry | undefined {
+  for (let i = 2; i < args.length; i += 1) {
+    switch (args[i]?.toString('latin1').toUpperCase() ?? '') {
+      case 'PXAT':
+        return timeIn(args[i + 1], 1);
+      case 'EXAT':
+        return timeIn(args[i + 1], 1000);
+      case 'PX':
+      case 'EX':
+        return 'unknown';
+      case 'FIELDS':
+        return undefined;
+      default:
+        continue;
+    }
+  }
+  return undefined;
+}
+
+/** Types of a serialised hash with field TTLs; the two of a release candidate, and the two released. */
+const candidateTypes = [22, 23];
+const releasedTypes = [24, 25];
+
+/** Of the released types the first eight bytes are the earliest time in it. */
+function payloadExpiry(payload: Buffer | undefined): FieldExpiry | undefined {
+  const type = payload?.[0] ?? 0;
+  if (candidateTypes.includes(type)) return 'unknown';
+  if (payload === undefined || !releasedTypes.includes(type)) return undefined;
+  return payload.length < 9 ? 'unknown' : Number(payload.readBigInt64LE(1));
+}
+
+function timeIn(argument: Buffer | undefined, milliseconds: number): FieldExpiry {
+  const text = argument?.toString('latin1') ?? '';
+  return /^-?\d{1,16}$/.test(text) ? Number(text) * milliseconds : 'unknown';
+}
+
+function reason(command: StreamCommand, expiry: FieldExpiry): string {
+  const name = nameOf(command);
+  return expiry === 'unknown'
+    ? `${name} lets hash fields expire at a time that cannot be told`
+    : `${name} lets hash fields expire at ${formatMs(expiry)}`;
+}
+
+function refused(plan: Plan, why: string, command?: StreamCommand): UsageError {
+  const { record } = plan.base;
+  const where = command === undefined ? '' : ` at position ${formatPosition({ id: plan.cut.id, offset: command.end })}`;
+  const baseAlone = `the base alone is exact: --at ${formatPosition(record)}`;
+  const server = plan.server?.version ?? '7.4 and later';
+  return new UsageError(
+    'hash-field-ttl',
+    `a directory would not be restored exactly by Redis ${server}: ${why}${where}, and while loading commands it takes elapsed fields for missing`,
+    {
+      // Neither a bad option nor a hole in the journal: the one thing asked for cannot be done exactly.
+      exitCode: 1,
+      hint: command === undefined ? baseAlone : `a target before that position is exact; ${baseAlone}`,
+    },
+  );
+}
+
+function formatMs(ms: number): string {
+  const micros = ms * 1000;
+  return Number.isSafeInteger(micros) ? formatInstantShort(micros) : `${ms} ms`;
+}

@@ -1,0 +1,200 @@
+/**
+ * From a target to a cut: the boundary up to which history is applied. A cut is exact or refused; it never lies inside a
+ * command or a MULTI, and everything between the base and it is there.
+ *
+ *   --at a time        all commands stamped up to and including it      --before     stamped earlier than it
+ *   --at a position    up to and including the command that holds it    --before     without that command, or its MULTI
+ *
+ * Neighbours: target.ts reads what the user wrote, locate-boundaries.ts searches the log, locate-coverage.ts refuses;
+ * plan.ts goes on from the cut.
+ */
+import type { Micros } from '../core/clock.ts';
+import { IntegrityError } from '../core/errors.ts';
+import { formatPosition } from '../core/position.ts';
+import type { Offset, ReplicationId } from '../core/position.ts';
+import { idAt } from '../log/catalog.ts';
+import type { Catalog, SegmentEntry, Timeline } from '../log/catalog.ts';
+import { openSegmentReader } from '../log/segment-reader.ts';
+import { readMarks } from '../log/timeline-store.ts';
+import type { Disk } from '../storage/disk.ts';
+import { formatInstantShort } from './instant.ts';
+import { boundariesAround, stampOf } from './locate-boundaries.ts';
+import type { Neighbours, StampedOffset } from './locate-boundaries.ts';
+import {
+  commandNotWhole,
+  idAmbiguous,
+  idNotCovered,
+  markNotCovered,
+  markUnknown,
+  nothingCovered,
+  offsetCoverage,
+  offsetNotCovered,
+  timeCoverage,
+  timeNotCovered,
+  timeOnSeveralTimelines,
+} from './locate-coverage.ts';
+import type { Target } from './target.ts';
+
+export type CutMode = 'at' | 'before';
+
+export interface Cut {
+  readonly timeline: number;
+  /** The replication id in force at `offset`. */
+  readonly id: ReplicationId;
+  /** A boundary: the position of the last command that is applied, or of the base. */
+  readonly offset: Offset;
+  readonly requested: { readonly target: Target; readonly mode: CutMode };
+  readonly lastApplied: StampedOffset;
+  /** Position and stamp of the first command, or group, that is left out; undefined where the journal has no more. */
+  readonly firstOmitted: StampedOffset | undefined;
+  /** Stamp of the last applied command; of a base alone, when it was complete. */
+  readonly reached: Micros;
+}
+
+export async function locate(disk: Disk, catalog: Catalog, target: Target, mode: CutMode): Promise<Cut> {
+  try {
+    return await find(disk, catalog, target, mode);
+  } catch (error) {
+    if (!(error instanceof IntegrityError && error.code === 'bytes-missing')) throw error;
+    // A journal that was not recovered after a crash may end in frames that never reached the medium whole.
+    const sound = await withSoundTail(disk, catalog);
+    if (sound === undefined) throw error;
+    return await find(disk, sound, target, mode);
+  }
+}
+
+/** A timeline, and the boundaries on both sides of the cut. */
+interface Found extends Neighbours {
+  readonly timeline: Timeline;
+}
+
+async function find(disk: Disk, catalog: Catalog, target: Target, mode: CutMode): Promise<Cut> {
+  if (catalog.timelines.length === 0) throw nothingCovered();
+  const { timeline, last, next } = await findBoundaries(disk, catalog, target, mode);
+  return {
+    timeline: timeline.number,
+    id: idAt(timeline, last.offset),
+    offset: last.offset,
+    requested: { target, mode },
+    lastApplied: last,
+    firstOmitted: next,
+    reached: last.stamp,
+  };
+}
+
+async function findBoundaries(disk: Disk, catalog: Catalog, target: Target, mode: CutMode): Promise<Found> {
+  const { timelines } = catalog;
+  switch (target.kind) {
+    case 'time':
+      return await findTime(disk, timelines, target.at, mode);
+    case 'latest': {
+      const newest = timelines.at(-1);
+      if (newest === undefined) throw nothingCovered();
+      return await findOffset(disk, newest, newest.boundary, mode, 'the end of the journal');
+    }
+    case 'mark': {
+      const marks = await readMarks(disk, catalog.tree);
+      const mark = marks.find(({ name }) => name === target.name);
+      if (mark === undefined)
+        throw markUnknown(
+          target.name,
+          marks.map(({ name }) => name),
+        );
+      const timeline = timelines.find(({ number }) => number === mark.timeline);
+      if (timeline === undefined) throw markNotCovered(mark.name);
+      return await findOffset(disk, timeline, mark.offset, mode, `mark ${JSON.stringify(mark.name)}`);
+    }
+    case 'position':
+      return await findPosition(disk, timelines, target.idPrefix, target.offset, mode);
+  }
+}
+
+async function findTime(disk: Disk, timelines: readonly Timeline[], time: Micros, mode: CutMode): Promise<Found> {
+  // Stamps are whole microseconds: "earlier than T" is "up to T − 1".
+  const stamp = mode === 'at' ? time : time - 1;
+  const asked = mode === 'at' ? formatInstantShort(time) : `the moment before ${formatInstantShort(time)}`;
+  const covering = timelines.filter((timeline) => {
+    const { from, to } = timeCoverage(timeline);
+    return from <= stamp && stamp <= to;
+  });
+  const [timeline] = covering;
+  if (timeline === undefined) throw timeNotCovered(timelines, stamp, asked);
+  if (covering.length > 1) throw timeOnSeveralTimelines(covering, asked);
+  return { timeline, ...(await boundariesAround(disk, timeline, { by: 'stamp', stamp })) };
+}
+
+async function findPosition(
+  disk: Disk,
+  timelines: readonly Timeline[],
+  idPrefix: string,
+  offset: Offset,
+  mode: CutMode,
+): Promise<Found> {
+  const ids = [...new Set(timelines.flatMap((timeline) => timeline.ids.map(({ id }) => id)))];
+  const matching = ids.filter((id) => id.startsWith(idPrefix));
+  const [id] = matching;
+  if (id === undefined) throw idNotCovered(ids, idPrefix);
+  if (matching.length > 1) throw idAmbiguous(matching, idPrefix);
+  const asked = askedPosition(id, offset, mode);
+  const covered = offsetCoverage(timelines, id);
+  // One history has the same bytes on every timeline; the newest base has the fewest of them to be replayed.
+  const best = covered.findLast(({ from, to }) => (mode === 'at' ? from <= offset : from < offset) && offset <= to);
+  if (best === undefined) throw offsetNotCovered(covered, id, offset, asked);
+  return await findOffset(disk, best.timeline, offset, mode, asked);
+}
+
+function askedPosition(id: ReplicationId, offset: Offset, mode: CutMode): string {
+  return `${mode === 'at' ? '' : 'what is before '}${formatPosition({ id, offset })}`;
+}
+
+async function findOffset(
+  disk: Disk,
+  timeline: Timeline,
+  offset: Offset,
+  mode: CutMode,
+  asked: string,
+): Promise<Found> {
+  if (mode === 'before') {
+    if (offset <= timeline.base.record.offset) throw beforeBase(timeline, offset, asked);
+    return { timeline, ...(await boundariesAround(disk, timeline, { by: 'offset', offset: offset - 1 })) };
+  }
+  if (offset > timeline.boundary) throw commandNotWhole(timeline, asked);
+  if (offset === timeline.boundary) return { timeline, last: await stampOf(disk, timeline, offset), next: undefined };
+  const around = await boundariesAround(disk, timeline, { by: 'offset', offset });
+  if (around.last.offset === offset) return { timeline, ...around };
+  // Inside a command: it is included, up to its end, which is the first boundary behind.
+  if (around.next === undefined) throw commandNotWhole(timeline, asked);
+  const behind = await boundariesAround(disk, timeline, { by: 'offset', offset: around.next.offset });
+  return { timeline, ...behind };
+}
+
+function beforeBase(timeline: Timeline, offset: Offset, asked: string): Error {
+  const id = idAt(timeline, offset);
+  return offsetNotCovered(offsetCoverage([timeline], id), id, offset, asked);
+}
+
+/** The catalog with its newest timeline cut to frames that are whole; undefined when nothing was wrong with it. */
+async function withSoundTail(disk: Disk, catalog: Catalog): Promise<Catalog | undefined> {
+  const newest = catalog.timelines.at(-1);
+  const open = newest?.segments.at(-1);
+  if (newest === undefined || open?.kind !== 'open') return undefined;
+  const tail = await soundTail(disk, open, newest);
+  if (tail.end >= newest.end) return undefined;
+  const last: SegmentEntry = { ...open, end: tail.end, last: tail.lastStamp };
+  const segments = [...newest.segments.slice(0, -1), last];
+  return { ...catalog, timelines: [...catalog.timelines.slice(0, -1), { ...newest, ...tail, segments }] };
+}
+
+async function soundTail(
+  disk: Disk,
+  open: SegmentEntry,
+  timeline: Timeline,
+): Promise<Pick<Timeline, 'end' | 'boundary' | 'lastStamp'>> {
+  await using reader = await openSegmentReader(disk, open.path, 'open');
+  const before = timeline.segments.at(-2)?.last ?? timeline.base.record.completed;
+  let tail = { end: open.start - 1, boundary: open.start - 1, lastStamp: before };
+  for await (const { header } of reader.frames()) {
+    tail = { end: header.end, boundary: header.boundary, lastStamp: header.lastStamp };
+  }
+  return tail;
+}

@@ -1,0 +1,155 @@
+/**
+ * Plans in print (pure): one document for programs (offsets as strings, times RFC 3339 in UTC, lists never null), lines
+ * for people. The same facts go into restore.json beside a restored dataset.
+ */
+import { basename } from 'node:path';
+import type { Micros } from '../core/clock.ts';
+import { formatInstant } from '../core/instant.ts';
+import { formatPosition } from '../core/position.ts';
+import { formatServerVersion } from '../redis/server-version.ts';
+import { describeInstant, formatInstantShort } from './instant.ts';
+import type { StampedOffset } from './locate-boundaries.ts';
+import type { Plan } from './plan.ts';
+
+export interface PlanContext {
+  /** The configured zone, if there is one. */
+  readonly zone: string | undefined;
+  readonly now: Micros;
+}
+
+interface PlaceJson {
+  readonly offset: string;
+  readonly time: string;
+}
+
+export interface PlanJson {
+  readonly source: string;
+  readonly timeline: number;
+  readonly server: { readonly kind: string; readonly version: string } | null;
+  readonly requested: { readonly mode: string; readonly target: string; readonly time: string | null };
+  readonly reached: { readonly position: string; readonly time: string };
+  readonly lastApplied: PlaceJson;
+  readonly firstOmitted: PlaceJson | null;
+  readonly base: {
+    readonly file: string;
+    readonly position: string;
+    readonly origin: string;
+    readonly time: string;
+    readonly bytes: number;
+  };
+  readonly ranges: readonly { readonly file: string; readonly from: string; readonly to: string }[];
+  readonly bytes: { readonly base: number; readonly stream: number; readonly total: number };
+  readonly form: Plan['form'];
+  readonly transform: Plan['transform'];
+  readonly ttl: 'keep';
+  readonly ttlEffect: string;
+  readonly loadBefore: string | null;
+  readonly estimatedSeconds: number;
+}
+
+export function planToJson(plan: Plan): PlanJson {
+  const { cut, base, server } = plan;
+  const { target, mode } = cut.requested;
+  const { record } = base;
+  return {
+    source: plan.tree.source,
+    timeline: plan.timeline,
+    server: server === undefined ? null : { kind: server.kind, version: server.version },
+    requested: { mode, target: plan.text, time: target.kind === 'time' ? formatInstant(target.at) : null },
+    reached: { position: formatPosition(cut), time: formatInstant(cut.reached) },
+    lastApplied: placeJson(cut.lastApplied),
+    firstOmitted: cut.firstOmitted === undefined ? null : placeJson(cut.firstOmitted),
+    base: {
+      file: basename(base.rdbPath),
+      position: formatPosition(record),
+      origin: record.origin,
+      time: formatInstant(record.completed),
+      bytes: record.size,
+    },
+    ranges: plan.ranges.map(({ path, from, to }) => ({ file: basename(path), from: String(from), to: String(to) })),
+    bytes: plan.bytes,
+    form: plan.form,
+    transform: plan.transform,
+    ttl: 'keep',
+    ttlEffect: ttlEffect(plan),
+    loadBefore: plan.loadBefore === undefined ? null : formatInstant(plan.loadBefore),
+    estimatedSeconds: plan.estimatedSeconds,
+  };
+}
+
+/** Lines of a name and a value each. */
+export function planToText(plan: Plan, context: PlanContext): string[] {
+  const { cut, base, ranges, bytes } = plan;
+  const server = plan.server === undefined ? 'an unknown server' : formatServerVersion(plan.server);
+  const from = base.record.offset + 1;
+  const stream =
+    bytes.stream === 0
+      ? 'none of it'
+      : `${formatBytes(bytes.stream)}, bytes ${from} to ${cut.offset}, from ${count(ranges.length, 'segment')}`;
+  const lines: (readonly [string, string])[] = [
+    ['target', `--${cut.requested.mode} ${plan.text}`],
+    ...resolved(plan, context),
+    ['source', `${plan.tree.source}, ${server}, timeline ${plan.timeline}`],
+    [
+      'base',
+      `${formatBytes(bytes.base)}, ${formatInstantShort(base.record.completed)}, ${formatPosition(base.record)}`,
+    ],
+    ['stream', stream],
+    ['cut', formatPosition(cut)],
+    ['last applied', `${instants(cut.reached, context)}, offset ${cut.offset}`],
+    ['first omitted', cut.firstOmitted === undefined ? 'nothing: this is the end' : place(cut.firstOmitted, context)],
+    ['output', formDescription[plan.form]],
+    ['TTLs', ttlEffect(plan)],
+    ['to write', `${formatBytes(bytes.total)}, about ${formatSeconds(plan.estimatedSeconds)}`],
+  ];
+  if (plan.loadBefore !== undefined) {
+    lines.push(['load before', `${instants(plan.loadBefore, context)}: the first hash field expires then`]);
+  }
+  const width = Math.max(...lines.map(([name]) => name.length));
+  return lines.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
+}
+
+const formDescription: Readonly<Record<Plan['form'], string>> = {
+  'multi-part-aof': 'appendonlydir with a manifest, for Redis 7.0 and later, or Valkey',
+  'preamble-aof': 'one appendonly.aof that begins with an RDB, for Redis 4.0 to 6.2',
+};
+
+/** What restoring into the past does to keys that expire. */
+function ttlEffect(plan: Plan): string {
+  const keep = 'TTLs keep the instants at which they end: keys whose time has passed expire when the server starts';
+  if (plan.transform === 'none') return keep;
+  return `${keep}; relative TTLs of the source count from when their commands were received`;
+}
+
+function resolved(plan: Plan, context: PlanContext): (readonly [string, string])[] {
+  const { target } = plan.cut.requested;
+  return target.kind === 'time' ? [['resolved', instants(target.at, context)]] : [];
+}
+
+function place({ offset, stamp }: StampedOffset, context: PlanContext): string {
+  return `${instants(stamp, context)}, offset ${offset}`;
+}
+
+function instants(at: Micros, context: PlanContext): string {
+  const { utc, local, relative } = describeInstant(at, context);
+  return [utc, ...(local === undefined ? [] : [local]), relative].join(' = ');
+}
+
+function placeJson({ offset, stamp }: StampedOffset): PlaceJson {
+  return { offset: String(offset), time: formatInstant(stamp) };
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
+}
+
+function formatSeconds(seconds: number): string {
+  return seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+}
+
+function formatBytes(bytes: number): string {
+  const units = ['B', 'KB', 'MB', 'GB', 'TB'];
+  const power = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, bytes)) / 3)));
+  const value = bytes / 1000 ** power;
+  return `${power === 0 ? value : value.toFixed(1)} ${units[power] ?? 'B'}`;
+}

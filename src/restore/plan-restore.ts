@@ -1,0 +1,35 @@
+/**
+ * From a request to a plan: finds the cut, chooses base and ranges, and refuses what could not be restored exactly. It
+ * reads the journal and writes nothing.
+ */
+import { StorageError } from '../core/errors.ts';
+import { loadCatalog } from '../log/catalog.ts';
+import type { Catalog } from '../log/catalog.ts';
+import type { SourceTree } from '../log/source-tree.ts';
+import type { Disk } from '../storage/disk.ts';
+import { refuseElapsedHashFields } from './hash-field-ttl.ts';
+import { locate } from './locate.ts';
+import { buildPlan } from './plan.ts';
+import type { Plan, RestoreRequest } from './plan.ts';
+
+/** Segments are sealed behind a running journal: so often is the catalog loaded anew when a file has gone. */
+const attemptsMax = 5;
+
+export async function planRestore(disk: Disk, tree: SourceTree, request: RestoreRequest): Promise<Plan> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await planOnce(disk, await loadCatalog(disk, tree), request);
+    } catch (error) {
+      if (attempt === attemptsMax || !(error instanceof StorageError && error.code === 'not-found')) throw error;
+    }
+  }
+}
+
+async function planOnce(disk: Disk, catalog: Catalog, request: RestoreRequest): Promise<Plan> {
+  const cut = await locate(disk, catalog, request.target, request.mode);
+  const timeline = catalog.timelines.find(({ number }) => number === cut.timeline);
+  if (timeline === undefined) throw new RangeError(`the cut is on timeline ${cut.timeline}, which is not there`);
+  const plan = buildPlan(catalog.tree, timeline, cut, request);
+  const loadBefore = await refuseElapsedHashFields(disk, plan, request.now);
+  return { ...plan, loadBefore };
+}

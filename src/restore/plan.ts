@@ -1,0 +1,121 @@
+/**
+ * What a restore will do, before it does anything (pure): the base, the ranges of the stream behind it up to the cut,
+ * the form of the output and what happens to TTLs. plan-restore.ts makes plans out of a journal, plan-print.ts shows
+ * them, restore.ts carries them out and decides nothing.
+ *
+ * Invariant: the ranges are contiguous, from the base's offset + 1 to the cut.
+ */
+import type { Micros } from '../core/clock.ts';
+import { UsageError } from '../core/errors.ts';
+import type { Offset } from '../core/position.ts';
+import type { BaseEntry, SegmentEntry, Timeline } from '../log/catalog.ts';
+import type { SourceTree } from '../log/source-tree.ts';
+import { replicatesRelativeTtl, serverVersionFromAux, usesMultiPartAof } from '../redis/server-version.ts';
+import type { ServerVersion } from '../redis/server-version.ts';
+import type { Cut, CutMode } from './locate.ts';
+import type { Target } from './target.ts';
+
+export interface RestoreRequest {
+  readonly target: Target;
+  /** The target as the user wrote it. */
+  readonly text: string;
+  readonly mode: CutMode;
+  readonly now: Micros;
+  /** What to do with the relative TTLs of a source up to Redis 6.2. */
+  readonly relativeTtl: 'refuse' | 'convert';
+}
+
+/** Part of a segment. */
+export interface PlannedRange extends Pick<SegmentEntry, 'path' | 'kind' | 'start' | 'end'> {
+  /** First and last stream byte that is taken. */
+  readonly from: Offset;
+  readonly to: Offset;
+}
+
+export interface Plan {
+  readonly tree: SourceTree;
+  readonly text: string;
+  readonly timeline: number;
+  /** The source's server at the base; undefined when the journal does not say. */
+  readonly server: ServerVersion | undefined;
+  /** An appendonlydir with a manifest (Redis 7.0 and later, Valkey), or one file that begins with an RDB. */
+  readonly form: 'multi-part-aof' | 'preamble-aof';
+  readonly transform: 'none' | 'relative-ttl';
+  readonly base: BaseEntry;
+  readonly ranges: readonly PlannedRange[];
+  readonly cut: Cut;
+  readonly bytes: { readonly base: number; readonly stream: number; readonly total: number };
+  readonly estimatedSeconds: number;
+  /** When a hash field is the first to expire: loaded later, the directory might not be exact. */
+  readonly loadBefore: Micros | undefined;
+}
+
+/** Cautious rates, in bytes a second: an ordinary cloud disk, and one slow core. */
+const baseBytesPerSecond = 200_000_000;
+const streamBytesPerSecond = 150_000_000;
+const transformBytesPerSecond = 40_000_000;
+
+/** `cut` is on `timeline`. */
+export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, request: RestoreRequest): Plan {
+  const { base } = timeline;
+  const server = sourceServer(timeline);
+  const stream = cut.offset - base.record.offset;
+  const isRelative = server === undefined ? isOldRdb(base) : replicatesRelativeTtl(server);
+  if (isRelative && stream > 0 && request.relativeTtl === 'refuse') throw relativeTtlRefused();
+  const transform = isRelative && stream > 0 ? 'relative-ttl' : 'none';
+  const isMultiPart = server === undefined ? !isOldRdb(base) : usesMultiPartAof(server);
+  return {
+    tree,
+    text: request.text,
+    timeline: timeline.number,
+    server,
+    form: isMultiPart ? 'multi-part-aof' : 'preamble-aof',
+    transform,
+    base,
+    ranges: rangesOf(timeline.segments, base.record.offset + 1, cut.offset),
+    cut,
+    bytes: { base: base.record.size, stream, total: base.record.size + stream },
+    estimatedSeconds: estimate(base.record.size, stream, transform),
+    loadBefore: undefined,
+  };
+}
+
+/** What wrote the base: what the timeline says, else what the RDB says of itself. */
+export function sourceServer(timeline: Pick<Timeline, 'record' | 'base'>): ServerVersion | undefined {
+  const { kind, version } = timeline.record.server;
+  const told = serverVersionFromAux(new Map([[`${kind}-ver`, version]]));
+  return told ?? serverVersionFromAux(new Map(Object.entries(timeline.base.record.aux)));
+}
+
+/** Both, multi-part files and absolute TTLs, came with Redis 7.0, whose RDB version is 10. */
+function isOldRdb({ record }: BaseEntry): boolean {
+  return record.magic === 'REDIS' && record.version < 10;
+}
+
+function rangesOf(segments: readonly SegmentEntry[], from: Offset, to: Offset): PlannedRange[] {
+  return segments
+    .filter((segment) => segment.end >= from && segment.start <= to)
+    .map(({ path, kind, start, end }) => ({
+      path,
+      kind,
+      start,
+      end,
+      from: Math.max(start, from),
+      to: Math.min(end, to),
+    }));
+}
+
+function estimate(base: number, stream: number, transform: Plan['transform']): number {
+  const rate = transform === 'none' ? streamBytesPerSecond : transformBytesPerSecond;
+  return Math.ceil(base / baseBytesPerSecond + stream / rate);
+}
+
+function relativeTtlRefused(): UsageError {
+  return new UsageError(
+    'relative-ttl',
+    'the source, older than Redis 7.0, replicated relative TTLs (EXPIRE key 60): loaded as they are, they would count from now',
+    {
+      hint: 'with --relative-ttl convert, they are computed from when each command was received, late by the transit time',
+    },
+  );
+}

@@ -1,0 +1,167 @@
+/**
+ * Carries out a plan: base and stream into a directory that a stock server starts from, every byte verified while it is
+ * read, and restore.json, which says exactly what was restored. It decides nothing.
+ *
+ * Invariant: the stream's bytes are those of the primary from the base's offset + 1 to the cut, verbatim unless the plan
+ * says otherwise, behind one SELECT: a server begins to load on db 0.
+ */
+import type { Clock } from '../core/clock.ts';
+import { InterruptedError } from '../core/errors.ts';
+import { formatInstant } from '../core/instant.ts';
+import type { RangeChunk } from '../log/read-range.ts';
+import type { Disk } from '../storage/disk.ts';
+import { copyBase } from './base-copy.ts';
+import type { BaseCopy } from './base-copy.ts';
+import { DirectorySink } from './directory-sink.ts';
+import { OutputFile } from './output-file.ts';
+import type { WrittenFile } from './output-file.ts';
+import { resolveOwner } from './owner.ts';
+import type { Plan } from './plan.ts';
+import { planToJson } from './plan-print.ts';
+import type { PlanJson } from './plan-print.ts';
+import { plannedStream } from './planned-stream.ts';
+
+export interface RestoreOptions {
+  /** The directory to be made. */
+  readonly to: string;
+  /** USER[:GROUP], by name or number. */
+  readonly owner?: string | undefined;
+  readonly clock: Clock;
+  /** Program and version, for restore.json. */
+  readonly writer: string;
+  readonly signal?: AbortSignal | undefined;
+  /** Bytes of the plan that are done, of all. */
+  readonly progress?: ((done: number, total: number) => void) | undefined;
+}
+
+export interface RestoredFile extends WrittenFile {
+  /** Relative to the directory. */
+  readonly path: string;
+}
+
+/** What restore.json holds. */
+export interface RestoreRecord extends PlanJson {
+  readonly journal: string;
+  readonly created: string;
+  readonly files: readonly RestoredFile[];
+  readonly warnings: readonly string[];
+}
+
+export interface RestoreReport {
+  /** Absolute path of the directory. */
+  readonly to: string;
+  /** Bytes of all restored files. */
+  readonly bytes: number;
+  /** The base shares its extents with the journal's copy. */
+  readonly isBaseClone: boolean;
+  readonly seconds: number;
+  readonly record: RestoreRecord;
+}
+
+const folder = 'appendonlydir';
+const baseFile = `${folder}/appendonly.aof.1.base.rdb`;
+const streamFile = `${folder}/appendonly.aof.1.incr.aof`;
+const manifestFile = `${folder}/appendonly.aof.manifest`;
+const preambleFile = 'appendonly.aof';
+const recordFile = 'restore.json';
+const manifest = 'file appendonly.aof.1.base.rdb seq 1 type b\n' + 'file appendonly.aof.1.incr.aof seq 1 type i\n';
+
+export async function executeRestore(disk: Disk, plan: Plan, options: RestoreOptions): Promise<RestoreReport> {
+  const { clock, signal } = options;
+  const started = clock.monotonic();
+  const owner = options.owner === undefined ? undefined : await resolveOwner(disk, options.owner);
+  await using sink = await DirectorySink.open(disk, options.to, owner);
+  const run = new Run(disk, plan, sink, options);
+  const { files, isBaseClone } = plan.form === 'multi-part-aof' ? await run.multiPart() : await run.preamble();
+  const record: RestoreRecord = {
+    journal: options.writer,
+    created: formatInstant(clock.wall()),
+    ...planToJson(plan),
+    files,
+    warnings: [],
+  };
+  await sink.writeFile(recordFile, `${JSON.stringify(record, undefined, 2)}\n`);
+  throwIfAborted(signal);
+  await sink.publish([recordFile, plan.form === 'multi-part-aof' ? folder : preambleFile]);
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  return { to: sink.to, bytes, isBaseClone, seconds: (clock.monotonic() - started) / 1e6, record };
+}
+
+interface Written {
+  readonly files: RestoredFile[];
+  readonly isBaseClone: boolean;
+}
+
+class Run {
+  readonly #disk: Disk;
+  readonly #plan: Plan;
+  readonly #sink: DirectorySink;
+  readonly #options: RestoreOptions;
+  #done = 0;
+
+  constructor(disk: Disk, plan: Plan, sink: DirectorySink, options: RestoreOptions) {
+    this.#disk = disk;
+    this.#plan = plan;
+    this.#sink = sink;
+    this.#options = options;
+  }
+
+  /** Redis 7.0 and later, Valkey: base and stream in files of their own, named in a manifest. */
+  async multiPart(): Promise<Written> {
+    await this.#sink.makeDirectory(folder);
+    const { output: base, isClone } = await this.#copyBase(this.#sink.file(baseFile));
+    await using _base = base;
+    await using stream = await OutputFile.create(this.#disk, this.#sink.file(streamFile));
+    await this.#writeStream(stream);
+    const files = [
+      { path: baseFile, ...(await base.finish()) },
+      { path: streamFile, ...(await stream.finish()) },
+    ];
+    await this.#sink.writeFile(manifestFile, manifest);
+    return { files, isBaseClone: isClone };
+  }
+
+  /** Redis up to 6.2: the stream right behind the base, in one file. */
+  async preamble(): Promise<Written> {
+    const { output, isClone } = await this.#copyBase(this.#sink.file(preambleFile));
+    await using _output = output;
+    await this.#writeStream(output);
+    return { files: [{ path: preambleFile, ...(await output.finish()) }], isBaseClone: isClone };
+  }
+
+  #copyBase(path: string): Promise<BaseCopy> {
+    const { base, bytes } = this.#plan;
+    const reserve = (baseBytes: number): Promise<void> => this.#sink.reserve(baseBytes + bytes.stream);
+    return copyBase(this.#disk, base, path, reserve, (piece) => {
+      this.#advance(piece);
+    });
+  }
+
+  async #writeStream(output: OutputFile): Promise<void> {
+    output.append(selectCommand(this.#plan.base.record.db));
+    for await (const chunk of plannedStream(this.#disk, this.#plan)) {
+      for (const bytes of this.#transformed(chunk)) output.append(bytes);
+      this.#advance(chunk.bytes.length);
+      await output.room();
+    }
+  }
+
+  #transformed(chunk: RangeChunk): readonly Buffer[] {
+    return [chunk.bytes];
+  }
+
+  #advance(bytes: number): void {
+    throwIfAborted(this.#options.signal);
+    this.#done += bytes;
+    this.#options.progress?.(this.#done, this.#plan.bytes.total);
+  }
+}
+
+function selectCommand(db: number): Buffer {
+  const digits = String(db);
+  return Buffer.from(`*2\r\n$6\r\nSELECT\r\n$${digits.length}\r\n${digits}\r\n`, 'latin1');
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw new InterruptedError('the restore was interrupted', { cause: signal.reason });
+}
