@@ -80,14 +80,15 @@ export class Output {
   }
 }
 
-interface Failure {
+/** What there is to say about an error, ours or not. */
+export interface Failure {
   readonly code: string;
   readonly message: string;
   readonly hint: string | undefined;
   readonly exitCode: ExitCode;
 }
 
-function describeFailure(error: unknown): Failure {
+export function describeFailure(error: unknown): Failure {
   if (error instanceof JournalError) return error;
   const message = `unexpected error: ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`;
   const hint = 'this is a fault in journal; JOURNAL_DEBUG=1 shows where. Please report it';

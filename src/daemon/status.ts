@@ -51,7 +51,7 @@ export interface Status {
   readonly sealingBacklog: number;
   readonly freeBytes: number | null;
   readonly writer: Holder | null;
-  /** Why the link is down. */
+  /** Why the link is down; without a writer, what its last one said of that. */
   readonly error: RunError | null;
   readonly nextAttemptAt: string | null;
   readonly warnings: readonly string[];
@@ -132,7 +132,7 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
     marks: marks.length,
     freeBytes,
     writer: writer ?? null,
-    error: live?.lastError ?? null,
+    error: (live ?? words)?.lastError ?? null,
     nextAttemptAt: live?.nextAttemptAt ?? null,
     warnings,
   };

@@ -90,7 +90,11 @@ function describeMark(mark: MarkRecord, now: number): string[] {
     ...formatFacts([
       ['position', formatPosition(mark)],
       ['last byte', `${formatTime(formatInstant(mark.stamp))}, ${age} ago`],
-      ['restore', `journal restore --at 'mark:${name}' --to OUT`],
+      ['restore', `journal restore --at ${shellQuoted(`mark:${name}`)} --to OUT`],
     ]),
   ];
+}
+
+function shellQuoted(text: string): string {
+  return /^[\w:.@/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

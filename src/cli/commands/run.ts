@@ -2,7 +2,12 @@
  * `journal run`: the daemon, in the foreground. Everything happens in daemon/run.ts; here are its help and its settings.
  */
 import { resolveRunConfig } from '../../daemon/config.ts';
-import type { Verb } from '../verb.ts';
+import type { RunConfig } from '../../daemon/config.ts';
+import { readStatus } from '../../daemon/status.ts';
+import { sourceTree } from '../../log/source-tree.ts';
+import { describeFailure } from '../output.ts';
+import type { Verb, VerbContext } from '../verb.ts';
+import { describeStatus } from './status.ts';
 
 export const runVerb: Verb = {
   name: 'run',
@@ -13,7 +18,7 @@ export const runVerb: Verb = {
     'After an interruption it goes on where it stopped; only when the primary no longer has the bytes in between, ' +
     'a full sync begins a new timeline and the gap is recorded.\n\n' +
     'It stays in the foreground and logs to stderr, one JSON line an event; "event":"ready" is logged once the first byte ' +
-    'is on disk. SIGTERM or SIGINT makes what was received durable, acknowledges it and exits 0; a second one exits at once.',
+    'is on disk, with --once the status goes to stdout in the end. SIGTERM or SIGINT makes what was received durable, acknowledges it and exits 0; a second one exits at once.',
   settings: [
     ...(['source', 'user', 'password-file', 'tls-ca', 'tls-cert', 'tls-key', 'tls-server-name'] as const),
     ...(['tls-insecure', 'relative-ttl', 'once', 'log-level'] as const),
@@ -45,13 +50,29 @@ export const runVerb: Verb = {
     [11, 'the primary cannot be followed, and has never been'],
     [130, 'interrupted before --once had caught up, or by a second signal'],
   ],
-  async run({ io, layers }) {
+  async run(context) {
+    const { io, layers } = context;
     const config = resolveRunConfig(layers, io.env);
     const [{ createLogger }, { runDaemon }] = await Promise.all([
       import('../../daemon/logger.ts'),
       import('../../daemon/run.ts'),
     ]);
-    await runDaemon({ config, logger: createLogger(config.logLevel) }, io.signal);
+    const logger = createLogger(config.logLevel);
+    try {
+      await runDaemon({ config, logger }, io.signal);
+    } catch (error) {
+      const { code, message, hint, exitCode } = describeFailure(error);
+      logger.fatal({ event: 'failed', code, error: message, hint, exitCode });
+      // The log is for programs; at a terminal somebody is reading.
+      if (io.stderr.isTTY === true || io.env.JOURNAL_DEBUG === '1') throw error;
+      return exitCode;
+    }
+    if (config.once) await tellWhereItStands(config, context);
     return 0;
   },
 };
+
+async function tellWhereItStands({ root, name }: RunConfig, { io, output }: VerbContext): Promise<void> {
+  const status = await readStatus(io.disk, sourceTree(root, name), io.clock);
+  output.answer(status, () => describeStatus(status, output));
+}
