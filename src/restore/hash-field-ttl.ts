@@ -57,8 +57,7 @@ async function* fieldExpiries(
 ): AsyncGenerator<{ command: StreamCommand; expiry: FieldExpiry }, void, undefined> {
   const reader = new CommandReader(plan.base.record, { keepBytes });
   for await (const { bytes } of plannedStream(disk, plan)) {
-    // A copy: a command may go on in the next chunk, and a chunk is valid only until then.
-    reader.push(Buffer.from(bytes));
+    reader.push(bytes);
     for (let command = reader.next(); command !== undefined; command = reader.next()) {
       const expiry = fieldExpiryOf(command);
       if (expiry !== undefined) yield { command, expiry };

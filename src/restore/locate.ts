@@ -9,12 +9,10 @@
  * plan.ts goes on from the cut.
  */
 import type { Micros } from '../core/clock.ts';
-import { IntegrityError } from '../core/errors.ts';
 import { formatPosition } from '../core/position.ts';
 import type { Offset, ReplicationId } from '../core/position.ts';
 import { idAt } from '../log/catalog.ts';
-import type { Catalog, SegmentEntry, Timeline } from '../log/catalog.ts';
-import { openSegmentReader } from '../log/segment-reader.ts';
+import type { Catalog, Timeline } from '../log/catalog.ts';
 import { readMarks } from '../log/timeline-store.ts';
 import type { Disk } from '../storage/disk.ts';
 import { formatInstantShort } from './instant.ts';
@@ -51,24 +49,8 @@ export interface Cut {
   readonly reached: Micros;
 }
 
+/** CoverageError when the journal does not hold the target, or holds more than one that it could mean. */
 export async function locate(disk: Disk, catalog: Catalog, target: Target, mode: CutMode): Promise<Cut> {
-  try {
-    return await find(disk, catalog, target, mode);
-  } catch (error) {
-    if (!(error instanceof IntegrityError && error.code === 'bytes-missing')) throw error;
-    // A journal that was not recovered after a crash may end in frames that never reached the medium whole.
-    const sound = await withSoundTail(disk, catalog);
-    if (sound === undefined) throw error;
-    return await find(disk, sound, target, mode);
-  }
-}
-
-/** A timeline, and the boundaries on both sides of the cut. */
-interface Found extends Neighbours {
-  readonly timeline: Timeline;
-}
-
-async function find(disk: Disk, catalog: Catalog, target: Target, mode: CutMode): Promise<Cut> {
   if (catalog.timelines.length === 0) throw nothingCovered();
   const { timeline, last, next } = await findBoundaries(disk, catalog, target, mode);
   return {
@@ -80,6 +62,11 @@ async function find(disk: Disk, catalog: Catalog, target: Target, mode: CutMode)
     firstOmitted: next,
     reached: last.stamp,
   };
+}
+
+/** A timeline, and the boundaries on both sides of the cut. */
+interface Found extends Neighbours {
+  readonly timeline: Timeline;
 }
 
 async function findBoundaries(disk: Disk, catalog: Catalog, target: Target, mode: CutMode): Promise<Found> {
@@ -171,30 +158,4 @@ async function findOffset(
 function beforeBase(timeline: Timeline, offset: Offset, asked: string): Error {
   const id = idAt(timeline, offset);
   return offsetNotCovered(offsetCoverage([timeline], id), id, offset, asked);
-}
-
-/** The catalog with its newest timeline cut to frames that are whole; undefined when nothing was wrong with it. */
-async function withSoundTail(disk: Disk, catalog: Catalog): Promise<Catalog | undefined> {
-  const newest = catalog.timelines.at(-1);
-  const open = newest?.segments.at(-1);
-  if (newest === undefined || open?.kind !== 'open') return undefined;
-  const tail = await soundTail(disk, open, newest);
-  if (tail.end >= newest.end) return undefined;
-  const last: SegmentEntry = { ...open, end: tail.end, last: tail.lastStamp };
-  const segments = [...newest.segments.slice(0, -1), last];
-  return { ...catalog, timelines: [...catalog.timelines.slice(0, -1), { ...newest, ...tail, segments }] };
-}
-
-async function soundTail(
-  disk: Disk,
-  open: SegmentEntry,
-  timeline: Timeline,
-): Promise<Pick<Timeline, 'end' | 'boundary' | 'lastStamp'>> {
-  await using reader = await openSegmentReader(disk, open.path, 'open');
-  const before = timeline.segments.at(-2)?.last ?? timeline.base.record.completed;
-  let tail = { end: open.start - 1, boundary: open.start - 1, lastStamp: before };
-  for await (const { header } of reader.frames()) {
-    tail = { end: header.end, boundary: header.boundary, lastStamp: header.lastStamp };
-  }
-  return tail;
 }
