@@ -1,0 +1,35 @@
+/**
+ * What a dataset is, in one line: every value (DEBUG DIGEST sees them all), and the exact time at which each key expires.
+ * Two servers with the same fingerprint hold the same data. Only for servers of the demo: it walks over all keys.
+ */
+import { createHash } from 'node:crypto';
+import type { ServerClient } from '../../scratch/server.ts';
+
+export interface Fingerprint {
+  readonly keys: number;
+  /** Hex; the first digits are enough to compare by eye. */
+  readonly sha256: string;
+}
+
+export async function fingerprint(client: ServerClient, knowsExpiryTimes: boolean): Promise<Fingerprint> {
+  const hash = createHash('sha256');
+  hash.update(String(await client.sendCommand(['DEBUG', 'DIGEST'])));
+  let keys = 0;
+  for (const db of await databases(client)) {
+    await client.sendCommand(['SELECT', String(db)]);
+    const names = ((await client.sendCommand(['KEYS', '*'])) as unknown as string[]).sort();
+    keys += names.length;
+    const times = knowsExpiryTimes
+      ? await Promise.all(names.map((name) => client.sendCommand(['PEXPIRETIME', name])))
+      : [];
+    hash.update(JSON.stringify([db, names, times.map(String)]));
+  }
+  await client.sendCommand(['SELECT', '0']);
+  return { keys, sha256: hash.digest('hex') };
+}
+
+/** Numbers of the dbs that hold anything. */
+async function databases(client: ServerClient): Promise<number[]> {
+  const info = String(await client.sendCommand(['INFO', 'keyspace']));
+  return [...info.matchAll(/^db(\d+):/gm)].map(([, db]) => Number(db));
+}
