@@ -1,32 +1,27 @@
 /*
- * A primary that does nothing but send: the source of the ingest benchmark. It answers what a replica asks before its
- * full sync, sends an empty RDB, and then a fixed plan of stream bytes as fast as the socket takes them: SELECT 0, as
- * many 144-byte SETs (16-byte key, 100-byte value) as fit into BYTES, and one REPLCONF GETACK, so that nobody's own
- * acknowledgement timer is measured. The stream is one prebuilt block, repeated: the cores are shared with the program
- * under test, so sending must cost as little as it can (plain send() costs less than sendfile() here: measured).
+ * A primary that does nothing but send: the source of the benchmarks. It sends an RDB and then a fixed plan of stream
+ * bytes: SELECT 0, as many 144-byte SETs (16-byte key, 100-byte value) as fit into BYTES, and one REPLCONF GETACK, so
+ * that nobody's own acknowledgement timer is measured. The stream is one prebuilt block, repeated: the cores are shared
+ * with the program under test, so sending must cost as little as it can (write() costs less than sendfile(): measured).
  *
- * Usage: firehose BYTES [PORT]        prints one JSON line when it listens, one when the last SET is acknowledged, and
- *                                     ends when that link closes or has been silent for 60 seconds.
+ * Usage: firehose [-r RATE [-g MS]] [-d RDB_BYTES] [-p PORT] BYTES
+ *   -r RATE       so many SETs a second, in a batch each millisecond, instead of as fast as the socket takes them
+ *   -g MS         a probe about every so many ms: GETACK, as a primary with WAITing clients sends it
+ *   -d RDB_BYTES  a diskless RDB of about this size, of 1 MiB strings, instead of an empty one of known length
+ *   -o            only writes the stream to standard output: what must have been kept afterwards
+ *
+ * Prints a line of JSON when it listens; with -d when the RDB is sent and when it is acknowledged; and when the last SET
+ * is acknowledged, with all times. It ends when the link closes or has been silent for 60 seconds.
  */
 #define _POSIX_C_SOURCE 200809L
-#include <arpa/inet.h>
+#include "link.h"
 #include <errno.h>
-#include <inttypes.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,10 +29,12 @@
 #define BLOCK_COMMANDS 29127 /* just below 4 MiB */
 #define BLOCK_BYTES ((size_t)BLOCK_COMMANDS * COMMAND_BYTES)
 #define VALUE_BYTES 100
-#define SILENCE_SECONDS 60
-#define ARGUMENTS_MAX 32
+#define RDB_VALUE_BYTES (1024 * 1024)
+#define RDB_RECORD_BYTES (1 + 1 + 16 + 5 + RDB_VALUE_BYTES)
+#define RDB_HEAD_MAX 512
 #define START_OFFSET 1000 /* not 0, so that an ACK of nothing is seen to be one */
-#define REPLICATION_ID "f1e40c5e00000000000000000000000000000001"
+#define END_MARK "0123456789abcdef0123456789abcdef01234567"
+#define TICK_NS 1000000u
 
 static const char select_db[] = "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n";
 static const char get_ack[] = "*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n";
@@ -45,20 +42,35 @@ static const char get_ack[] = "*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r
 /* What will be sent; fixed before the first connection. */
 static struct {
     uint64_t commands;
-    uint64_t bytes; /* up to the last SET: what the result counts */
-    char *block;    /* BLOCK_COMMANDS SETs */
+    uint64_t rate;         /* commands a second; 0: as fast as it goes */
+    uint64_t probe_ms;     /* 0: none but the last */
+    uint64_t rdb_records;  /* 0: the empty RDB */
+    uint64_t rdb_bytes;
+    uint64_t rdb_crc;
+    uint64_t goal;         /* stream bytes up to the last SET: what the result counts */
+    uint64_t stream_bytes; /* all of them */
+    uint64_t probes_max;
+    time_t created;
+    char *block; /* BLOCK_COMMANDS SETs */
 } plan;
 
-static _Atomic uint64_t offset = START_OFFSET; /* ahead of what is sent, as a primary's is */
-static _Atomic uint64_t first_byte_at; /* nanoseconds, monotonic */
-static _Atomic bool streaming;
-static _Atomic bool acknowledged;
+/* A probe is answered by the first acknowledgement of all that was before it. */
+struct probe {
+    uint64_t goal; /* offset */
+    uint64_t written_at;
+    uint64_t late_ns; /* of the sender, by its own fault */
+    uint64_t lag_ns;
+};
 
-static void die(const char *what)
-{
-    fprintf(stderr, "firehose: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
+static struct primary primary = {.offset = START_OFFSET};
+static struct probe *probes;
+static _Atomic uint64_t probes_sent;
+static uint64_t probes_answered; /* the reading thread's */
+static _Atomic uint64_t rdb_begun_at; /* nanoseconds, monotonic */
+static _Atomic bool rdb_sent;
+static _Atomic bool attached; /* something was acknowledged behind the RDB, even if nothing */
+static _Atomic uint64_t first_byte_at;
+static _Atomic bool acknowledged;
 
 static uint64_t now_ns(void)
 {
@@ -67,46 +79,135 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* ---- the plan ------------------------------------------------------------------------------------------------- */
-
-/* Values differ and don't repeat within a block: whoever compresses what arrives must not find it easier than life. */
-static void fill_value(char *value, uint64_t *state)
+static void sleep_until(uint64_t ns)
 {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    for (int i = 0; i < VALUE_BYTES; i++) {
-        *state = *state * 6364136223846793005u + 1442695040888963407u;
-        value[i] = alphabet[*state >> 58];
-    }
-    value[VALUE_BYTES] = '\0';
+    struct timespec t = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR) continue;
 }
 
-static void make_plan(uint64_t bytes)
+static double seconds_since(uint64_t ns)
 {
-    uint64_t state = 20, lead = sizeof select_db - 1;
-    char value[VALUE_BYTES + 1];
-    plan.commands = bytes > lead ? (bytes - lead) / COMMAND_BYTES : 0;
-    plan.bytes = lead + plan.commands * COMMAND_BYTES;
-    plan.block = malloc(BLOCK_BYTES + 1); /* snprintf ends the last command with a zero */
-    if (plan.block == NULL) die("no memory for the block");
-    for (size_t key = 0; key < BLOCK_COMMANDS; key++) {
-        fill_value(value, &state);
-        int length = snprintf(plan.block + key * COMMAND_BYTES, COMMAND_BYTES + 1,
-                              "*3\r\n$3\r\nSET\r\n$16\r\nkey:%012zu\r\n$%d\r\n%s\r\n", key, VALUE_BYTES, value);
-        if (length != COMMAND_BYTES) die("the block is not what was planned");
-    }
+    return (double)(now_ns() - ns) / 1e9;
 }
 
-/* ---- the RDB: no keys, but everything else that 7.0 writes ---------------------------------------------------- */
-
-static uint64_t crc64(const uint8_t *data, size_t length)
+static uint64_t next_random(uint64_t *state)
 {
-    uint64_t crc = 0; /* Jones, reflected, as in Redis */
-    for (size_t i = 0; i < length; i++) {
-        crc ^= data[i];
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return *state >> 33;
+}
+
+/* ---- where bytes go: to the link, to standard output, or nowhere, to learn how many they are ------------------- */
+
+struct outlet {
+    int fd; /* -1: nowhere */
+    bool is_link;
+    bool computes_crc;
+    uint64_t bytes;
+    uint64_t crc;
+};
+
+static uint64_t crc_table[8][256];
+
+/* CRC-64 Jones, reflected, as in Redis; eight bytes at a time, because a primary's RDB has gigabytes. */
+static void make_crc_table(void)
+{
+    for (unsigned byte = 0; byte < 256; byte++) {
+        uint64_t crc = byte;
         for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? 0x95ac9329ac4bc9b5u : 0);
+        crc_table[0][byte] = crc;
     }
+    for (unsigned byte = 0; byte < 256; byte++) {
+        for (int k = 1; k < 8; k++) {
+            uint64_t before = crc_table[k - 1][byte];
+            crc_table[k][byte] = crc_table[0][before & 0xff] ^ before >> 8;
+        }
+    }
+}
+
+static uint64_t crc64(uint64_t crc, const uint8_t *at, size_t length)
+{
+    for (; length >= 8; length -= 8, at += 8) {
+        for (int i = 0; i < 8; i++) crc ^= (uint64_t)at[i] << 8 * i;
+        uint64_t next = 0;
+        for (int i = 0; i < 8; i++) next ^= crc_table[7 - i][crc >> 8 * i & 0xff];
+        crc = next;
+    }
+    for (; length > 0; length--) crc = crc_table[0][(crc ^ *at++) & 0xff] ^ crc >> 8;
     return crc;
 }
+
+static bool put(struct outlet *to, const void *data, size_t length)
+{
+    to->bytes += length;
+    if (to->computes_crc) to->crc = crc64(to->crc, data, length);
+    return to->fd < 0 || write_all(to->fd, data, length);
+}
+
+/* ---- the stream ------------------------------------------------------------------------------------------------ */
+
+static bool put_stream_bytes(struct outlet *to, const void *data, size_t length)
+{
+    if (to->is_link) atomic_fetch_add(&primary.offset, length);
+    return put(to, data, length);
+}
+
+/* SETs number `from` up to, but not including, `until`. */
+static bool put_commands(struct outlet *to, uint64_t from, uint64_t until)
+{
+    while (from < until) {
+        uint64_t index = from % BLOCK_COMMANDS, count = BLOCK_COMMANDS - index;
+        if (count > until - from) count = until - from;
+        if (!put_stream_bytes(to, plan.block + index * COMMAND_BYTES, count * COMMAND_BYTES)) return false;
+        from += count;
+    }
+    return true;
+}
+
+static bool put_probe(struct outlet *to, uint64_t written_at, uint64_t late_ns)
+{
+    if (to->is_link) {
+        uint64_t number = atomic_load(&probes_sent);
+        probes[number] = (struct probe){atomic_load(&primary.offset), written_at, late_ns, 0};
+        atomic_store(&probes_sent, number + 1);
+    }
+    return put_stream_bytes(to, get_ack, sizeof get_ack - 1);
+}
+
+/*
+ * A batch each millisecond; what the sender is behind, it sends at once. A write is dated when it was due, yet not before
+ * the sender last woke up: if it slept for too long, that is not the receiver's fault; if the socket was full, it is.
+ */
+static bool put_paced(struct outlet *to)
+{
+    uint64_t start = now_ns(), woke_at = start, late = 0, state = 30, sent = 0, probe_at = plan.probe_ms;
+    for (uint64_t tick = 0; sent < plan.commands; tick++) {
+        uint64_t due = start + tick * TICK_NS, until = (tick + 1) * plan.rate / 1000;
+        if (to->is_link && now_ns() < due) {
+            sleep_until(due);
+            woke_at = now_ns();
+            late = woke_at - due;
+        }
+        if (until > plan.commands) until = plan.commands;
+        if (!put_commands(to, sent, until)) return false;
+        sent = until;
+        if (plan.probe_ms == 0 || tick < probe_at) continue;
+        if (!put_probe(to, due > woke_at ? due : woke_at, late)) return false;
+        /* Irregular, so that it falls into step with nobody's timer. */
+        probe_at = tick + 1 + plan.probe_ms / 2 + next_random(&state) % plan.probe_ms;
+        plan.probes_max += !to->is_link;
+    }
+    return true;
+}
+
+static bool put_stream(struct outlet *to, uint64_t *goal)
+{
+    if (!put_stream_bytes(to, select_db, sizeof select_db - 1)) return false;
+    if (!(plan.rate > 0 ? put_paced(to) : put_commands(to, 0, plan.commands))) return false;
+    *goal = to->bytes;
+    return put_stream_bytes(to, get_ack, sizeof get_ack - 1);
+}
+
+/* ---- the RDB --------------------------------------------------------------------------------------------------- */
 
 static size_t put_aux(uint8_t *at, const char *name, const char *value)
 {
@@ -119,10 +220,18 @@ static size_t put_aux(uint8_t *at, const char *name, const char *value)
     return 3 + name_length + value_length;
 }
 
-static size_t make_rdb(uint8_t *rdb)
+static uint8_t *put_length(uint8_t *at, uint64_t length)
+{
+    *at++ = 0x80;
+    for (int shift = 24; shift >= 0; shift -= 8) *at++ = (uint8_t)(length >> shift);
+    return at;
+}
+
+/* All that 7.0 writes ahead of the first key. */
+static size_t make_rdb_head(uint8_t *rdb)
 {
     char created[24], start[24];
-    snprintf(created, sizeof created, "%lld", (long long)time(NULL));
+    snprintf(created, sizeof created, "%lld", (long long)plan.created);
     snprintf(start, sizeof start, "%d", START_OFFSET);
     size_t length = 9;
     memcpy(rdb, "REDIS0010", length);
@@ -134,319 +243,224 @@ static size_t make_rdb(uint8_t *rdb)
     length += put_aux(rdb + length, "repl-id", REPLICATION_ID);
     length += put_aux(rdb + length, "repl-offset", start);
     length += put_aux(rdb + length, "aof-base", "0");
-    rdb[length++] = 0xff;
-    uint64_t crc = crc64(rdb, length);
-    for (int i = 0; i < 8; i++) rdb[length++] = (uint8_t)(crc >> 8 * i);
+    if (plan.rdb_records == 0) return length;
+    rdb[length++] = 0xfe; /* db 0, its number of keys, and of those with a TTL */
+    rdb[length++] = 0;
+    rdb[length++] = 0xfb;
+    length = (size_t)(put_length(rdb + length, plan.rdb_records) - rdb);
+    rdb[length++] = 0;
     return length;
+}
+
+static bool put_record(struct outlet *to, uint64_t number)
+{
+    uint8_t head[RDB_RECORD_BYTES - RDB_VALUE_BYTES] = {0, 16};
+    char key[32];
+    snprintf(key, sizeof key, "rdb:%012" PRIu64, number);
+    memcpy(head + 2, key, 16);
+    put_length(head + 18, RDB_VALUE_BYTES);
+    return put(to, head, sizeof head) && put(to, plan.block + number % 1000 * COMMAND_BYTES, RDB_VALUE_BYTES);
+}
+
+static bool put_rdb(struct outlet *to)
+{
+    uint8_t head[RDB_HEAD_MAX], end[9] = {0xff};
+    if (!put(to, head, make_rdb_head(head))) return false;
+    for (uint64_t i = 0; i < plan.rdb_records; i++) {
+        if (!put_record(to, i)) return false;
+    }
+    if (!put(to, end, 1)) return false;
+    if (to->computes_crc) plan.rdb_crc = to->crc;
+    for (int i = 0; i < 8; i++) end[1 + i] = (uint8_t)(plan.rdb_crc >> 8 * i);
+    return put(to, end + 1, 8);
+}
+
+/* ---- the plan -------------------------------------------------------------------------------------------------- */
+
+/* Values differ and don't repeat within a block: whoever compresses what arrives must not find it easier than life. */
+static void fill_value(char *value, uint64_t *state)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    for (int i = 0; i < VALUE_BYTES; i++) value[i] = alphabet[next_random(state) >> 25];
+    value[VALUE_BYTES] = '\0';
+}
+
+static void make_block(void)
+{
+    uint64_t state = 20;
+    char value[VALUE_BYTES + 1];
+    plan.block = malloc(BLOCK_BYTES + 1); /* snprintf ends the last command with a zero */
+    if (plan.block == NULL) die("no memory for the block");
+    for (size_t key = 0; key < BLOCK_COMMANDS; key++) {
+        fill_value(value, &state);
+        int length = snprintf(plan.block + key * COMMAND_BYTES, COMMAND_BYTES + 1,
+                              "*3\r\n$3\r\nSET\r\n$16\r\nkey:%012zu\r\n$%d\r\n%s\r\n", key, VALUE_BYTES, value);
+        if (length != COMMAND_BYTES) die("the block is not what was planned");
+    }
+}
+
+static void make_plan(uint64_t bytes, uint64_t rdb_bytes)
+{
+    struct outlet nowhere = {.fd = -1}, checksum = {.fd = -1, .computes_crc = true};
+    uint64_t lead = sizeof select_db - 1;
+    plan.commands = bytes > lead ? (bytes - lead) / COMMAND_BYTES : 0;
+    plan.rdb_records = rdb_bytes / RDB_RECORD_BYTES;
+    plan.created = time(NULL);
+    make_block();
+    make_crc_table();
+    put_stream(&nowhere, &plan.goal);
+    plan.stream_bytes = nowhere.bytes;
+    put_rdb(&checksum);
+    plan.rdb_bytes = checksum.bytes;
+    probes = calloc(plan.probes_max + 1, sizeof *probes);
+    if (probes == NULL) die("no memory for the probes");
 }
 
 /* ---- sending --------------------------------------------------------------------------------------------------- */
 
-static bool send_all(int fd, const void *data, size_t length)
+static void print_rdb_event(const char *event)
 {
-    for (const char *at = data; length > 0;) {
-        ssize_t n = send(fd, at, length, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return false;
-        at += n;
-        length -= (size_t)n;
-    }
+    printf("{\"event\":\"%s\",\"bytes\":%" PRIu64 ",\"secondsFromFirstRdbByte\":%.6f}\n", event, plan.rdb_bytes,
+           seconds_since(atomic_load(&rdb_begun_at)));
+    fflush(stdout);
+}
+
+/* Diskless: nobody knows the length, a mark ends it, and the stream waits for the first acknowledgement behind it. */
+static bool send_rdb(int fd)
+{
+    char lead[160];
+    struct outlet link = {.fd = fd, .is_link = true};
+    const char *form = plan.rdb_records > 0 ? "+FULLRESYNC %s %d\r\n$EOF:" END_MARK "\r\n" : "+FULLRESYNC %s %d\r\n$%zu\r\n";
+    int length = snprintf(lead, sizeof lead, form, REPLICATION_ID, START_OFFSET, (size_t)plan.rdb_bytes);
+    if (!write_all(fd, lead, (size_t)length)) return false;
+    atomic_store(&rdb_begun_at, now_ns());
+    if (!put_rdb(&link)) return false;
+    if (plan.rdb_records == 0) return true;
+    atomic_store(&rdb_sent, true);
+    if (!write_all(fd, END_MARK, sizeof END_MARK - 1)) return false;
+    print_rdb_event("rdb-sent");
+    while (!atomic_load(&attached)) sleep_until(now_ns() + TICK_NS);
     return true;
 }
 
-static bool send_commands(int fd, uint64_t length)
+static void *send_all(void *argument)
 {
-    while (length > 0) {
-        size_t part = length < BLOCK_BYTES ? (size_t)length : BLOCK_BYTES;
-        atomic_fetch_add(&offset, part);
-        if (!send_all(fd, plan.block, part)) return false;
-        length -= part;
-    }
-    return true;
-}
-
-static void *send_stream(void *argument)
-{
-    int fd = (int)(intptr_t)argument;
-    char lead[128];
-    uint8_t rdb[512];
-    size_t rdb_length = make_rdb(rdb);
-    int lead_length =
-        snprintf(lead, sizeof lead, "+FULLRESYNC %s %d\r\n$%zu\r\n", REPLICATION_ID, START_OFFSET, rdb_length);
-    if (!send_all(fd, lead, (size_t)lead_length) || !send_all(fd, rdb, rdb_length)) return NULL;
+    struct outlet link = {.fd = (int)(intptr_t)argument, .is_link = true};
+    uint64_t goal;
+    if (!send_rdb(link.fd)) return NULL;
     atomic_store(&first_byte_at, now_ns());
-    atomic_fetch_add(&offset, sizeof select_db - 1);
-    if (!send_all(fd, select_db, sizeof select_db - 1)) return NULL;
-    if (!send_commands(fd, plan.commands * COMMAND_BYTES)) return NULL;
-    atomic_fetch_add(&offset, sizeof get_ack - 1);
-    send_all(fd, get_ack, sizeof get_ack - 1);
+    put_stream(&link, &goal);
     return NULL;
 }
 
-/* ---- answering ------------------------------------------------------------------------------------------------- */
-
-struct request {
-    int count;
-    struct {
-        const char *at;
-        size_t length;
-    } argument[ARGUMENTS_MAX];
-};
-
-struct text {
-    size_t length;
-    char bytes[4096];
-};
-
-struct link {
-    int fd;
-    bool is_stream;
-    int queued; /* commands since MULTI, or -1 */
-    struct text transaction;
-};
-
-static void append(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void append(struct text *text, const char *format, ...)
+static void start_sending(int fd)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    size_t room = sizeof text->bytes - text->length;
-    int n = vsnprintf(text->bytes + text->length, room, format, arguments);
-    va_end(arguments);
-    if (n < 0 || (size_t)n >= room) {
-        fprintf(stderr, "firehose: a reply exceeds %zu bytes\n", sizeof text->bytes);
-        exit(1);
+    pthread_t sender;
+    if (pthread_create(&sender, NULL, send_all, (void *)(intptr_t)fd) != 0) die("thread");
+    pthread_detach(sender);
+}
+
+/* ---- acknowledgements ------------------------------------------------------------------------------------------ */
+
+static void print_micros(const char *name, size_t field)
+{
+    printf(",\"%s\":[", name);
+    for (uint64_t i = 0; i < probes_answered; i++) {
+        uint64_t ns = *(const uint64_t *)((const char *)&probes[i] + field);
+        printf("%s%" PRIu64, i == 0 ? "" : ",", ns / 1000);
     }
-    text->length += (size_t)n;
-}
-
-static bool is(const struct request *request, int index, const char *word)
-{
-    return index < request->count && request->argument[index].length == strlen(word) &&
-           strncasecmp(request->argument[index].at, word, strlen(word)) == 0;
-}
-
-static void append_info(struct text *reply)
-{
-    char info[512];
-    int length = snprintf(info, sizeof info,
-                          "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nrun_id:%s\r\n"
-                          "# Replication\r\nrole:master\r\nmaster_replid:%s\r\nmaster_repl_offset:%" PRIu64 "\r\n",
-                          REPLICATION_ID, REPLICATION_ID, atomic_load(&offset));
-    append(reply, "$%d\r\n%s\r\n", length, info);
-}
-
-static void append_time(struct text *reply)
-{
-    struct timeval t;
-    char seconds[24], micros[24];
-    gettimeofday(&t, NULL);
-    snprintf(seconds, sizeof seconds, "%lld", (long long)t.tv_sec);
-    snprintf(micros, sizeof micros, "%ld", (long)t.tv_usec);
-    append(reply, "*2\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n", strlen(seconds), seconds, strlen(micros), micros);
-}
-
-static void append_hello(struct text *reply, const struct request *request)
-{
-    bool resp3 = is(request, 1, "3");
-    append(reply, "%s\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n", resp3 ? "%7" : "*14");
-    append(reply, "$5\r\nproto\r\n:%d\r\n$2\r\nid\r\n:1\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n", resp3 ? 3 : 2);
-    append(reply, "$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n");
-}
-
-static void append_reply(struct text *reply, const struct request *request)
-{
-    if (is(request, 0, "PING"))
-        append(reply, "+PONG\r\n");
-    else if (is(request, 0, "INFO"))
-        append_info(reply);
-    else if (is(request, 0, "TIME"))
-        append_time(reply);
-    else if (is(request, 0, "ROLE"))
-        append(reply, "*3\r\n$6\r\nmaster\r\n:%" PRIu64 "\r\n*0\r\n", atomic_load(&offset));
-    else if (is(request, 0, "HELLO"))
-        append_hello(reply, request);
-    else if (is(request, 0, "AUTH") || is(request, 0, "REPLCONF") || is(request, 0, "SELECT") ||
-             is(request, 0, "CLIENT"))
-        append(reply, "+OK\r\n");
-    else
-        append(reply, "-ERR unknown command\r\n");
+    printf("]");
 }
 
 static void print_result(void)
 {
-    double seconds = (double)(now_ns() - atomic_load(&first_byte_at)) / 1e9;
+    double seconds = seconds_since(atomic_load(&first_byte_at));
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     double cpu = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                  (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
     printf("{\"event\":\"acknowledged\",\"bytes\":%" PRIu64 ",\"commands\":%" PRIu64
-           ",\"secondsFromFirstByteToFinalAck\":%.6f,\"mbPerSecond\":%.1f,\"senderCpuSeconds\":%.3f}\n",
-           plan.bytes, plan.commands, seconds, (double)plan.bytes / 1e6 / seconds, cpu);
+           ",\"secondsFromFirstByteToFinalAck\":%.6f,\"mbPerSecond\":%.1f,\"senderCpuSeconds\":%.3f",
+           plan.goal, plan.commands, seconds, (double)plan.goal / 1e6 / seconds, cpu);
+    print_micros("lagMicros", offsetof(struct probe, lag_ns));
+    print_micros("senderLateMicros", offsetof(struct probe, late_ns));
+    printf("}\n");
     fflush(stdout);
 }
 
-/* A replica answers GETACK with the offset before that command, so the last SET is the goal. */
-static void take_ack(const struct request *request)
+/* A replica answers GETACK with the offset before that command: so that is what a probe, and the end, wait for. */
+static void take_ack(uint64_t claimed)
 {
-    char digits[24] = "";
-    size_t length = request->argument[2].length;
-    memcpy(digits, request->argument[2].at, length < sizeof digits ? length : sizeof digits - 1);
-    uint64_t claimed = strtoull(digits, NULL, 10);
-    if (claimed > atomic_load(&offset)) {
+    static bool is_rdb_acknowledged;
+    uint64_t now = now_ns();
+    if (claimed > atomic_load(&primary.offset)) {
         fprintf(stderr, "firehose: acknowledged offset %" PRIu64 ", which was not sent\n", claimed);
         exit(1);
     }
-    if (claimed < START_OFFSET + plan.bytes) return;
+    if (plan.rdb_records > 0 && !atomic_load(&rdb_sent)) {
+        if (claimed == 0) return;
+        fprintf(stderr, "firehose: acknowledged offset %" PRIu64 " before the RDB was sent\n", claimed);
+        exit(1);
+    }
+    atomic_store(&attached, true);
+    if (plan.rdb_records > 0 && !is_rdb_acknowledged && claimed >= START_OFFSET) {
+        is_rdb_acknowledged = true;
+        print_rdb_event("rdb-acknowledged");
+    }
+    for (uint64_t sent = atomic_load(&probes_sent); probes_answered < sent; probes_answered++) {
+        struct probe *probe = &probes[probes_answered];
+        if (probe->goal > claimed) break;
+        probe->lag_ns = now > probe->written_at ? now - probe->written_at : 0;
+    }
+    if (claimed < START_OFFSET + plan.goal) return;
     if (!atomic_exchange(&acknowledged, true)) print_result();
 }
 
-static void start_stream(struct link *link)
+static void take_leave(void)
 {
-    pthread_t sender;
-    if (atomic_exchange(&streaming, true)) {
-        send_all(link->fd, "-ERR one replica at a time\r\n", 28);
-        return;
-    }
-    link->is_stream = true;
-    if (pthread_create(&sender, NULL, send_stream, (void *)(intptr_t)link->fd) != 0) die("thread");
-    pthread_detach(sender);
+    bool is_done = atomic_load(&acknowledged);
+    if (!is_done) fprintf(stderr, "firehose: the replica left or fell silent before the end\n");
+    exit(is_done ? 0 : 1);
 }
 
-static bool answer(struct link *link, const struct request *request)
-{
-    struct text reply = {.length = 0};
-    if (is(request, 0, "REPLCONF") && is(request, 1, "ACK") && request->count > 2) {
-        if (link->is_stream) take_ack(request);
-        return true;
-    }
-    if (link->is_stream) return true;
-    if (is(request, 0, "PSYNC")) {
-        start_stream(link);
-        return true;
-    }
-    if (is(request, 0, "MULTI")) {
-        link->queued = 0;
-        link->transaction.length = 0;
-        append(&reply, "+OK\r\n");
-    } else if (is(request, 0, "EXEC") && link->queued >= 0) {
-        append(&reply, "*%d\r\n%.*s", link->queued, (int)link->transaction.length, link->transaction.bytes);
-        link->queued = -1;
-    } else if (link->queued >= 0) {
-        link->queued++;
-        append_reply(&link->transaction, request);
-        append(&reply, "+QUEUED\r\n");
-    } else {
-        append_reply(&reply, request);
-    }
-    return send_all(link->fd, reply.bytes, reply.length);
-}
+/* ---- the command line ------------------------------------------------------------------------------------------ */
 
-/* ---- reading --------------------------------------------------------------------------------------------------- */
-
-/* Reads "<mark><digits>\r\n"; returns its length, 0 when incomplete, -1 when it is something else. */
-static ssize_t parse_count(const char *at, size_t length, char mark, size_t *value)
+static int usage(void)
 {
-    if (length == 0) return 0;
-    if (at[0] != mark) return -1;
-    const char *end = memchr(at, '\n', length);
-    if (end == NULL) return length < 16 ? 0 : -1;
-    *value = strtoul(at + 1, NULL, 10);
-    return end - at + 1;
-}
-
-/* Same results as parse_count. A line feed alone is how a replica says that it is still alive. */
-static ssize_t parse_request(const char *at, size_t length, struct request *request)
-{
-    request->count = 0;
-    if (length > 0 && at[0] == '\n') return 1;
-    size_t count, size;
-    ssize_t used = parse_count(at, length, '*', &count);
-    if (used <= 0) return used;
-    if (count < 1 || count > ARGUMENTS_MAX) return -1;
-    for (size_t i = 0; i < count; i++) {
-        ssize_t n = parse_count(at + used, length - (size_t)used, '$', &size);
-        if (n <= 0) return n;
-        used += n;
-        if (size > 65536) return -1;
-        if (length - (size_t)used < size + 2) return 0;
-        request->argument[i].at = at + used;
-        request->argument[i].length = size;
-        used += (ssize_t)size + 2;
-    }
-    request->count = (int)count;
-    return used;
-}
-
-/* Answers the complete requests at the start of the buffer; returns how many bytes they were, or -1 to hang up. */
-static ssize_t answer_all(struct link *link, const char *buffer, size_t length)
-{
-    size_t used = 0;
-    for (;;) {
-        struct request request;
-        ssize_t n = parse_request(buffer + used, length - used, &request);
-        if (n == 0) return (ssize_t)used;
-        if (n < 0 || (request.count > 0 && !answer(link, &request))) return -1;
-        used += (size_t)n;
-    }
-}
-
-static void *serve(void *argument)
-{
-    struct link link = {.fd = (int)(intptr_t)argument, .queued = -1};
-    static _Thread_local char buffer[131072];
-    size_t length = 0;
-    for (;;) {
-        ssize_t n = recv(link.fd, buffer + length, sizeof buffer - length, 0);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) break;
-        length += (size_t)n;
-        ssize_t used = answer_all(&link, buffer, length);
-        if (used < 0) break;
-        length -= (size_t)used;
-        memmove(buffer, buffer + used, length);
-    }
-    if (link.is_stream) {
-        if (!atomic_load(&acknowledged)) fprintf(stderr, "firehose: the replica left or fell silent before the end\n");
-        exit(atomic_load(&acknowledged) ? 0 : 1);
-    }
-    close(link.fd);
-    return NULL;
-}
-
-static int listen_on(uint16_t port)
-{
-    int fd = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-    socklen_t size = sizeof address;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, 16) < 0) die("cannot listen");
-    getsockname(fd, (struct sockaddr *)&address, &size);
-    printf("{\"event\":\"listening\",\"port\":%d,\"bytes\":%" PRIu64 ",\"commands\":%" PRIu64
-           ",\"streamBytes\":%" PRIu64 "}\n",
-           ntohs(address.sin_port), plan.bytes, plan.commands, plan.bytes + (sizeof get_ack - 1));
-    fflush(stdout);
-    return fd;
+    fprintf(stderr, "usage: firehose [-r RATE [-g MS]] [-d RDB_BYTES] [-p PORT] [-o] BYTES\n");
+    return 2;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc < 2 || argc > 3) {
-        fprintf(stderr, "usage: firehose BYTES [PORT]\n");
-        return 2;
+    uint64_t rdb_bytes = 0;
+    uint16_t port = 0;
+    bool only_prints = false;
+    for (int option; (option = getopt(argc, argv, "r:g:d:p:o")) != -1;) {
+        uint64_t number = optarg == NULL ? 0 : strtoull(optarg, NULL, 10);
+        switch (option) {
+        case 'r': plan.rate = number; break;
+        case 'g': plan.probe_ms = number; break;
+        case 'd': rdb_bytes = number; break;
+        case 'p': port = (uint16_t)number; break;
+        case 'o': only_prints = true; break;
+        default: return usage();
+        }
     }
+    if (optind != argc - 1) return usage();
     signal(SIGPIPE, SIG_IGN);
-    make_plan(strtoull(argv[1], NULL, 10));
-    int listener = listen_on((uint16_t)(argc > 2 ? atoi(argv[2]) : 0));
-    for (;;) {
-        int fd = accept(listener, NULL, NULL), yes = 1;
-        struct timeval patience = {.tv_sec = SILENCE_SECONDS};
-        if (fd < 0) continue;
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-        pthread_t server;
-        if (pthread_create(&server, NULL, serve, (void *)(intptr_t)fd) != 0) die("thread");
-        pthread_detach(server);
+    make_plan(strtoull(argv[optind], NULL, 10), rdb_bytes);
+    if (only_prints) {
+        struct outlet output = {.fd = STDOUT_FILENO};
+        return put_stream(&output, &plan.goal) ? 0 : 1;
     }
+    primary.attached = start_sending;
+    primary.acknowledged = take_ack;
+    primary.left = take_leave;
+    int listener = listen_on(&port);
+    printf("{\"event\":\"listening\",\"port\":%d,\"bytes\":%" PRIu64 ",\"commands\":%" PRIu64 ",\"streamBytes\":%" PRIu64
+           ",\"rdbBytes\":%" PRIu64 "}\n",
+           port, plan.goal, plan.commands, plan.stream_bytes, plan.rdb_bytes);
+    fflush(stdout);
+    serve_links(listener, &primary);
 }

@@ -1,6 +1,6 @@
 // The C programs of the benchmarks, compiled when a benchmark starts: firehose.c sends a stream, receiver.c is the
 // yardstick. Nothing of them is kept; a compiler is all that a machine needs.
-// Neighbours: run.ts starts what is compiled here.
+// Neighbours: firehose.ts and contestants.ts start what is compiled here.
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 
@@ -11,13 +11,16 @@ export interface Programs {
 
 /** Compiles both into a directory of the caller's. `CC` names another compiler. */
 export function compilePrograms(directory: string): Programs {
-  return { firehose: compile('firehose', directory), receiver: compile('receiver', directory) };
+  return {
+    firehose: compile('firehose', ['firehose.c', 'link.c'], directory),
+    receiver: compile('receiver', ['receiver.c'], directory),
+  };
 }
 
-function compile(name: string, directory: string): string {
-  const source = path.join(import.meta.dirname, `${name}.c`);
+function compile(name: string, files: readonly string[], directory: string): string {
+  const sources = files.map((file) => path.join(import.meta.dirname, file));
   const program = path.join(directory, name);
   const flags = ['-std=c11', '-O2', '-Wall', '-Wextra', '-pthread'];
-  execFileSync(process.env.CC ?? 'cc', [...flags, '-o', program, source], { stdio: 'inherit' });
+  execFileSync(process.env.CC ?? 'cc', [...flags, '-o', program, ...sources], { stdio: 'inherit' });
   return program;
 }
