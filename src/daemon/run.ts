@@ -31,6 +31,8 @@ import { writerName } from './version.ts';
 export interface RunOptions {
   readonly config: RunConfig;
   readonly logger: Logger;
+  /** Smaller segments, for tests: a rotation without 64 MiB of stream. */
+  readonly segmentBytes?: number;
 }
 
 /** Runs until `signal` stops it (resolves) or it cannot go on (rejects). */
@@ -66,6 +68,7 @@ export async function runDaemon(options: RunOptions, signal: AbortSignal): Promi
     seal: (path, end) => sealing.seal(path, end),
     check: (path) => new WorkerBaseChecker(path),
     events: run.captureEvents,
+    segmentBytes: options.segmentBytes,
   });
   await run.follow(capture, state, signal);
   state.update({ state: 'stopping' });

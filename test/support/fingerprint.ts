@@ -174,7 +174,7 @@ async function readConfig(client: RespClient, name: string): Promise<string> {
   return replyText(replyMap(await client.call('CONFIG', 'GET', name)).get(name));
 }
 
-interface Counters {
+export interface Counters {
   /** Writes since the last SAVE, a replica's included. */
   readonly changes: string;
   /** Expiries, which are not always counted as writes. */
@@ -182,7 +182,8 @@ interface Counters {
   readonly position: { readonly id: string; readonly offset: number };
 }
 
-async function readCounters(client: RespClient): Promise<Counters> {
+/** Equal before and after something: it wrote nothing, and nothing expired meanwhile. */
+export async function readCounters(client: RespClient): Promise<Counters> {
   const commands: Command[] = [
     ['INFO', 'persistence'],
     ['INFO', 'stats'],
