@@ -12,7 +12,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createClient } from 'redis';
 import type { Clock } from '../core/clock.ts';
-import { JournalError, StorageError } from '../core/errors.ts';
+import type { JournalError } from '../core/errors.ts';
+import { StorageError } from '../core/errors.ts';
 import { isAtLeast } from '../redis/server-version.ts';
 import type { ServerProgram } from './find-server.ts';
 

@@ -20,7 +20,7 @@ export const demoVerb: Verb = {
   async run({ io, output }) {
     const { runDemo } = await import('../demo/demo.ts');
     const { disk, clock, signal, env } = io;
-    const report = await runDemo({ disk, clock, signal, searchPath: env['PATH'], events: narrator(output) });
+    const report = await runDemo({ disk, clock, signal, searchPath: env.PATH, events: narrator(output) });
     output.answer(report, () => ending(report, output));
     return report.isEqual ? 0 : 1;
   },
@@ -28,7 +28,7 @@ export const demoVerb: Verb = {
 
 function narrator(output: Output): DemoEvents {
   const tell = (number: number, what: string, detail: string): void => {
-    output.lines([`${output.style('bold', `${number}. ${what}`)}`, `   ${detail}`]);
+    output.lines([output.style('bold', `${number}. ${what}`), `   ${detail}`]);
   };
   return {
     serverStarted: (program, port) => {

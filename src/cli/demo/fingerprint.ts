@@ -13,7 +13,7 @@ export interface Fingerprint {
 
 export async function fingerprint(client: ServerClient, knowsExpiryTimes: boolean): Promise<Fingerprint> {
   const hash = createHash('sha256');
-  hash.update(String(await client.sendCommand(['DEBUG', 'DIGEST'])));
+  hash.update(await text(client, ['DEBUG', 'DIGEST']));
   let keys = 0;
   for (const db of await databases(client)) {
     await client.sendCommand(['SELECT', String(db)]);
@@ -30,6 +30,12 @@ export async function fingerprint(client: ServerClient, knowsExpiryTimes: boolea
 
 /** Numbers of the dbs that hold anything. */
 async function databases(client: ServerClient): Promise<number[]> {
-  const info = String(await client.sendCommand(['INFO', 'keyspace']));
+  const info = await text(client, ['INFO', 'keyspace']);
   return [...info.matchAll(/^db(\d+):/gm)].map(([, db]) => Number(db));
+}
+
+async function text(client: ServerClient, command: readonly string[]): Promise<string> {
+  const reply: unknown = await client.sendCommand([...command]);
+  if (typeof reply !== 'string') throw new TypeError(`${command.join(' ')} answered with something else than a string`);
+  return reply;
 }
