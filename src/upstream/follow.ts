@@ -2,6 +2,9 @@
  * Follows a primary for as long as we run: one session after the other, with a pause in between that fits the reason.
  * An error that waiting cannot mend ends it, unless we have been attached before: then the primary was right once, and a
  * journal that has exited at 3 a.m. journals nothing.
+ *
+ * The pauses grow until the stream goes on where it was. A full sync does not shorten them: one after the other, each
+ * lost soon after it was complete, would keep the primary busy with nothing but making RDBs.
  */
 import { LinkError } from '../core/errors.ts';
 import { retryDelayMs } from '../core/retry.ts';
@@ -29,16 +32,13 @@ export async function follow(options: FollowOptions, signal: AbortSignal): Promi
       options.events.attached(position);
     },
     published: (): void => {
-      attempt = 0;
       everAttached = true;
       options.events.published();
     },
   };
   while (!signal.aborted) {
     try {
-      const session = await ReplicaSession.open({ ...options, events }, signal);
-      options.current(session);
-      await session.run(signal);
+      await runSession({ ...options, events }, signal);
       return;
     } catch (error) {
       if (isStopped(signal, error)) return;
@@ -47,9 +47,17 @@ export async function follow(options: FollowOptions, signal: AbortSignal): Promi
       const delayMs = retryDelayMs(link.retry === 'never' ? 'later' : link.retry, attempt, options.random());
       options.interrupted(link, delayMs);
       await options.clock.sleep(delayMs, signal).catch(() => undefined);
-    } finally {
-      options.current(undefined);
     }
+  }
+}
+
+async function runSession(options: FollowOptions, signal: AbortSignal): Promise<void> {
+  try {
+    const session = await ReplicaSession.open(options, signal);
+    options.current(session);
+    await session.run(signal);
+  } finally {
+    options.current(undefined);
   }
 }
 

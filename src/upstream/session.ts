@@ -75,6 +75,8 @@ export class ReplicaSession {
   #head: RdbHead | undefined;
   #acker: Acker | undefined;
   #connection: Connection | undefined;
+  /** Set once the stream has begun; it outlives the phase, for the acknowledgements of a session that finishes. */
+  #streamSink: StreamSink | undefined;
   #lastByteAt: number;
   #congested = false;
   #publishing: Promise<void> | undefined;
@@ -167,8 +169,7 @@ export class ReplicaSession {
         await clock.sleep(tickMs, signal);
         const silentMs = (clock.monotonic() - this.#lastByteAt) / 1000;
         if (silentMs > silenceMs && !this.#congested) throw this.#silence(silentMs);
-        const durable = this.#phase.name === 'streaming' ? this.#phase.sink.durable : 0;
-        if (this.#acker !== undefined) this.#connection?.send(this.#acker.tick(durable));
+        if (this.#acker !== undefined) this.#connection?.send(this.#acker.tick(this.#streamSink?.durable ?? 0));
       }
     } catch (error) {
       if (!signal.aborted) this.fail(error);
@@ -180,7 +181,7 @@ export class ReplicaSession {
     try {
       this.#take(bytes, slab);
     } catch (error) {
-      this.fail(asPeerProblem(error));
+      this.fail(error);
     }
   }
 
@@ -194,7 +195,11 @@ export class ReplicaSession {
         if (slab !== undefined) phase.held.push({ bytes, slab: slab.retain() });
         return;
       case 'transfer':
-        this.#transfer(phase, bytes, slab);
+        try {
+          this.#transfer(phase, bytes, slab);
+        } catch (error) {
+          throw asPeerProblem(error);
+        }
         return;
       case 'streaming':
         this.#stream(phase, bytes, slab);
@@ -243,7 +248,9 @@ export class ReplicaSession {
       throw new LinkError('protocol-broken', '+CONTINUE without a request for it', 'later');
     const { scanner } = this.#resume;
     const sink = await this.#options.sink.attach(id, this.#server);
+    if (this.#isOver()) return this.#phase;
     this.#acker = new Acker('streaming');
+    this.#streamSink = sink;
     this.#options.events.attached({ id, offset: scanner.offset });
     this.#connection?.send(this.#acker.tick(sink.durable));
     return { name: 'streaming', sink, scanner };
@@ -287,16 +294,24 @@ export class ReplicaSession {
     const stream = sink.beginStream(head);
     const scanner = new BoundaryScanner({ offset: position.offset, db: streamDb(head.aux) });
     this.#acker = acker;
+    this.#streamSink = stream;
     this.#phase = { name: 'streaming', sink: stream, scanner };
     this.#connection?.send(acker.tick(0));
-    this.#publishing = sink.publish(head).then(() => {
-      acker.phase = 'streaming';
-      this.#options.events.published();
-      if (!this.#isOver()) this.#connection?.send(acker.tick(stream.durable));
-    });
+    this.#publishing = this.#publish(sink, head, acker, stream);
     this.#publishing.catch((error: unknown) => {
-      this.fail(asPeerProblem(error));
+      this.fail(error);
     });
+  }
+
+  async #publish(sink: FullSyncSink, head: RdbHead, acker: Acker, stream: StreamSink): Promise<void> {
+    try {
+      await sink.publish(head);
+    } catch (error) {
+      throw asPeerProblem(error);
+    }
+    acker.phase = 'streaming';
+    this.#options.events.published();
+    if (!this.#isOver()) this.#connection?.send(acker.tick(stream.durable));
   }
 
   #stream(phase: Phase & { name: 'streaming' }, bytes: Buffer, slab: Slab | undefined): void {

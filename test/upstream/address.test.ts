@@ -64,7 +64,7 @@ describe('a source address', () => {
 
   test('never repeats a password, however the address was mistyped', () => {
     const secret = 'Hunter2Secret';
-    const noise = fc.string({ unit: fc.constantFrom(...':/@?#%[] .\\0aZ9'), maxLength: 6 });
+    const noise = fc.string({ unit: fc.constantFrom(...':/@?#%[] .\\0aZ9'.split('')), maxLength: 6 });
     const scheme = fc.constantFrom('redis://', 'rediss://', 'redis:/', 'redis:', 'http://', '');
     fc.assert(
       fc.property(scheme, noise, noise, noise, (start, before, between, after) => {

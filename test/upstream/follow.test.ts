@@ -1,0 +1,180 @@
+// The loop of sessions: how long it waits for what, when it gives up, and that it never storms a primary.
+import { describe, expect, test } from 'vitest';
+import { LinkError, StorageError } from '../../src/core/errors.ts';
+import type { RetryClass } from '../../src/core/errors.ts';
+import { fakeId, fullSync, streamCommand } from '../support/fake-primary.ts';
+import type { FakeScript } from '../support/fake-primary.ts';
+import { turns } from './turning-clock.ts';
+import { MemorySink } from './memory-sink.ts';
+import { Rig } from './rig.ts';
+
+const start = 1000;
+const written = streamCommand('SET', 'key', 'value');
+
+const continues: FakeScript = { psync: () => Buffer.from(`+CONTINUE ${fakeId}\r\n`) };
+const syncsFully: FakeScript = { psync: () => Buffer.concat([fullSync(fakeId, start, 'mark'), written]) };
+
+function refusal(retry: RetryClass): LinkError {
+  return new LinkError('refused', 'no', retry, { exitCode: 10 });
+}
+
+/** The next `count` pauses between attempts; random() is 1, so each is as long as can be. */
+async function pauses(rig: Rig, count: number): Promise<number[]> {
+  const from = rig.interruptions.length;
+  for (let more = 1; more <= count; more++) {
+    await rig.until('an interruption', () => rig.interruptions.length >= from + more);
+    if (more < count) await rig.clock.advance(rig.interruptions.at(-1)?.delayMs ?? 0);
+  }
+  return rig.interruptions.slice(from).map(({ delayMs }) => delayMs);
+}
+
+function returning(): MemorySink {
+  return MemorySink.after({ id: fakeId, offset: start }, Buffer.alloc(0));
+}
+
+describe('between attempts', () => {
+  test.each([
+    ['soon', [200, 400, 800, 1600, 3200, 5000, 5000]],
+    ['later', [2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000]],
+  ] as const)('it waits longer and longer, up to a limit: %s', async (retry, expected) => {
+    const rig = new Rig(continues, returning());
+    rig.primary.refusal = refusal(retry);
+    rig.follow();
+    expect(await pauses(rig, expected.length)).toEqual(expected);
+    expect(rig.primary.attempts).toBe(expected.length);
+    await rig.end();
+    expect(rig.failure).toBeUndefined();
+  });
+
+  test('no session is current', async () => {
+    const rig = new Rig(continues, returning());
+    rig.follow();
+    await rig.until('the attachment', () => rig.session !== undefined && rig.told.length === 2);
+    rig.primary.link.lose();
+    await rig.until('the interruption', () => rig.interruptions.length === 1);
+    expect(rig.session).toBeUndefined();
+    await rig.end();
+  });
+
+  test('it starts over with a short wait once the stream has gone on', async () => {
+    const rig = new Rig(continues, returning());
+    rig.primary.refusal = refusal('soon');
+    rig.follow();
+    await pauses(rig, 6);
+    rig.primary.refusal = undefined;
+    await rig.clock.advance(5000);
+    await rig.until('the attachment', () => rig.told.includes(`attached aaaa ${start}`));
+    rig.primary.link.lose();
+    await rig.until('the interruption', () => rig.interruptions.length === 7);
+    expect(rig.interruptions.at(-1)?.delayMs).toBe(200);
+    await rig.end();
+  });
+
+  test('a primary that loses us after every full sync is asked for the next one ever later', async () => {
+    const rig = new Rig(syncsFully);
+    const delays: number[] = [];
+    rig.follow();
+    for (let sync = 1; sync <= 7; sync++) {
+      await rig.until('a full sync', () => rig.told.filter((line) => line === 'published').length === sync);
+      rig.primary.link.lose();
+      await rig.until('the interruption', () => rig.interruptions.length === sync);
+      delays.push(rig.interruptions.at(-1)?.delayMs ?? 0);
+      await rig.clock.advance(delays.at(-1) ?? 0);
+    }
+    expect(delays).toEqual([200, 400, 800, 1600, 3200, 5000, 5000]);
+    await rig.end();
+  });
+
+  test('a stop ends the waiting', async () => {
+    const rig = new Rig(continues, returning());
+    rig.primary.refusal = refusal('later');
+    rig.follow();
+    await rig.until('the interruption', () => rig.interruptions.length === 1);
+    await rig.end();
+    expect(rig.failure).toBeUndefined();
+    expect(rig.clock.pending).toBe(0);
+    expect(rig.primary.attempts).toBe(1);
+  });
+});
+
+describe('what waiting cannot mend', () => {
+  test('ends it when there has never been an attachment', async () => {
+    const rig = new Rig(continues, returning());
+    rig.primary.refusal = refusal('never');
+    rig.follow();
+    await rig.until('the end', () => rig.isOver);
+    expect(rig.failure).toBe(rig.primary.refusal);
+    expect(rig.interruptions).toEqual([]);
+  });
+
+  test.each([
+    ['an attachment', continues, returning, 'attached'],
+    ['a full sync', syncsFully, () => new MemorySink(), 'published'],
+  ] as const)('is waited for after %s: the primary was right once', async (_title, script, sink, event) => {
+    const rig = new Rig(script, sink());
+    rig.follow();
+    await rig.until('the attachment', () => rig.told.some((line) => line.startsWith(event)));
+    rig.primary.refusal = refusal('never');
+    rig.primary.link.lose();
+    const delays = await pauses(rig, 4);
+    expect(delays).toEqual([200, 4000, 8000, 16_000]);
+    expect(rig.isOver).toBe(false);
+    rig.primary.refusal = undefined;
+    rig.primary.script = continues;
+    await rig.clock.advance(16_000);
+    await rig.until('another attachment', () => rig.told.at(-1)?.startsWith('attached') === true);
+    await rig.end();
+    expect(rig.failure).toBeUndefined();
+  });
+
+  test('of the disk ends it at any time', async () => {
+    const rig = new Rig(continues, returning());
+    rig.follow();
+    await rig.until('the attachment', () => rig.told.length === 2);
+    const failure = new StorageError('no-space', 'full');
+    rig.session?.fail(failure);
+    await rig.until('the end', () => rig.isOver);
+    expect(rig.failure).toBe(failure);
+  });
+
+  test('of the disk is told even when it comes while we are told to stop', async () => {
+    const rig = new Rig(continues, returning());
+    const failure = new StorageError('io', 'gone');
+    rig.sink.before = async (what) => {
+      if (what === 'drain') throw failure;
+    };
+    rig.follow();
+    await rig.until('the attachment', () => rig.told.length === 2);
+    await rig.end();
+    expect(rig.failure).toBe(failure);
+  });
+});
+
+test('after an interruption the stream goes on behind the last durable byte, with none lost and none doubled', async () => {
+  const stream = Buffer.concat(Array.from({ length: 40 }, (_, index) => streamCommand('SET', 'key', String(index))));
+  let syncs = 0;
+  const rig = new Rig({
+    psync: (_id, offset) => {
+      syncs += 1;
+      if (offset < 0) return Buffer.concat([fullSync(fakeId, start, 'length'), stream.subarray(0, 37)]);
+      const from = offset - start - 1;
+      return Buffer.concat([Buffer.from(`+CONTINUE ${fakeId}\r\n`), stream.subarray(from, from + 100)]);
+    },
+    readBytesMax: 13,
+  });
+  rig.follow();
+  while (rig.sink.stream.length < stream.length) {
+    const before = rig.sink.stream.length;
+    await rig.until(
+      'more',
+      () => rig.sink.isPublished && rig.sink.stream.length >= Math.min(stream.length, before + 20),
+    );
+    rig.primary.link.lose();
+    await turns(4);
+    await rig.clock.advance(400);
+  }
+  expect(rig.sink.stream).toEqual(stream);
+  expect(syncs).toBeGreaterThan(5);
+  expect(rig.sink.calls.filter((call) => call === 'beginFullSync')).toHaveLength(1);
+  await rig.end();
+});
