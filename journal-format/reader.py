@@ -531,10 +531,24 @@ def later_frame(data, at, salt, place):
         if len(data) - found >= FRAME.size:
             head = data[found : found + FRAME.size]
             if zlib.crc32(head[:76], salt) == struct.unpack_from("<I", head, 76)[0]:
-                if found > at and struct.unpack_from("<Q", head, 16)[0] >= place[1]:
+                if found > at and min(frame_number(head, 16), frame_number(head, 32)) >= place[1]:
                     return True
                 if found == at and not is_in_place(head, salt, place):
                     return True
+        found = data.find(b"JFRM", found + 1)
+    return False
+
+
+def frame_number(head, at):
+    return struct.unpack_from("<Q", head, at)[0]
+
+
+def claims_durable(data, start):
+    """Whether a frame header, as far as that can be seen without its salt, says that `start` was durable."""
+    found = data.find(b"JFRM")
+    while found != -1 and len(data) - found >= FRAME.size:
+        if frame_number(data[found : found + FRAME.size], 32) >= start:
+            return True
         found = data.find(b"JFRM", found + 1)
     return False
 
@@ -783,30 +797,34 @@ def load_segment(folder, entry, source, timeline):
     return segment
 
 
-def without_unfinished(folder, entries, source, timeline, durable):
-    """Leaves out a last open segment that recovery would move aside (section 11, steps 3 and 6)."""
-    if not entries or entries[-1]["kind"] != "open":
-        return entries
-    last, before = entries[-1], None
-    if len(entries) > 1 and entries[-2]["kind"] == "open":
-        before = load_quietly(folder, entries[-2], source, timeline)
-        durable = max(durable, before.durable if before else 0)
+def without_unfinished(folder, entries, source, timeline, offset, durable):
+    """Leaves out the open segments at the end that recovery would move aside (section 11, step 3)."""
+    count = max([i + 1 for i, entry in enumerate(entries) if entry["kind"] == "sealed"], default=0)
+    end = entries[count - 1]["end"] if count else offset
+    found = [load_begun(folder, entry, source, timeline) for entry in entries[count:]]
+    durable = max([durable] + [segment.durable for segment in found if segment])
+    abandoned = None
+    for entry, segment in zip(entries[count:], found):
+        if segment is None or entry["start"] > end + 1:
+            break
+        if entry["start"] <= end and end >= durable:
+            abandoned = count
+        end = segment.end
+        count += 1
+    if end >= durable:
+        return entries[:count]
+    return entries if abandoned is None else entries[:abandoned]
+
+
+def load_begun(folder, entry, source, timeline):
+    """None when there is neither a header nor a frame that says that something of this segment had been durable."""
+    data = read_file(os.path.join(folder, entry["name"]))
     try:
-        segment = load_segment(folder, last, source, timeline)
+        read_document(data, "open-header")
     except Problem as problem:
-        is_empty = read_file(os.path.join(folder, last["name"])).find(b"JFRM") < 0
-        reached = before.end if before else last["start"] - 1
-        return entries[:-1] if problem.kind != "unsupported" and is_empty and reached >= durable else entries
-    durable = max(durable, segment.durable)
-    is_replaced = before is not None and before.end >= max(last["start"], durable)
-    return entries[:-1] if is_replaced and segment.end < durable else entries
-
-
-def load_quietly(folder, entry, source, timeline):
-    try:
-        return load_segment(folder, entry, source, timeline)
-    except Problem:
-        return None
+        if problem.kind != "unsupported" and not claims_durable(data, entry["start"]):
+            return None
+    return load_segment(folder, entry, source, timeline)
 
 
 def source_name(path):
@@ -978,7 +996,10 @@ class Check:
         except Problem as problem:
             self.error(folder, problem)
             return
-        entries = without_unfinished(folder, every, self.name, number, durable)
+        try:
+            entries = without_unfinished(folder, every, self.name, number, result["offset"], durable)
+        except Problem:
+            entries = every
         result["unfinishedSegments"] = [entry["name"] for entry in every[len(entries) :]]
         db = [base["db"] for base in result["bases"] if base["offset"] == result["offset"]]
         walk = Walk(result["offset"], result["ids"], db[0] if db else None)
@@ -997,7 +1018,8 @@ class Check:
             described.update(start=entry["start"], end=walk.end, state=segment.state)
             result["segments"].append(described)
         if walk.end is not None and walk.end < durable:
-            self.error(folder, corrupt("ends at offset %d, but %d had been durable" % (walk.end, durable)))
+            last = os.path.join(folder, entries[-1]["name"]) if entries else folder
+            self.error(last, corrupt("ends at offset %d, but %d had been durable" % (walk.end, durable)))
         result["ranges"] = walk.ranges
         result["ids"] = walk.ids
 
@@ -1108,7 +1130,9 @@ def stream_frames(source, timeline, first=None, last=INTEGER_MAX):
     folder = os.path.join(source, "timelines", "%08x" % timeline)
     if not os.path.isdir(folder):
         raise NotCovered("there is no timeline %d" % timeline)
-    entries = without_unfinished(folder, segment_files(folder), source_name(source), timeline, 0)
+    entries = segment_files(folder)
+    before = entries[0]["start"] - 1 if entries else 0
+    entries = without_unfinished(folder, entries, source_name(source), timeline, before, 0)
     if first is not None:
         # Only from the segment that holds the first byte wanted.
         entries = entries[max(0, bisect.bisect_right([entry["start"] for entry in entries], first) - 1) :]
