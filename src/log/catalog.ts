@@ -6,24 +6,28 @@
  * Neighbours: recovery.ts and sealing change the files; restore/, status and verify read them through here.
  */
 import { join } from 'node:path';
-import { decodeAttach } from '../../journal-format/attach.ts';
 import { decodeBase } from '../../journal-format/base.ts';
 import type { BaseRecord } from '../../journal-format/base.ts';
 import type { IdEntry } from '../../journal-format/fields.ts';
 import { decodeGap } from '../../journal-format/gap.ts';
 import type { GapRecord } from '../../journal-format/gap.ts';
-import { parseTimelineEntry, parseTimelineFolder, rdbName } from '../../journal-format/names.ts';
+import { fileNames, parseTimelineEntry, rdbName } from '../../journal-format/names.ts';
 import { decodeTimeline } from '../../journal-format/timeline.ts';
 import type { TimelineRecord } from '../../journal-format/timeline.ts';
 import type { Micros } from '../core/clock.ts';
-import { IntegrityError, StorageError } from '../core/errors.ts';
+import { IntegrityError } from '../core/errors.ts';
 import type { Offset, ReplicationId } from '../core/position.ts';
 import type { Disk } from '../storage/disk.ts';
-import { readSmall } from '../storage/publish.ts';
+import { readDocumentFile } from './document-file.ts';
 import { fileProblem } from './format-problem.ts';
-import { FrameFile, lastOffset } from './frame-file.ts';
+import { FrameFile } from './frame-file.ts';
+import { walkTail } from './open-tail.ts';
+import type { OpenTail } from './open-tail.ts';
+import { findEnd } from './segment-end.ts';
+import { namedSegments, requireOrder, withoutTwins } from './segment-order.ts';
+import type { NamedSegment } from './segment-order.ts';
 import { SealedReader } from './segment-reader.ts';
-import { listOrEmpty, timelineDirectory } from './source-tree.ts';
+import { isNotFound, timelineDirectory, timelineNumbers } from './source-tree.ts';
 import type { SourceTree } from './source-tree.ts';
 
 export interface SegmentEntry {
@@ -78,10 +82,15 @@ export async function loadCatalog(disk: Disk, tree: SourceTree): Promise<Catalog
     try {
       return await loadOnce(disk, tree);
     } catch (error) {
-      // Between listing and opening, a segment was sealed or removed: the next listing shows it as it is now.
-      if (attempt === 5 || !(error instanceof StorageError && error.code === 'not-found')) throw error;
+      // While we looked, a segment was sealed or removed: the next listing shows things as they are now.
+      if (attempt === 5 || !isPassing(error)) throw error;
     }
   }
+}
+
+/** A listing is not taken at one instant, either: of a segment that is sealed meanwhile it may show neither file. */
+function isPassing(error: unknown): boolean {
+  return isNotFound(error) || (error instanceof IntegrityError && error.code === 'segment-missing');
 }
 
 /** The replication id in force at an offset of the timeline. */
@@ -92,14 +101,10 @@ export function idAt(timeline: Pick<Timeline, 'ids'>, offset: Offset): Replicati
 }
 
 async function loadOnce(disk: Disk, tree: SourceTree): Promise<Catalog> {
-  const numbers = (await listOrEmpty(disk, tree.timelines))
-    .map(parseTimelineFolder)
-    .filter((number) => number !== undefined)
-    .sort((a, b) => a - b);
   const timelines: Timeline[] = [];
   const unfinished: number[] = [];
-  for (const number of numbers) {
-    const timeline = await loadTimeline(disk, timelineDirectory(tree, number), number);
+  for (const number of await timelineNumbers(disk, tree)) {
+    const timeline = await loadTimeline(disk, tree, number);
     if (timeline === undefined) unfinished.push(number);
     else timelines.push(timeline);
   }
@@ -107,86 +112,59 @@ async function loadOnce(disk: Disk, tree: SourceTree): Promise<Catalog> {
 }
 
 /** Undefined when it has no base. */
-async function loadTimeline(disk: Disk, directory: string, number: number): Promise<Timeline | undefined> {
+export async function loadTimeline(disk: Disk, tree: SourceTree, number: number): Promise<Timeline | undefined> {
+  const directory = timelineDirectory(tree, number);
   const names = await disk.list(directory);
-  const base = await loadBase(disk, directory, names);
+  const base = await loadBase(disk, directory, number, names);
   if (base === undefined) return undefined;
-  const record = await readDocumentFile(disk, join(directory, 'timeline'), decodeTimeline);
-  const gap = names.includes('gap') ? await readDocumentFile(disk, join(directory, 'gap'), decodeGap) : undefined;
-  const named = orderSegments(directory, names, base.record.offset + 1);
-  const tail = await readTail(disk, directory, named.at(-1), base.record);
-  const segments = await Promise.all(named.map((segment, i) => measure(disk, directory, segment, named[i + 1], tail)));
+  const record = await readDocumentFile(disk, join(directory, fileNames.timeline), decodeTimeline);
+  requireIdentity(join(directory, fileNames.timeline), record.timeline === number && record.source === tree.source);
+  const gap = names.includes(fileNames.gap)
+    ? await readDocumentFile(disk, join(directory, fileNames.gap), decodeGap)
+    : undefined;
+  const firstOffset = base.record.offset + 1;
+  const named = withoutTwins(namedSegments(names));
+  const { counted, tails } = await findEnd(disk, directory, named, firstOffset, 0);
+  requireOrder(directory, counted, firstOffset);
+  const segments: SegmentEntry[] = [];
+  for (const [i, segment] of counted.entries()) {
+    segments.push(await measure(disk, directory, segment, tails.get(segment.name), counted[i + 1]));
+  }
+  const last = counted.at(-1);
+  const tail = (last && tails.get(last.name)) ?? (await readTail(disk, directory, last, base.record));
   const { end, boundary, lastStamp, ids } = tail;
   return { number, directory, record, base, gap, segments, end, boundary, lastStamp, ids };
 }
 
-async function loadBase(disk: Disk, directory: string, names: readonly string[]): Promise<BaseEntry | undefined> {
-  const bases = names
-    .map((name) => ({ name, entry: parseTimelineEntry(name) }))
-    .filter(({ entry }) => entry.kind === 'base')
-    .sort((a, b) => (a.name < b.name ? -1 : 1));
-  const first = bases[0];
-  if (first?.entry.kind !== 'base') return undefined;
-  const documentPath = join(directory, first.name);
-  const record = await readDocumentFile(disk, documentPath, decodeBase);
-  const rdbPath = join(directory, rdbName(first.entry.offset, first.entry.unique));
-  return { record, documentPath, rdbPath };
-}
-
-async function readDocumentFile<T>(
+/** The oldest base that is left; undefined when there is none. */
+export async function loadBase(
   disk: Disk,
-  path: string,
-  decode: (bytes: Uint8Array) => { record: T; length: number },
-): Promise<T> {
-  const bytes = await readSmall(disk, path);
-  try {
-    return decode(bytes).record;
-  } catch (error) {
-    throw fileProblem(path, error);
-  }
-}
-
-interface NamedSegment {
-  readonly name: string;
-  readonly kind: 'open' | 'sealed';
-  readonly unique: string;
-  readonly start: Offset;
-  /** Of sealed segments, from the name. */
-  readonly end?: Offset;
-  readonly first?: Micros;
-  readonly last?: Micros;
-}
-
-/**
- * The segments of a timeline in order. Where a segment was just sealed both files may be there: the sealed one counts.
- * A segment that begins inside an open one before it ends that one (an abandoned file, SPEC.md 6).
- */
-export function orderSegments(directory: string, names: readonly string[], firstOffset: Offset): NamedSegment[] {
-  const all: NamedSegment[] = [];
-  for (const name of names) {
+  directory: string,
+  number: number,
+  names: readonly string[],
+): Promise<BaseEntry | undefined> {
+  // Names sort by offset.
+  for (const name of names.toSorted()) {
     const entry = parseTimelineEntry(name);
-    if (entry.kind === 'open' || entry.kind === 'sealed') all.push({ name, ...entry });
+    if (entry.kind !== 'base') continue;
+    const documentPath = join(directory, name);
+    const record = await readDocumentFile(disk, documentPath, decodeBase);
+    requireIdentity(documentPath, record.timeline === number && record.offset === entry.offset);
+    return { record, documentPath, rdbPath: join(directory, rdbName(entry.offset, entry.unique)) };
   }
-  all.sort((a, b) => a.start - b.start || (a.kind === 'sealed' ? -1 : 1));
-  const kept = all.filter((segment, i) => !(segment.kind === 'open' && all[i - 1]?.start === segment.start));
-  let expected = firstOffset;
-  for (const [i, segment] of kept.entries()) {
-    const before = kept[i - 1];
-    const inside = before?.kind === 'open' && segment.start > before.start;
-    if (segment.start !== expected && !inside) {
-      throw new IntegrityError(
-        'segment-missing',
-        `${join(directory, segment.name)} begins at offset ${segment.start}, but the segment before ends at ${expected - 1}`,
-        { exitCode: 4, hint: 'a segment is missing or doubled; journal verify shows the whole picture' },
-      );
-    }
-    expected = (segment.end ?? segment.start - 1) + 1;
-  }
-  return kept;
+  return undefined;
 }
 
-type Tail = Pick<Timeline, 'end' | 'boundary' | 'lastStamp' | 'ids'> & { readonly firstStamp: Micros };
+function requireIdentity(path: string, isOurs: boolean): void {
+  if (isOurs) return;
+  throw new IntegrityError('misplaced', `${path}: the name and place of the file are not those of what is in it`, {
+    hint: 'it was moved, renamed or copied there; journal verify shows the whole picture',
+  });
+}
 
+type Tail = Pick<Timeline, 'end' | 'boundary' | 'lastStamp' | 'ids'>;
+
+/** The end of a sealed segment, or of the base when there is none. */
 async function readTail(
   disk: Disk,
   directory: string,
@@ -195,44 +173,24 @@ async function readTail(
 ): Promise<Tail> {
   if (last === undefined) {
     const ids = [{ id: base.id, offset: base.offset + 1 }];
-    return { end: base.offset, boundary: base.offset, lastStamp: base.completed, ids, firstStamp: base.completed };
+    return { end: base.offset, boundary: base.offset, lastStamp: base.completed, ids };
   }
   const path = join(directory, last.name);
   await using file = await disk.open(path, 'read');
   try {
-    if (last.kind === 'sealed') {
-      const { footer } = await SealedReader.over(file);
-      return { end: footer.end, boundary: footer.end, lastStamp: footer.last, ids: footer.ids, firstStamp: footer.first };
-    }
-    return await walkTail(await FrameFile.open(file));
+    const { footer } = await SealedReader.over(file);
+    return { end: footer.end, boundary: footer.end, lastStamp: footer.last, ids: footer.ids };
   } catch (error) {
     throw fileProblem(path, error);
   }
-}
-
-/** Where an open segment ends, from its frame headers alone. */
-async function walkTail(walk: FrameFile): Promise<Tail> {
-  const ids = [...walk.header.ids];
-  let boundary = walk.header.start - 1;
-  let firstStamp: Micros | undefined;
-  let lastStamp = walk.header.stamp;
-  for (let header = await walk.nextHeader(); header !== undefined; header = await walk.nextHeader()) {
-    boundary = header.boundary;
-    firstStamp ??= header.firstStamp;
-    lastStamp = header.lastStamp;
-    if (header.kind !== 'attach') continue;
-    const { id } = decodeAttach(await walk.metaOf(header));
-    if (id !== ids.at(-1)?.id) ids.push({ id, offset: header.start });
-  }
-  return { end: lastOffset(walk.place), boundary, lastStamp, ids, firstStamp: firstStamp ?? lastStamp };
 }
 
 async function measure(
   disk: Disk,
   directory: string,
   segment: NamedSegment,
+  tail: OpenTail | undefined,
   next: NamedSegment | undefined,
-  tail: Tail,
 ): Promise<SegmentEntry> {
   const { kind, unique, start } = segment;
   const path = join(directory, segment.name);
@@ -240,13 +198,20 @@ async function measure(
   if (segment.end !== undefined && segment.first !== undefined && segment.last !== undefined) {
     return { kind, path, unique, start, end: segment.end, first: segment.first, last: segment.last, bytes };
   }
-  if (next === undefined) {
-    return { kind, path, unique, start, end: tail.end, first: tail.firstStamp, last: tail.lastStamp, bytes };
+  const { end, firstStamp, lastStamp } = tail ?? (await walkOpen(disk, path));
+  if (next !== undefined && end < next.start - 1) {
+    throw new IntegrityError('tail-missing', `${path} ends at offset ${end} instead of ${next.start - 1}`, {
+      hint: 'run journal verify for the whole picture; the file was left as it is',
+    });
   }
+  const counted = next === undefined ? end : next.start - 1;
+  return { kind, path, unique, start, end: counted, first: firstStamp, last: lastStamp, bytes };
+}
+
+async function walkOpen(disk: Disk, path: string): Promise<OpenTail> {
   await using file = await disk.open(path, 'read');
   try {
-    const { firstStamp, lastStamp } = await walkTail(await FrameFile.open(file));
-    return { kind, path, unique, start, end: next.start - 1, first: firstStamp, last: lastStamp, bytes };
+    return await walkTail(await FrameFile.open(file));
   } catch (error) {
     throw fileProblem(path, error);
   }

@@ -1,25 +1,25 @@
 /**
  * What the next writer does before it attaches (SPEC.md 11): clears away unfinished work, proves where the newest
- * timeline ends, cuts a torn tail, and leaves everything that it found durable. Runs under the writer's lock.
+ * timeline ends, cuts a torn tail, and leaves everything that it found durable. Runs under the writer's lock. Of older
+ * timelines it only asks what is still to be sealed: damage there is for verify to tell, and no reason not to go on.
  *
- * Invariant: nothing is cut that had been acknowledged, and damage that is not a torn tail is never cut at all.
+ * Invariant: nothing is cut that is known to have been durable, and damage that is not a torn tail is never cut at all.
  */
-import { basename, join } from 'node:path';
-import { isFormatError } from '../../journal-format/errors.ts';
-import type { FrameHeader } from '../../journal-format/frame.ts';
+import { join } from 'node:path';
 import { parseTimelineEntry } from '../../journal-format/names.ts';
-import { decodeAttach } from '../../journal-format/attach.ts';
-import type { Micros } from '../core/clock.ts';
 import { IntegrityError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
-import type { Disk, DiskFile } from '../storage/disk.ts';
-import { temporaryPrefix, uniqueHex } from '../storage/publish.ts';
-import { loadCatalog } from './catalog.ts';
+import type { Disk } from '../storage/disk.ts';
+import { temporaryPrefix } from '../storage/publish.ts';
+import { moveAside } from './aside.ts';
+import { loadBase, loadTimeline } from './catalog.ts';
 import type { Timeline } from './catalog.ts';
 import { fileProblem } from './format-problem.ts';
-import { FrameFile, lastOffset } from './frame-file.ts';
+import { recoverTail } from './recover-tail.ts';
+import { findEnd } from './segment-end.ts';
+import { namedSegments, withoutTwins } from './segment-order.ts';
 import { SealedReader } from './segment-reader.ts';
-import { timelineDirectory } from './source-tree.ts';
+import { listOrEmpty, timelineDirectory, timelineNumbers } from './source-tree.ts';
 import type { SourceTree } from './source-tree.ts';
 import type { StreamTail } from './stream-writer.ts';
 import { readMarks } from './timeline-store.ts';
@@ -37,31 +37,27 @@ export interface Recovered {
 
 export async function recover(disk: Disk, tree: SourceTree): Promise<Recovered> {
   const actions: string[] = [];
-  await clearTemporary(disk, tree, actions);
-  const { timelines, unfinished } = await loadCatalog(disk, tree);
-  for (const number of unfinished) {
-    await removeUnfinished(disk, tree, number, timelines.at(-1)?.number ?? 0, actions);
-  }
-  for (const timeline of timelines) await removeSealedTwins(disk, timeline, actions);
-  const nextTimeline = Math.max(0, ...timelines.map(({ number }) => number), ...unfinished) + 1;
-  const newest = timelines.at(-1);
-  if (newest === undefined) return { newest: undefined, nextTimeline, unsealed: [], actions };
-  const known = await durableElsewhere(disk, tree, newest);
-  const tail = await recoverTail(disk, tree, newest, known, actions);
-  const unsealed = timelines.flatMap(({ segments }) =>
-    segments
-      .slice(0, -1)
-      .filter(({ kind }) => kind === 'open')
-      .map(({ path, end }) => ({ path, end })),
-  );
-  return { newest: { timeline: newest, tail }, nextTimeline, unsealed, actions };
+  const numbers = await timelineNumbers(disk, tree);
+  const nextTimeline = Math.max(0, ...numbers) + 1;
+  await clearTemporary(disk, tree, numbers, actions);
+  const finished = await removeUnfinished(disk, tree, numbers, actions);
+  const number = finished.at(-1);
+  if (number === undefined) return { newest: undefined, nextTimeline, unsealed: [], actions };
+  await removeTwins(disk, timelineDirectory(tree, number), actions);
+  const newest = await recoverNewest(disk, tree, number, actions);
+  const unsealed = await findUnsealed(disk, tree, finished);
+  return { newest, nextTimeline, unsealed, actions };
 }
 
-async function clearTemporary(disk: Disk, tree: SourceTree, actions: string[]): Promise<void> {
-  const directories = [tree.directory, tree.marks, tree.timelines];
-  for (const name of await disk.list(tree.timelines)) directories.push(join(tree.timelines, name));
+async function clearTemporary(
+  disk: Disk,
+  tree: SourceTree,
+  numbers: readonly number[],
+  actions: string[],
+): Promise<void> {
+  const directories = [tree.directory, tree.marks, ...numbers.map((number) => timelineDirectory(tree, number))];
   for (const directory of directories) {
-    for (const name of await disk.list(directory)) {
+    for (const name of await listOrEmpty(disk, directory)) {
       if (!name.startsWith(temporaryPrefix)) continue;
       await disk.remove(join(directory, name));
       actions.push(`removed unfinished ${join(directory, name)}`);
@@ -69,192 +65,111 @@ async function clearTemporary(disk: Disk, tree: SourceTree, actions: string[]): 
   }
 }
 
-/** A timeline whose base was never published: nothing of it was acknowledged. One that others follow lost its base. */
+/** A timeline whose base was never published: nothing of it was acknowledged. Returns those that are left. */
 async function removeUnfinished(
   disk: Disk,
   tree: SourceTree,
-  number: number,
-  newest: number,
+  numbers: readonly number[],
   actions: string[],
-): Promise<void> {
-  const directory = timelineDirectory(tree, number);
-  if (number < newest) {
-    throw new IntegrityError('base-missing', `${directory} has no base document, yet a later timeline exists`, {
-      hint: 'bring the file back, or move the folder away: nothing in it can be restored without its base',
-      exitCode: 4,
-    });
+): Promise<number[]> {
+  const finished: number[] = [];
+  const unfinished: number[] = [];
+  for (const number of numbers) {
+    const kinds = (await disk.list(timelineDirectory(tree, number))).map((name) => parseTimelineEntry(name).kind);
+    if (kinds.includes('base')) finished.push(number);
+    else if (kinds.includes('stop'))
+      throw baseMissing(timelineDirectory(tree, number), 'its writer had stopped cleanly');
+    else unfinished.push(number);
   }
-  await disk.removeTree(directory);
-  await disk.syncDirectory(tree.timelines);
-  actions.push(`removed ${directory}: its full sync never finished`);
+  const marks = unfinished.length === 0 ? [] : await readMarks(disk, tree);
+  for (const number of unfinished) {
+    const directory = timelineDirectory(tree, number);
+    if (number < (finished.at(-1) ?? 0)) throw baseMissing(directory, 'a later timeline exists');
+    if (marks.some(({ timeline }) => timeline === number)) throw baseMissing(directory, 'there are marks on it');
+    await disk.removeTree(directory);
+    await disk.syncDirectory(tree.timelines);
+    actions.push(`removed ${directory}: its full sync never finished`);
+  }
+  return finished;
+}
+
+/** What was begun and never finished has no successor, no mark and no end: this timeline lost its base. */
+function baseMissing(directory: string, evidence: string): IntegrityError {
+  return new IntegrityError('base-missing', `${directory} has no base document, yet ${evidence}`, {
+    hint: 'bring the file back, or move the folder away: nothing in it can be restored without its base',
+    exitCode: 4,
+  });
 }
 
 /** Step 2: of a segment's open and sealed file the sealed one stays, once its footer is proven. */
-async function removeSealedTwins(disk: Disk, timeline: Timeline, actions: string[]): Promise<void> {
-  const names = await disk.list(timeline.directory);
-  const open = new Map<Offset, string>();
-  for (const name of names) {
-    const entry = parseTimelineEntry(name);
-    if (entry.kind === 'open') open.set(entry.start, name);
-  }
-  for (const segment of timeline.segments) {
-    const twin = open.get(segment.start);
-    if (segment.kind !== 'sealed' || twin === undefined) continue;
-    await using file = await disk.open(segment.path, 'read');
+async function removeTwins(disk: Disk, directory: string, actions: string[]): Promise<void> {
+  const segments = namedSegments(await disk.list(directory));
+  for (const twin of segments) {
+    const sealed = segments.find(({ kind, start }) => kind === 'sealed' && start === twin.start);
+    if (twin.kind === 'sealed' || sealed === undefined) continue;
+    const path = join(directory, sealed.name);
+    await using file = await disk.open(path, 'read');
     try {
       await SealedReader.over(file);
     } catch (error) {
-      throw fileProblem(segment.path, error);
+      throw fileProblem(path, error);
     }
-    await disk.remove(join(timeline.directory, twin));
-    await disk.syncDirectory(timeline.directory);
-    actions.push(`removed ${twin}: it is sealed`);
+    await disk.remove(join(directory, twin.name));
+    await disk.syncDirectory(directory);
+    actions.push(`removed ${join(directory, twin.name)}: it is sealed`);
   }
 }
 
+/** Steps 3 to 7. */
+async function recoverNewest(
+  disk: Disk,
+  tree: SourceTree,
+  number: number,
+  actions: string[],
+): Promise<Recovered['newest']> {
+  const directory = timelineDirectory(tree, number);
+  const known = await durableElsewhere(disk, tree, number);
+  const names = await disk.list(directory);
+  const base = await loadBase(disk, directory, number, names);
+  if (base === undefined) throw baseMissing(directory, 'it had one a moment ago');
+  const segments = withoutTwins(namedSegments(names));
+  const { passedOver } = await findEnd(disk, directory, segments, base.record.offset + 1, known);
+  for (const { name } of passedOver) {
+    const kept = await moveAside(disk, tree, join(directory, name));
+    actions.push(`moved ${join(directory, name)} to ${kept}: it was begun, but nothing in it had been durable`);
+  }
+  const timeline = await loadTimeline(disk, tree, number);
+  if (timeline === undefined) throw baseMissing(directory, 'it had one a moment ago');
+  return { timeline, tail: await recoverTail(disk, tree, timeline, known, actions) };
+}
+
 /** Step 5: the highest durable offset that stops and marks know of. */
-async function durableElsewhere(disk: Disk, tree: SourceTree, timeline: Timeline): Promise<Offset> {
-  let durable = timeline.base.record.offset;
-  for (const name of await disk.list(timeline.directory)) {
+async function durableElsewhere(disk: Disk, tree: SourceTree, timeline: number): Promise<Offset> {
+  let durable = 0;
+  for (const name of await disk.list(timelineDirectory(tree, timeline))) {
     const entry = parseTimelineEntry(name);
     if (entry.kind === 'stop') durable = Math.max(durable, entry.durable);
   }
   for (const mark of await readMarks(disk, tree)) {
-    if (mark.timeline === timeline.number) durable = Math.max(durable, mark.offset);
+    if (mark.timeline === timeline) durable = Math.max(durable, mark.offset);
   }
   return durable;
 }
 
-async function recoverTail(
+/** The last segment of a timeline stays open: it has no successor. */
+async function findUnsealed(
   disk: Disk,
   tree: SourceTree,
-  timeline: Timeline,
-  known: Offset,
-  actions: string[],
-): Promise<StreamTail> {
-  const last = timeline.segments.at(-1);
-  const atBoundary = { ids: timeline.ids, segment: undefined, lastStamp: timeline.lastStamp };
-  if (last === undefined) {
-    const { offset, db } = timeline.base.record;
-    requireDurable(timeline.directory, offset, known);
-    return { ...atBoundary, offset, boundary: offset, db };
+  timelines: readonly number[],
+): Promise<{ path: string; end: Offset }[]> {
+  const unsealed: { path: string; end: Offset }[] = [];
+  for (const number of timelines) {
+    const directory = timelineDirectory(tree, number);
+    const segments = withoutTwins(namedSegments(await disk.list(directory)));
+    for (const [i, { kind, name }] of segments.entries()) {
+      const next = segments[i + 1];
+      if (kind === 'open' && next !== undefined) unsealed.push({ path: join(directory, name), end: next.start - 1 });
+    }
   }
-  if (last.kind === 'sealed') {
-    await using file = await disk.open(last.path, 'read');
-    const { footer } = await SealedReader.over(file);
-    requireDurable(last.path, footer.end, known);
-    return { ...atBoundary, offset: footer.end, boundary: footer.end, db: footer.db };
-  }
-  return recoverOpen(disk, tree, last.path, known, actions);
-}
-
-/** Steps 4 to 7. */
-async function recoverOpen(
-  disk: Disk,
-  tree: SourceTree,
-  path: string,
-  known: Offset,
-  actions: string[],
-): Promise<StreamTail> {
-  await using file = await disk.open(path, 'write');
-  const walk = await openWalk(file);
-  const seen = await walkFrames(walk);
-  const offset = lastOffset(walk.place);
-  const durable = Math.max(known, seen.durable);
-  await judgeRest(disk, tree, file, walk, offset, durable, actions);
-  await file.sync();
-  await disk.syncDirectory(join(path, '..'));
-  const { header } = walk;
-  return {
-    offset,
-    boundary: seen.last?.boundary ?? header.start - 1,
-    db: seen.last?.db ?? header.db,
-    lastStamp: seen.last?.lastStamp ?? header.stamp,
-    ids: seen.ids,
-    segment: { path, position: walk.position, chain: walk.place.crc, salt: header.salt, firstStamp: seen.firstStamp },
-  };
-}
-
-async function openWalk(file: DiskFile): Promise<FrameFile> {
-  try {
-    return await FrameFile.open(file);
-  } catch (error) {
-    throw fileProblem(file.path, error);
-  }
-}
-
-interface Seen {
-  readonly last: FrameHeader | undefined;
-  readonly durable: Offset;
-  readonly ids: StreamTail['ids'];
-  readonly firstStamp: Micros;
-}
-
-async function walkFrames(walk: FrameFile): Promise<Seen> {
-  const ids = [...walk.header.ids];
-  let last: FrameHeader | undefined;
-  let durable = 0;
-  let firstStamp: Micros | undefined;
-  for (let frame = await walk.next(); frame !== undefined; frame = await walk.next()) {
-    last = frame.header;
-    durable = Math.max(durable, last.durable);
-    firstStamp ??= last.firstStamp;
-    if (last.kind !== 'attach') continue;
-    const { id } = decodeAttach(frame.meta);
-    if (id !== ids.at(-1)?.id) ids.push({ id, offset: last.start });
-  }
-  return { last, durable, ids, firstStamp: firstStamp ?? walk.header.stamp };
-}
-
-/** Clean, torn (cut, with the bytes kept aside), or corrupt (refused). */
-async function judgeRest(
-  disk: Disk,
-  tree: SourceTree,
-  file: DiskFile,
-  walk: FrameFile,
-  offset: Offset,
-  durable: Offset,
-  actions: string[],
-): Promise<void> {
-  const { problem } = walk;
-  if (isFormatError(problem) && problem.kind === 'unsupported') throw fileProblem(file.path, problem, walk.position);
-  const rest = await walk.rest();
-  if (rest === 'frames') throw fileProblem(file.path, problem, walk.position);
-  requireDurable(file.path, offset, durable);
-  if (rest === 'nothing') return;
-  if (rest === 'remains') {
-    const kept = await keepAside(disk, tree, file, walk.position);
-    actions.push(`cut a torn frame of ${kept.bytes} bytes behind offset ${offset}; the bytes are in ${kept.path}`);
-  }
-  await file.truncate(walk.position);
-}
-
-function requireDurable(path: string, offset: Offset, durable: Offset): void {
-  if (offset >= durable) return;
-  throw new IntegrityError('tail-missing', `${path} ends at offset ${offset}, but ${durable} had been durable`, {
-    hint: 'acknowledged bytes are gone: the disk lost or reverted writes. Nothing was changed. Keep this directory for restores (journal verify shows what is whole) and begin a new one with another --name',
-  });
-}
-
-const copyBytes = 4 * 1024 * 1024;
-
-async function keepAside(
-  disk: Disk,
-  tree: SourceTree,
-  file: DiskFile,
-  from: number,
-): Promise<{ readonly path: string; readonly bytes: number }> {
-  await disk.makeDirectory(tree.aside);
-  await disk.syncDirectory(tree.directory);
-  const path = join(tree.aside, `${basename(file.path)}-at-${from}-${uniqueHex()}`);
-  await using copy = await disk.create(path);
-  const buffer = Buffer.allocUnsafe(copyBytes);
-  let bytes = 0;
-  for (let got = await file.read(buffer, from); got > 0; got = await file.read(buffer, from + bytes)) {
-    await copy.write([buffer.subarray(0, got)], bytes);
-    bytes += got;
-  }
-  await copy.sync();
-  await disk.syncDirectory(tree.aside);
-  return { path, bytes };
+  return unsealed;
 }

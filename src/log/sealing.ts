@@ -7,9 +7,9 @@
  */
 import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
+import { decodeAttach } from '../../journal-format/attach.ts';
 import { encodeFooter } from '../../journal-format/footer.ts';
 import type { BlockEntry } from '../../journal-format/footer.ts';
-import { decodeAttach } from '../../journal-format/attach.ts';
 import { sealedSegmentName } from '../../journal-format/names.ts';
 import { encodeBlock, encodeTrailer } from '../../journal-format/sealed.ts';
 import { encodeSealedHeader } from '../../journal-format/segment-header.ts';
@@ -18,9 +18,11 @@ import { IntegrityError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
 import type { Disk, DiskFile } from '../storage/disk.ts';
 import { temporaryPath } from '../storage/publish.ts';
+import { readDocument } from './document-file.ts';
 import { fileProblem } from './format-problem.ts';
-import { FrameFile, lastOffset, readDocument } from './frame-file.ts';
+import { FrameFile, lastOffset } from './frame-file.ts';
 import type { Frame } from './frames.ts';
+import { idsAfter } from './open-tail.ts';
 
 /** A block is closed when it holds this much. */
 const blockBytes = 1024 * 1024;
@@ -34,28 +36,42 @@ export interface Sealed {
 
 /**
  * Seals the segment at `path`, which must be complete: `end` is the last offset that counts, where the next segment
- * begins less one. Returns undefined when frames lie beyond `end` (an abandoned file): it stays open for ever.
+ * begins less one. Returns undefined where there is nothing to seal: frames lie beyond `end` (an abandoned file), or there
+ * are none. Such a file stays open for ever.
  */
 export async function sealSegment(disk: Disk, path: string, end: Offset): Promise<Sealed | undefined> {
+  const temporary = temporaryPath(dirname(path));
+  await using target = await disk.create(temporary);
+  try {
+    const sealed = await writeSealed(disk, path, end, target);
+    if (sealed === undefined) await disk.remove(temporary);
+    return sealed;
+  } catch (error) {
+    await disk.remove(temporary);
+    throw error;
+  }
+}
+
+async function writeSealed(disk: Disk, path: string, end: Offset, target: DiskFile): Promise<Sealed | undefined> {
   const directory = dirname(path);
   await using source = await disk.open(path, 'read');
-  const temporary = temporaryPath(directory);
-  await using target = await disk.create(temporary);
   const writer = new SealedWriter(target);
   const walk = await begin(source, writer);
   for (let frame = await walk.next(); frame !== undefined; frame = await walk.next()) await writer.add(frame);
-  if (lastOffset(walk.place) > end) {
-    await disk.remove(temporary);
-    return undefined;
-  }
-  if (lastOffset(walk.place) < end || walk.problem !== undefined) throw incomplete(path, walk, end);
+  if (lastOffset(walk.place) > end || writer.isEmpty) return undefined;
+  if (lastOffset(walk.place) < end || !(await endsCleanly(walk))) throw incomplete(path, walk, end);
   const { name, raw, stored } = await writer.finish(walk.header);
   await target.sync();
-  await disk.rename(temporary, join(directory, name));
+  await disk.rename(target.path, join(directory, name));
   await disk.syncDirectory(directory);
   await disk.remove(path);
   await disk.syncDirectory(directory);
   return { path: join(directory, name), raw, stored };
+}
+
+async function endsCleanly(walk: FrameFile): Promise<boolean> {
+  const rest = await walk.rest();
+  return rest === 'nothing' || rest === 'zeros';
 }
 
 async function begin(source: DiskFile, writer: SealedWriter): Promise<FrameFile> {
@@ -96,6 +112,10 @@ class SealedWriter {
     this.#file = file;
   }
 
+  get isEmpty(): boolean {
+    return this.#first === undefined;
+  }
+
   async begin(header: SegmentHeader, chain: number): Promise<void> {
     this.#boundary = header.start - 1;
     this.#db = header.db;
@@ -118,7 +138,7 @@ class SealedWriter {
     this.#first ??= firstStamp;
     this.#last = lastStamp;
     this.#frames += 1;
-    if (header.kind === 'attach') this.#attach(decodeAttach(frame.meta).id, start);
+    if (header.kind === 'attach') this.#ids = idsAfter(this.#ids, decodeAttach(frame.meta).id, start);
   }
 
   async finish(header: SegmentHeader): Promise<{ name: string; raw: number; stored: number }> {
@@ -142,11 +162,11 @@ class SealedWriter {
     const trailer = encodeTrailer({ position: this.#position, length: footer.length });
     await this.#file.write([footer, trailer], this.#position);
     const stored = this.#position + footer.length + trailer.length;
-    return { name: sealedSegmentName({ start: header.start, end, first, last }, header.segment), raw: this.#raw, stored };
-  }
-
-  #attach(id: string, offset: Offset): void {
-    if (id !== this.#ids.at(-1)?.id) this.#ids = [...this.#ids, { id, offset }];
+    return {
+      name: sealedSegmentName({ start: header.start, end, first, last }, header.segment),
+      raw: this.#raw,
+      stored,
+    };
   }
 
   async #closeBlock(): Promise<void> {

@@ -2,13 +2,17 @@
  * Reads a segment, open or sealed, as verified frames in stream order. Neighbours: catalog.ts says which file, frames.ts
  * and frame-file.ts check each frame. Nothing unverified leaves this file.
  *
- * An open segment may still be growing: its frames end at the last valid one. That is only an end when nothing valid
- * follows; damage in the middle is an IntegrityError, never a shorter history.
+ * An open segment may still be growing: its frames end at the last valid one. That is only an end when nothing behind
+ * proves otherwise; damage in the middle is an IntegrityError, never a shorter history. It may also be sealed at any
+ * time: whoever was told of the open file gets the sealed one.
  */
+import { basename, dirname, join } from 'node:path';
+import { FormatError } from '../../journal-format/errors.ts';
 import { placeAfter } from '../../journal-format/frame.ts';
 import type { FramePlace } from '../../journal-format/frame.ts';
 import type { BlockEntry, Footer } from '../../journal-format/footer.ts';
 import { decodeFooter } from '../../journal-format/footer.ts';
+import { parseTimelineEntry } from '../../journal-format/names.ts';
 import { checkSealed, decodeBlock, decodeTrailer, trailerBytes } from '../../journal-format/sealed.ts';
 import type { Trailer } from '../../journal-format/sealed.ts';
 import { decodeSealedHeader } from '../../journal-format/segment-header.ts';
@@ -16,10 +20,12 @@ import type { SealedHeader, SegmentHeader } from '../../journal-format/segment-h
 import { IntegrityError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
 import type { Disk, DiskFile } from '../storage/disk.ts';
+import { readDocument } from './document-file.ts';
 import { fileProblem } from './format-problem.ts';
-import { FrameFile, readDocument } from './frame-file.ts';
+import { FrameFile, checkIdentity } from './frame-file.ts';
 import { takeFrame } from './frames.ts';
 import type { Frame } from './frames.ts';
+import { isNotFound, listOrEmpty } from './source-tree.ts';
 
 export interface SegmentReader extends AsyncDisposable {
   readonly path: string;
@@ -29,13 +35,32 @@ export interface SegmentReader extends AsyncDisposable {
 }
 
 export async function openSegmentReader(disk: Disk, path: string, kind: 'open' | 'sealed'): Promise<SegmentReader> {
-  const file = await disk.open(path, 'read');
+  let file: DiskFile;
+  try {
+    file = await disk.open(path, 'read');
+  } catch (error) {
+    const sealed = kind === 'open' && isNotFound(error) ? await findSealed(disk, path) : undefined;
+    if (sealed === undefined) throw error;
+    return openSegmentReader(disk, sealed, 'sealed');
+  }
   try {
     return kind === 'open' ? await OpenReader.over(file) : await SealedReader.over(file);
   } catch (error) {
     await file.close();
     throw fileProblem(path, error);
   }
+}
+
+/** The sealed file that was made of the open one at `path`. */
+export async function findSealed(disk: Disk, path: string): Promise<string | undefined> {
+  const directory = dirname(path);
+  const wanted = parseTimelineEntry(basename(path));
+  if (wanted.kind !== 'open') return undefined;
+  const name = (await listOrEmpty(disk, directory)).find((candidate) => {
+    const entry = parseTimelineEntry(candidate);
+    return entry.kind === 'sealed' && entry.unique === wanted.unique && entry.start === wanted.start;
+  });
+  return name === undefined ? undefined : join(directory, name);
 }
 
 class OpenReader implements SegmentReader {
@@ -55,15 +80,21 @@ class OpenReader implements SegmentReader {
 
   async *frames(): AsyncGenerator<Frame, void, undefined> {
     const walk = await FrameFile.open(this.#file);
-    for (let frame = await walk.next(); frame !== undefined; frame = await walk.next()) yield frame;
-    const { problem } = walk;
-    if (problem?.kind === 'unsupported' || (problem !== undefined && (await walk.rest()) === 'frames')) {
-      throw fileProblem(this.path, problem, walk.position);
-    }
+    do {
+      for (let frame = await walk.next(); frame !== undefined; frame = await walk.next()) yield frame;
+    } while (await this.#hasMore(walk));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#file.close();
+  }
+
+  async #hasMore(walk: FrameFile): Promise<boolean> {
+    try {
+      return await walk.hasMore();
+    } catch (error) {
+      throw fileProblem(this.path, error, walk.position);
+    }
   }
 }
 
@@ -87,6 +118,7 @@ export class SealedReader implements SegmentReader {
     const footer = decodeFooter(await readDocument(file, trailer.position)).record;
     const header = decodeSealedHeader(await readDocument(file));
     checkSealed(header.record, header.length, footer, trailer);
+    checkSealedName(file.path, header.record, footer);
     return new SealedReader(file, header.record, footer);
   }
 
@@ -100,7 +132,7 @@ export class SealedReader implements SegmentReader {
         continue;
       }
       const raw = await this.#block(block);
-      for (let at = 0; at < raw.length; ) {
+      for (let at = 0; at < raw.length;) {
         const frame = this.#frame(raw, at, salt, place, block);
         at += frame.header.length;
         place = placeAfter(frame.header);
@@ -140,8 +172,19 @@ export class SealedReader implements SegmentReader {
   }
 
   #disagrees(block: BlockEntry): IntegrityError {
-    return new IntegrityError('corrupt', `${this.path}: the block at byte ${block.position} holds other offsets than its index says`);
+    return new IntegrityError(
+      'corrupt',
+      `${this.path}: the block at byte ${block.position} holds other offsets than its index says`,
+    );
   }
+}
+
+function checkSealedName(path: string, header: SealedHeader, footer: Footer): void {
+  checkIdentity(path, header);
+  const name = parseTimelineEntry(basename(path));
+  const agrees =
+    name.kind === 'sealed' && name.end === footer.end && name.first === footer.first && name.last === footer.last;
+  if (!agrees) throw new FormatError('corrupt', 'the file is named for other offsets or stamps than it holds');
 }
 
 async function readTrailer(file: DiskFile): Promise<Trailer> {

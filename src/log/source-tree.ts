@@ -3,7 +3,7 @@
  * part of the format.
  */
 import { join } from 'node:path';
-import { isSourceName, markFileName, timelineFolder } from '../../journal-format/names.ts';
+import { isSourceName, markFileName, parseTimelineFolder, timelineFolder } from '../../journal-format/names.ts';
 import { StorageError, UsageError } from '../core/errors.ts';
 import type { Disk } from '../storage/disk.ts';
 
@@ -37,6 +37,12 @@ export function timelineDirectory(tree: SourceTree, timeline: number): string {
   return join(tree.timelines, timelineFolder(timeline));
 }
 
+/** The timelines that have a folder, oldest first. */
+export async function timelineNumbers(disk: Disk, tree: SourceTree): Promise<number[]> {
+  const numbers = (await listOrEmpty(disk, tree.timelines)).map(parseTimelineFolder);
+  return numbers.filter((number) => number !== undefined).sort((a, b) => a - b);
+}
+
 export function markPath(tree: SourceTree, name: string): string {
   return join(tree.marks, markFileName(name));
 }
@@ -53,9 +59,13 @@ export async function listOrEmpty(disk: Disk, directory: string): Promise<string
   try {
     return await disk.list(directory);
   } catch (error) {
-    if (error instanceof StorageError && error.code === 'not-found') return [];
+    if (isNotFound(error)) return [];
     throw error;
   }
+}
+
+export function isNotFound(error: unknown): boolean {
+  return error instanceof StorageError && error.code === 'not-found';
 }
 
 /** Sources of a root, sorted: the folders that hold timelines. */

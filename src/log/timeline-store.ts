@@ -7,15 +7,15 @@ import { encodeGap } from '../../journal-format/gap.ts';
 import type { GapRecord } from '../../journal-format/gap.ts';
 import { decodeMark, encodeMark } from '../../journal-format/mark.ts';
 import type { MarkRecord } from '../../journal-format/mark.ts';
-import { stopName } from '../../journal-format/names.ts';
+import { isMarkFileName, stopName } from '../../journal-format/names.ts';
 import { encodeStop } from '../../journal-format/stop.ts';
 import type { StopRecord } from '../../journal-format/stop.ts';
 import { encodeTimeline } from '../../journal-format/timeline.ts';
 import type { TimelineRecord } from '../../journal-format/timeline.ts';
 import { StorageError, UsageError } from '../core/errors.ts';
 import type { Disk } from '../storage/disk.ts';
-import { publish, publishNew, readSmall, uniqueHex } from '../storage/publish.ts';
-import { fileProblem } from './format-problem.ts';
+import { publish, publishNew, uniqueHex } from '../storage/publish.ts';
+import { readDocumentFile } from './document-file.ts';
 import { listOrEmpty, markPath, timelineDirectory } from './source-tree.ts';
 import type { SourceTree } from './source-tree.ts';
 
@@ -53,16 +53,7 @@ export async function writeMark(disk: Disk, tree: SourceTree, mark: MarkRecord):
 
 /** All marks, oldest position first. */
 export async function readMarks(disk: Disk, tree: SourceTree): Promise<MarkRecord[]> {
-  const names = (await listOrEmpty(disk, tree.marks)).filter((name) => name.endsWith('.mark'));
-  const marks = await Promise.all(names.map((name) => readMark(disk, join(tree.marks, name))));
+  const names = (await listOrEmpty(disk, tree.marks)).filter(isMarkFileName);
+  const marks = await Promise.all(names.map((name) => readDocumentFile(disk, join(tree.marks, name), decodeMark)));
   return marks.sort((a, b) => a.stamp - b.stamp || a.offset - b.offset);
-}
-
-async function readMark(disk: Disk, path: string): Promise<MarkRecord> {
-  const bytes = await readSmall(disk, path);
-  try {
-    return decodeMark(bytes).record;
-  } catch (error) {
-    throw fileProblem(path, error);
-  }
 }
