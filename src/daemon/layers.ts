@@ -7,7 +7,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { parseDocument } from 'yaml';
+import { parseDocument, visit } from 'yaml';
 import { UsageError } from '../core/errors.ts';
 import { nearest } from './nearest.ts';
 import { environmentName, settingKeys, settings, settingsSchema } from './settings.ts';
@@ -94,10 +94,21 @@ function readText(path: string): string {
 function parseYaml(path: string, text: string): unknown {
   const document = parseDocument(text);
   const problem = document.errors[0];
-  if (problem === undefined) return document.toJS({ maxAliasCount: 0 }) as unknown;
-  // Only its first line: what follows quotes the file.
-  const where = problem.linePos === undefined ? '' : ` in line ${problem.linePos[0].line}`;
-  throw new UsageError('bad-config', `${path} is not YAML: ${problem.code.toLowerCase().replaceAll('_', ' ')}${where}`);
+  if (problem !== undefined) {
+    // Its message quotes the file: where and what kind is enough.
+    const where = problem.linePos === undefined ? '' : ` in line ${problem.linePos[0].line}`;
+    throw new UsageError(
+      'bad-config',
+      `${path} is not YAML: ${problem.code.toLowerCase().replaceAll('_', ' ')}${where}`,
+    );
+  }
+  // A handful of aliases can stand for gigabytes, and a list of settings needs none.
+  visit(document, {
+    Alias: () => {
+      throw new UsageError('bad-config', `${path} uses aliases (*name), which settings do not need`);
+    },
+  });
+  return document.toJS() as unknown;
 }
 
 function unknownKey(path: string, key: string): UsageError {
