@@ -1,0 +1,23 @@
+// The local disk with one thing changed.
+import type { Disk, DiskFile } from '../../src/storage/disk.ts';
+import { localDisk } from '../../src/storage/local-disk.ts';
+
+/** As it is, but with what `change` makes of every file that is created or opened. */
+export function diskWithFiles(change: (file: DiskFile) => Partial<DiskFile>): Disk {
+  const changed = (file: DiskFile): DiskFile => ({
+    path: file.path,
+    read: (target, position) => file.read(target, position),
+    write: (parts, position) => file.write(parts, position),
+    sync: () => file.sync(),
+    truncate: (size) => file.truncate(size),
+    size: () => file.size(),
+    close: () => file.close(),
+    [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
+    ...change(file),
+  });
+  return {
+    ...localDisk,
+    create: async (path) => changed(await localDisk.create(path)),
+    open: async (path, mode) => changed(await localDisk.open(path, mode)),
+  };
+}
