@@ -5,8 +5,10 @@
 import type { ExitCode } from '../core/errors.ts';
 import { resolveSettings, setVariable } from '../daemon/layers.ts';
 import type { Layers } from '../daemon/layers.ts';
+import { demoVerb } from './commands/demo.ts';
 import { lsVerb } from './commands/ls.ts';
 import { markVerb } from './commands/mark.ts';
+import { restoreVerb } from './commands/restore.ts';
 import { runVerb } from './commands/run.ts';
 import { statusVerb } from './commands/status.ts';
 import type { CliIo } from './io.ts';
@@ -14,7 +16,7 @@ import { Output } from './output.ts';
 import { readArguments } from './program.ts';
 import type { Verb } from './verb.ts';
 
-export const verbs: readonly Verb[] = [runVerb, statusVerb, lsVerb, markVerb];
+export const verbs: readonly Verb[] = [runVerb, statusVerb, lsVerb, markVerb, restoreVerb, demoVerb];
 
 export async function runCli(argv: readonly string[], io: CliIo): Promise<ExitCode> {
   // Before the settings are known, an error is to be told as it was probably asked for.

@@ -11,6 +11,7 @@ import type { SourceConfig } from '../../daemon/config.ts';
 import { setMark } from '../../daemon/mark.ts';
 import { chooseSource } from '../../log/source-tree.ts';
 import type { SourceTree } from '../../log/source-tree.ts';
+import { shellQuoted } from '../shell.ts';
 import { formatFacts } from '../table.ts';
 import { formatSeconds, formatTime, printable } from '../units.ts';
 import type { Verb } from '../verb.ts';
@@ -93,8 +94,4 @@ function describeMark(mark: MarkRecord, now: number): string[] {
       ['restore', `journal restore --at ${shellQuoted(`mark:${name}`)} --to OUT`],
     ]),
   ];
-}
-
-function shellQuoted(text: string): string {
-  return /^[\w:.@/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

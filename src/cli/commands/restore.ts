@@ -1,0 +1,154 @@
+/**
+ * `journal restore`: plan, show the plan, carry it out. What can be restored and how is decided in restore/.
+ */
+import { resolve } from 'node:path';
+import { UsageError } from '../../core/errors.ts';
+import type { Layers } from '../../daemon/layers.ts';
+import { writerName } from '../../daemon/version.ts';
+import { chooseSource } from '../../log/source-tree.ts';
+import { parseZone } from '../../restore/instant.ts';
+import type { CutMode } from '../../restore/locate.ts';
+import { planRestore } from '../../restore/plan-restore.ts';
+import { planToJson, planToText } from '../../restore/plan-print.ts';
+import type { Plan } from '../../restore/plan.ts';
+import { executeRestore } from '../../restore/restore.ts';
+import type { RestoreReport } from '../../restore/restore.ts';
+import { parseTarget } from '../../restore/target.ts';
+import type { Output } from '../output.ts';
+import { formatBytes, formatSeconds, printable } from '../units.ts';
+import { shellQuoted } from '../shell.ts';
+import type { Verb, VerbContext } from '../verb.ts';
+
+export const restoreVerb: Verb = {
+  name: 'restore',
+  summary: 'make a directory that a server starts from, as the dataset was at any moment',
+  description:
+    'Makes a directory of append-only files that a stock server of the same version loads: the dataset exactly as it was, ' +
+    'no command and no MULTI split. Every byte is verified while it is read. The journal is only read, and may be running.\n\n' +
+    'Nothing is approximated: a moment that the journal does not cover is refused, with the nearest that it does. OUT ' +
+    'appears when it is complete, never before, and restore.json in it says what was restored.',
+  settings: ['at', 'before', 'to', 'dry-run', 'owner', 'timezone', 'relative-ttl'],
+  sections: [
+    [
+      'Targets',
+      [
+        '2026-11-20T14:30:05.25Z                a time, RFC 3339, with an offset or Z',
+        "'2026-11-20 14:30:05 Europe/Madrid'    a local time and its zone; without one, --timezone is needed",
+        '@1795185005.25                         seconds since 1970',
+        '-15m, -1h30m, -2d                      before now',
+        'latest                                 the end of the journal',
+        '1c5b6fad:88120554871                   a position: replication id (at least 4 digits of it) and offset',
+        'mark:NAME                              a mark (journal mark)',
+        '--at T applies all that was received up to and including T, --before T all that was received before it.',
+        '--at POSITION applies the command that ends there, --before POSITION leaves it out, with its whole MULTI.',
+      ],
+    ],
+    [
+      'Then',
+      [
+        'redis-server --dir OUT --appendonly yes     (valkey-server likewise; its user must own OUT: --owner)',
+        'Keys whose time to live has ended since then expire as soon as the server runs.',
+      ],
+    ],
+  ],
+  examples: [
+    ['journal restore --at -15m --to ./restored', 'as it was a quarter of an hour ago'],
+    [
+      "journal restore --before '2026-11-20 14:30:05 Europe/Madrid' --to ./restored --dry-run",
+      'what would be restored, and how long it would take',
+    ],
+    [
+      'sudo journal restore --at mark:before-deploy --to /var/lib/redis --owner redis:redis',
+      'into the (empty) data directory of a server',
+    ],
+  ],
+  exitCodes: [
+    [0, 'restored; with --dry-run: it can be'],
+    [4, 'the journal does not cover the target; the nearest that it covers are named'],
+    [5, 'the target has more than one meaning'],
+    [6, 'the journal is damaged where it is needed; nothing was restored'],
+    [7, 'OUT is not empty'],
+    [9, 'the disk failed or is full'],
+    [130, 'interrupted; nothing was restored'],
+  ],
+  async run(context) {
+    const { io, layers, output } = context;
+    const { values } = layers;
+    const to = destination(layers);
+    const plan = await makePlan(context);
+    const planContext = { zone: values.timezone, now: io.clock.wall() };
+    if (values['dry-run'] || to === undefined) {
+      output.answer(planToJson(plan), () => planToText(plan, planContext));
+      return 0;
+    }
+    output.lines(planToText(plan, planContext));
+    const report = await carryOut(plan, to, context);
+    output.answer(documentOf(report), () => describe(report, plan, output));
+    return 0;
+  },
+};
+
+function destination({ values }: Layers): string | undefined {
+  if (values.to !== undefined || values['dry-run']) return values.to;
+  throw new UsageError('no-destination', 'restore to where? --to is missing', {
+    hint: 'name a directory that does not exist or is empty, or look at the plan first with --dry-run',
+  });
+}
+
+async function makePlan({ io, layers }: VerbContext): Promise<Plan> {
+  const { values } = layers;
+  const { text, mode } = wanted(layers);
+  const now = io.clock.wall();
+  if (values.timezone !== undefined) parseZone(values.timezone);
+  const target = parseTarget(text, { now, zone: values.timezone });
+  const tree = await chooseSource(io.disk, values.dir, values.name);
+  return planRestore(io.disk, tree, { target, text, mode, now, relativeTtl: values['relative-ttl'] });
+}
+
+function wanted({ values, origin }: Layers): { readonly text: string; readonly mode: CutMode } {
+  const { at, before } = values;
+  if (at !== undefined && before !== undefined) {
+    throw new UsageError('two-targets', `${origin('at')} and ${origin('before')} are both given`, {
+      hint: '--at includes the target, --before leaves it out: choose one',
+    });
+  }
+  if (at !== undefined) return { text: at, mode: 'at' };
+  if (before !== undefined) return { text: before, mode: 'before' };
+  throw new UsageError('no-target', 'restore what? --at or --before is missing', {
+    hint: 'for example --at -15m, --at latest, or --before 2026-11-20T14:30:05Z; journal restore --help shows all forms',
+  });
+}
+
+async function carryOut(plan: Plan, to: string, { io, layers, output }: VerbContext): Promise<RestoreReport> {
+  const progress = output.progress('restoring');
+  try {
+    return await executeRestore(io.disk, plan, {
+      to: resolve(to),
+      owner: layers.values.owner,
+      clock: io.clock,
+      writer: writerName,
+      signal: io.signal,
+      progress: (done, total) => {
+        progress.update(done, total);
+      },
+    });
+  } finally {
+    progress.stop();
+  }
+}
+
+/** What restore.json says, and how it went. */
+function documentOf({ to, bytes, seconds, isBaseClone, record }: RestoreReport): Readonly<Record<string, unknown>> {
+  return { to, written: bytes, seconds, isBaseClone, ...record };
+}
+
+function describe(report: RestoreReport, plan: Plan, output: Output): string[] {
+  const { to, bytes, seconds, record } = report;
+  const program = plan.server?.kind === 'valkey' ? 'valkey-server' : 'redis-server';
+  return [
+    '',
+    `${output.style('green', 'restored')} ${printable(to)}: ${formatBytes(bytes)} in ${formatSeconds(seconds)}, every byte verified`,
+    ...record.warnings.map((warning) => `warning: ${printable(warning)}`),
+    `start it with: ${program} --dir ${shellQuoted(to)} --appendonly yes`,
+  ];
+}
