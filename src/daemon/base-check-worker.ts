@@ -2,16 +2,15 @@
  * The thread that reads an RDB behind its writer and checks it (base-check.ts). Started by base-checker.ts, one a base.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
-import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { BaseCheck, chunkBytes } from './base-check.ts';
 import type { CheckReply, CheckRequest } from './base-checker.ts';
-import { backgroundPriority, carry } from './workers.ts';
+import { carry, yieldToCapture } from './workers.ts';
 
 const path = workerData as string;
 const port = parentPort;
 if (port === null) throw new Error('base-check-worker runs as a worker thread');
-setPriority(backgroundPriority);
+yieldToCapture();
 
 const file = openSync(path, 'r');
 const check = new BaseCheck(path);

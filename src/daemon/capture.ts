@@ -81,6 +81,8 @@ export class Capture implements Sink, AsyncDisposable {
   readonly #stamper: Stamper;
   #established: Current | undefined;
   #pending: Pending | undefined;
+  /** A full sync whose files are being made; its session may be gone before it is pending. */
+  #beginning: Promise<unknown> | undefined;
   #nextTimeline: number;
   #everAttached = false;
 
@@ -143,30 +145,13 @@ export class Capture implements Sink, AsyncDisposable {
     );
   }
 
-  async beginFullSync(sync: FullSync): Promise<FullSyncSink> {
-    const { disk, tree, check, events } = this.#options;
-    const timeline = this.#nextTimeline;
-    this.#nextTimeline += 1;
-    const gap = this.#gapBefore(timeline, sync);
-    const directory = await beginTimeline(disk, tree, this.#timelineRecord(timeline, sync), gap);
-    const { offset } = sync.position;
-    const receiver = await BaseReceiver.open({ disk, directory, offset, check, failed: events.failed });
-    const pending: Pending = { timeline, directory, sync, gap, receiver };
-    this.#pending = pending;
-    return {
-      append: (parts, slab) => {
-        receiver.append(parts, slab);
-      },
-      get congested(): boolean {
-        return receiver.congested;
-      },
-      relieved: () => receiver.relieved(),
-      beginStream: (head) => this.#beginStream(pending, head),
-      publish: (head) => {
-        pending.publishing = this.#publish(pending, head);
-        return pending.publishing;
-      },
-    };
+  beginFullSync(sync: FullSync): Promise<FullSyncSink> {
+    const begun = this.#begin(sync);
+    this.#beginning = begun.then(
+      () => undefined,
+      () => undefined,
+    );
+    return begun.then((pending) => this.#fullSyncSink(pending));
   }
 
   attach(id: ReplicationId): Promise<StreamSink> {
@@ -193,9 +178,41 @@ export class Capture implements Sink, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#sealer.stop();
+    await this.#beginning;
     await this.#pending?.receiver[Symbol.asyncDispose]();
     await this.#pending?.current?.writer.close();
     await this.#established?.writer.close();
+  }
+
+  async #begin(sync: FullSync): Promise<Pending> {
+    const { disk, tree, check, events } = this.#options;
+    const timeline = this.#nextTimeline;
+    this.#nextTimeline += 1;
+    const gap = this.#gapBefore(timeline, sync);
+    const directory = await beginTimeline(disk, tree, this.#timelineRecord(timeline, sync), gap);
+    const { offset } = sync.position;
+    const receiver = await BaseReceiver.open({ disk, directory, offset, check, failed: events.failed });
+    const pending: Pending = { timeline, directory, sync, gap, receiver };
+    this.#pending = pending;
+    return pending;
+  }
+
+  #fullSyncSink(pending: Pending): FullSyncSink {
+    const { receiver } = pending;
+    return {
+      append: (parts, slab) => {
+        receiver.append(parts, slab);
+      },
+      get congested(): boolean {
+        return receiver.congested;
+      },
+      relieved: () => receiver.relieved(),
+      beginStream: (head) => this.#beginStream(pending, head),
+      publish: (head) => {
+        pending.publishing = this.#publish(pending, head);
+        return pending.publishing;
+      },
+    };
   }
 
   #writer(timeline: number, directory: string, tail: StreamTail): StreamWriter {
@@ -223,6 +240,7 @@ export class Capture implements Sink, AsyncDisposable {
 
   /** The link went away during a full sync: if the RDB is whole it may still become a timeline, else it is removed. */
   async #settlePending(): Promise<void> {
+    await this.#beginning;
     const pending = this.#pending;
     if (pending === undefined) return;
     try {

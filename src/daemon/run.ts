@@ -45,17 +45,6 @@ export async function runDaemon(options: RunOptions, signal: AbortSignal): Promi
   using _lock = WriterLock.acquire(tree.directory, startedAt);
   await using sealing = new SealHost();
   const run = new Run(options);
-  await using state = new StateWriter({
-    disk: localDisk,
-    clock: systemClock,
-    path: tree.state,
-    source,
-    startedAt,
-    poll: () => run.moving(),
-    failed: (error) => {
-      logger.warn({ event: 'state-file-failed', ...describe(error) });
-    },
-  });
   for (const warning of config.warnings) logger.warn({ event: 'warning', warning });
   logger.info({ event: 'started', version: writerName, directory: tree.directory, source });
   await using capture = await Capture.open({
@@ -69,6 +58,18 @@ export async function runDaemon(options: RunOptions, signal: AbortSignal): Promi
     check: (path) => new WorkerBaseChecker(path),
     events: run.captureEvents,
     segmentBytes: options.segmentBytes,
+  });
+  // Not before: recovery clears away temporary files, the one that becomes the state file too.
+  await using state = new StateWriter({
+    disk: localDisk,
+    clock: systemClock,
+    path: tree.state,
+    source,
+    startedAt,
+    poll: () => run.moving(),
+    failed: (error) => {
+      logger.warn({ event: 'state-file-failed', ...describe(error) });
+    },
   });
   await run.follow(capture, state, signal);
   state.update({ state: 'stopping' });
@@ -183,7 +184,8 @@ class Run {
       },
       published: () => {
         logger.info({ event: 'base-published' });
-        this.#streaming();
+        // The link may be gone by now: then the next attachment says that the stream goes on.
+        if (this.#session !== undefined) this.#streaming();
       },
       attached: (position) => {
         logger.info({ event: 'attached', position: formatPosition(position) });

@@ -2,16 +2,15 @@
  * The thread that seals segments, at low priority: compression must not take the processor from capture. Started once by
  * seal-host.ts; takes one request after the other.
  */
-import { setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import { sealSegment } from '../log/sealing.ts';
 import { localDisk } from '../storage/local-disk.ts';
 import type { SealReply, SealRequest } from './seal-host.ts';
-import { backgroundPriority, carry } from './workers.ts';
+import { carry, yieldToCapture } from './workers.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('seal-worker runs as a worker thread');
-setPriority(backgroundPriority);
+yieldToCapture();
 
 port.on('message', ({ path, end }: SealRequest) => {
   sealSegment(localDisk, path, end).then(

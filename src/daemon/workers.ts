@@ -2,6 +2,7 @@
  * Worker threads of the daemon: how they are started, from the sources and from dist/ alike, and how an error of ours
  * crosses from one thread to another without losing its code and hint.
  */
+import { getPriority, setPriority } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { IntegrityError, StorageError } from '../core/errors.ts';
 import type { JournalError } from '../core/errors.ts';
@@ -37,5 +38,13 @@ export function uncarry({ kind, code, message, hint }: CarriedError): JournalErr
   return kind === 'integrity' ? new IntegrityError(code, message, { hint }) : new StorageError(code, message, { hint });
 }
 
-/** Linux gives every thread a priority of its own; elsewhere this would slow down all of us, so it is left alone. */
-export const backgroundPriority = process.platform === 'linux' ? 10 : 0;
+const backgroundNice = 10;
+
+/**
+ * For threads that must not take the processor from capture. Linux gives every thread a priority of its own; elsewhere
+ * this would slow down all of us, so it is left alone. A process that was started with a lower one keeps it: going up
+ * is not allowed, and not wanted.
+ */
+export function yieldToCapture(): void {
+  if (process.platform === 'linux') setPriority(Math.max(getPriority(), backgroundNice));
+}
