@@ -1,13 +1,14 @@
 // The command as a process: its start, its exit code, its pipes. What it does is tested without a process elsewhere.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { builtFile } from '../support/built.ts';
 import { temporaryDirectory } from '../support/leash.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
-const compiled = path.join(root, 'dist/src/cli/main.js');
-const programs = [path.join(root, 'src/cli/main.ts'), ...(existsSync(compiled) ? [compiled] : [])];
+const compiled = builtFile('src/cli/main.ts');
+const programs = [path.join(root, 'src/cli/main.ts'), ...(compiled === undefined ? [] : [compiled])];
 
 describe.each(programs)('%s', (program) => {
   function run(...argv: string[]): {
