@@ -9,6 +9,7 @@ import { SlabPool } from '../core/slabs.ts';
 import type { Slab } from '../core/slabs.ts';
 import type { BaseEntry } from '../log/catalog.ts';
 import type { Disk, DiskFile } from '../storage/disk.ts';
+import { combineCrc32 } from './crc32-combine.ts';
 import { OutputFile } from './output-file.ts';
 
 /** Read at once; chunks of another size than that are checked in pieces. */
@@ -20,6 +21,8 @@ export interface BaseCopy {
   /** Open behind the base, for what is to follow in the same file. */
   readonly output: OutputFile;
   readonly isClone: boolean;
+  /** Of the whole RDB. */
+  readonly crc: number;
 }
 
 /**
@@ -35,16 +38,13 @@ export async function copyBase(
 ): Promise<BaseCopy> {
   const { record, rdbPath } = base;
   const isClone = await disk.clone(rdbPath, path);
+  await reserve(isClone ? 0 : record.size);
   if (isClone) {
-    await reserve(0);
-    let crc = 0;
     await checkedPieces(disk, path, record, async (piece) => {
-      crc = crc32(piece, crc);
       advance(piece.length);
     });
-    return { output: await OutputFile.reopen(disk, path, record.size, crc), isClone };
+    return { output: await OutputFile.reopen(disk, path, record.size), isClone, crc: wholeCrc(record) };
   }
-  await reserve(record.size);
   const output = await OutputFile.create(disk, path);
   try {
     await checkedPieces(disk, rdbPath, record, async (piece, slab) => {
@@ -52,11 +52,16 @@ export async function copyBase(
       advance(piece.length);
       await output.room();
     });
-    return { output, isClone };
+    return { output, isClone, crc: wholeCrc(record) };
   } catch (error) {
     await output[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** Once every chunk was found right, the whole is what they say. */
+function wholeCrc({ chunk, chunks, size }: BaseRecord): number {
+  return chunks.reduce((crc, part, i) => combineCrc32(crc, part, Math.min(chunk, size - i * chunk)), 0);
 }
 
 /** Hands out the file's bytes in order, each once the chunk that it belongs to was begun, none behind a wrong chunk. */

@@ -3,15 +3,8 @@
  * on the way, so that reading, checking and writing overlap and little is left to sync at the end. The caller waits for
  * room(), which bounds what is in memory.
  */
-import { crc32 } from 'node:zlib';
 import type { Slab } from '../core/slabs.ts';
 import type { Disk, DiskFile } from '../storage/disk.ts';
-
-export interface WrittenFile {
-  readonly bytes: number;
-  /** CRC-32 of the whole file, 8 hex digits. */
-  readonly crc32: string;
-}
 
 /** What may wait to be written; the caller's next piece comes on top. */
 const queuedBytesMax = 4 * 1024 * 1024;
@@ -27,33 +20,30 @@ export class OutputFile implements AsyncDisposable {
   #slabs: Slab[] = [];
   #queued = 0;
   #written: number;
-  #crc: number;
   #writing: Promise<void> | undefined;
   #syncing: Promise<void> | undefined;
   #syncedAt = 0;
   #failure: { readonly error: unknown } | undefined;
   #relief: (() => void)[] = [];
 
-  private constructor(file: DiskFile, at: number, crc: number) {
+  private constructor(file: DiskFile, at: number) {
     this.path = file.path;
     this.#file = file;
     this.#written = at;
-    this.#crc = crc;
   }
 
   static async create(disk: Disk, path: string): Promise<OutputFile> {
-    return new OutputFile(await disk.create(path), 0, 0);
+    return new OutputFile(await disk.create(path), 0);
   }
 
-  /** Goes on behind the first `at` bytes of a file, whose CRC-32 is `crc`. */
-  static async reopen(disk: Disk, path: string, at: number, crc: number): Promise<OutputFile> {
-    return new OutputFile(await disk.open(path, 'write'), at, crc);
+  /** Goes on behind the first `at` bytes of a file. */
+  static async reopen(disk: Disk, path: string, at: number): Promise<OutputFile> {
+    return new OutputFile(await disk.open(path, 'write'), at);
   }
 
   /** `bytes` must stay as they are until they are written: `slab`, if given, is retained until then. */
   append(bytes: Buffer, slab?: Slab): void {
     if (bytes.length === 0 || this.#failure !== undefined) return;
-    this.#crc = crc32(bytes, this.#crc);
     this.#parts.push(bytes);
     this.#queued += bytes.length;
     if (slab !== undefined) this.#slabs.push(slab.retain());
@@ -67,13 +57,13 @@ export class OutputFile implements AsyncDisposable {
     this.#check();
   }
 
-  /** Everything is written and synced on return. */
-  async finish(): Promise<WrittenFile> {
+  /** Everything is written and synced on return; gives the size of the file. */
+  async finish(): Promise<number> {
     await this.#writing;
     await this.#syncing;
     this.#check();
     await this.#file.sync();
-    return { bytes: this.#written, crc32: this.#crc.toString(16).padStart(8, '0') };
+    return this.#written;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -5,21 +5,21 @@
  * Invariant: the stream's bytes are those of the primary from the base's offset + 1 to the cut, verbatim unless the plan
  * says otherwise, behind one SELECT: a server begins to load on db 0.
  */
+import { crc32 } from 'node:zlib';
 import type { Clock } from '../core/clock.ts';
 import { InterruptedError } from '../core/errors.ts';
 import { formatInstant } from '../core/instant.ts';
-import type { RangeChunk } from '../log/read-range.ts';
 import type { Disk } from '../storage/disk.ts';
 import { copyBase } from './base-copy.ts';
 import type { BaseCopy } from './base-copy.ts';
 import { DirectorySink } from './directory-sink.ts';
 import { OutputFile } from './output-file.ts';
-import type { WrittenFile } from './output-file.ts';
 import { resolveOwner } from './owner.ts';
 import type { Plan } from './plan.ts';
 import { planToJson } from './plan-print.ts';
 import type { PlanJson } from './plan-print.ts';
 import { plannedStream } from './planned-stream.ts';
+import { RelativeTtl } from './relative-ttl.ts';
 
 export interface RestoreOptions {
   /** The directory to be made. */
@@ -34,9 +34,12 @@ export interface RestoreOptions {
   readonly progress?: ((done: number, total: number) => void) | undefined;
 }
 
-export interface RestoredFile extends WrittenFile {
+export interface RestoredFile {
   /** Relative to the directory. */
   readonly path: string;
+  readonly bytes: number;
+  /** CRC-32 of the whole file, 8 hex digits. */
+  readonly crc32: string;
 }
 
 /** What restore.json holds. */
@@ -72,13 +75,14 @@ export async function executeRestore(disk: Disk, plan: Plan, options: RestoreOpt
   const owner = options.owner === undefined ? undefined : await resolveOwner(disk, options.owner);
   await using sink = await DirectorySink.open(disk, options.to, owner);
   const run = new Run(disk, plan, sink, options);
-  const { files, isBaseClone } = plan.form === 'multi-part-aof' ? await run.multiPart() : await run.preamble();
+  const { files, isBaseClone, warnings } =
+    plan.form === 'multi-part-aof' ? await run.multiPart() : await run.preamble();
   const record: RestoreRecord = {
     journal: options.writer,
     created: formatInstant(clock.wall()),
     ...planToJson(plan),
     files,
-    warnings: [],
+    warnings,
   };
   await sink.writeFile(recordFile, `${JSON.stringify(record, undefined, 2)}\n`);
   throwIfAborted(signal);
@@ -90,6 +94,7 @@ export async function executeRestore(disk: Disk, plan: Plan, options: RestoreOpt
 interface Written {
   readonly files: RestoredFile[];
   readonly isBaseClone: boolean;
+  readonly warnings: string[];
 }
 
 class Run {
@@ -109,24 +114,25 @@ class Run {
   /** Redis 7.0 and later, Valkey: base and stream in files of their own, named in a manifest. */
   async multiPart(): Promise<Written> {
     await this.#sink.makeDirectory(folder);
-    const { output: base, isClone } = await this.#copyBase(this.#sink.file(baseFile));
+    const { output: base, isClone, crc } = await this.#copyBase(this.#sink.file(baseFile));
     await using _base = base;
     await using stream = await OutputFile.create(this.#disk, this.#sink.file(streamFile));
-    await this.#writeStream(stream);
+    const { crc: streamCrc, warnings } = await this.#writeStream(stream, 0);
     const files = [
-      { path: baseFile, ...(await base.finish()) },
-      { path: streamFile, ...(await stream.finish()) },
+      restoredFile(baseFile, await base.finish(), crc),
+      restoredFile(streamFile, await stream.finish(), streamCrc),
     ];
     await this.#sink.writeFile(manifestFile, manifest);
-    return { files, isBaseClone: isClone };
+    return { files, isBaseClone: isClone, warnings };
   }
 
   /** Redis up to 6.2: the stream right behind the base, in one file. */
   async preamble(): Promise<Written> {
-    const { output, isClone } = await this.#copyBase(this.#sink.file(preambleFile));
+    const { output, isClone, crc } = await this.#copyBase(this.#sink.file(preambleFile));
     await using _output = output;
-    await this.#writeStream(output);
-    return { files: [{ path: preambleFile, ...(await output.finish()) }], isBaseClone: isClone };
+    const { crc: wholeCrc, warnings } = await this.#writeStream(output, crc);
+    const files = [restoredFile(preambleFile, await output.finish(), wholeCrc)];
+    return { files, isBaseClone: isClone, warnings };
   }
 
   #copyBase(path: string): Promise<BaseCopy> {
@@ -137,17 +143,22 @@ class Run {
     });
   }
 
-  async #writeStream(output: OutputFile): Promise<void> {
-    output.append(selectCommand(this.#plan.base.record.db));
+  /** `crc` is that of what is in the file already; gives the one of all of it. */
+  async #writeStream(output: OutputFile, crc: number): Promise<{ crc: number; warnings: string[] }> {
+    const { base, transform } = this.#plan;
+    const relativeTtl = transform === 'relative-ttl' ? new RelativeTtl(base.record) : undefined;
+    let running = crc;
+    const append = (bytes: Buffer): void => {
+      running = crc32(bytes, running);
+      output.append(bytes);
+    };
+    append(selectCommand(base.record.db));
     for await (const chunk of plannedStream(this.#disk, this.#plan)) {
-      for (const bytes of this.#transformed(chunk)) output.append(bytes);
+      for (const bytes of relativeTtl?.push(chunk) ?? [chunk.bytes]) append(bytes);
       this.#advance(chunk.bytes.length);
       await output.room();
     }
-  }
-
-  #transformed(chunk: RangeChunk): readonly Buffer[] {
-    return [chunk.bytes];
+    return { crc: running, warnings: relativeTtl?.warnings() ?? [] };
   }
 
   #advance(bytes: number): void {
@@ -155,6 +166,10 @@ class Run {
     this.#done += bytes;
     this.#options.progress?.(this.#done, this.#plan.bytes.total);
   }
+}
+
+function restoredFile(path: string, bytes: number, crc: number): RestoredFile {
+  return { path, bytes, crc32: crc.toString(16).padStart(8, '0') };
 }
 
 function selectCommand(db: number): Buffer {

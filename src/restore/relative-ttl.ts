@@ -1,0 +1,258 @@
+/**
+ * Makes relative TTLs absolute. Redis up to 6.2 replicates `EXPIRE key 60` as it was given; loaded later, it would count
+ * from the loading. What it did count from is, but for the transit time, the stamp of the read that held the command's
+ * last byte.
+ *
+ *   EXPIRE k s · PEXPIRE k ms              PEXPIREAT k t
+ *   SETEX k s v · PSETEX k ms v            MULTI · SET k v · PEXPIREAT k t · EXEC         (6.0 knows no SET … PXAT)
+ *   SET k v … EX s · PX ms                 the same, with the other options of SET
+ *   GETEX k EX s · PX ms                   PEXPIREAT k t
+ *   RESTORE k ttl payload …                RESTORE k t payload … ABSTTL
+ *
+ * Inside a MULTI no other is put around. All else goes through byte for byte, however large it is: what is held back is
+ * only a command that may have to be changed.
+ */
+import { decodeReads } from '../../journal-format/reads.ts';
+import type { Reads } from '../../journal-format/reads.ts';
+import type { Micros } from '../core/clock.ts';
+import type { Offset } from '../core/position.ts';
+import type { RangeChunk } from '../log/read-range.ts';
+import type { ScannerState } from '../redis/boundary-scanner.ts';
+import { CommandReader, nameOf } from '../redis/command-reader.ts';
+import type { StreamCommand } from '../redis/command-reader.ts';
+import { ByteWindow } from './byte-window.ts';
+
+/** Names, options and numbers are short; keys and values are taken from the stream itself. */
+const keepBytes = 64;
+
+export class RelativeTtl {
+  readonly #reader: CommandReader;
+  /** Bytes that are not passed on yet: between two pushes, of a command that may have to be changed. */
+  readonly #held: ByteWindow;
+  #scripts = 0;
+  #firstScript: Offset | undefined;
+
+  /** `state` is the boundary that the first chunk follows. */
+  constructor(state: ScannerState) {
+    this.#reader = new CommandReader(state, { keepBytes });
+    this.#held = new ByteWindow(state.offset + 1);
+  }
+
+  /** What the chunk comes to, with what was held back before it. */
+  push(chunk: RangeChunk): Buffer[] {
+    const out: Buffer[] = [];
+    let end = this.#held.start - 1;
+    let reads: Reads | undefined;
+    this.#held.append(chunk.bytes);
+    this.#reader.push(chunk.bytes);
+    for (let command = this.#reader.next(); command !== undefined; command = this.#reader.next()) {
+      end = command.end;
+      this.#noteScript(command);
+      const change = changeOf(command);
+      if (change === undefined) continue;
+      reads ??= decodeReads(chunk.frame.meta, chunk.frame.header);
+      out.push(...this.#held.take(command.start - 1));
+      out.push(...rewrite(change, command, this.#held, stampIn(reads, command.end)));
+      this.#held.drop(command.end);
+    }
+    out.push(...this.#held.take(end));
+    if (!mayBeChanged(this.#held.peek(headBytes))) out.push(...this.#held.take(this.#held.end));
+    return joinSmall(out);
+  }
+
+  /** To be asked when all is pushed: what could not be converted. */
+  warnings(): string[] {
+    if (this.#held.end >= this.#held.start) throw new RangeError('the range ends inside a command');
+    if (this.#firstScript === undefined) return [];
+    const which = `${this.#scripts} scripts were replicated as they are, the first at offset ${this.#firstScript}`;
+    return [`${which}: relative TTLs that they set count from when the server loads them`];
+  }
+
+  #noteScript(command: StreamCommand): void {
+    const { length } = command.args[0] ?? noBytes;
+    if ((length !== 4 && length !== 7) || !/^EVAL(SHA)?$/.test(nameOf(command))) return;
+    this.#scripts += 1;
+    this.#firstScript ??= command.end;
+  }
+}
+
+const noBytes: Buffer = Buffer.alloc(0);
+
+/** A relative time, and how the command is written with an absolute one. */
+interface Change {
+  readonly kind: 'expire' | 'set' | 'restore';
+  /** From the command's stamp on. */
+  readonly milliseconds: bigint;
+  /** The arguments that stay, by index: those of SET, or those behind the key and the time. */
+  readonly kept: readonly number[];
+}
+
+/** Undefined: the command says nothing relative. */
+export function changeOf(command: StreamCommand): Change | undefined {
+  const { args, argumentCount: count } = command;
+  // Most commands are told by their first letter, without decoding a name.
+  if (!isCandidate(args[0] ?? noBytes) || args.length < count) return undefined;
+  switch (nameOf(command)) {
+    case 'EXPIRE':
+      return change('expire', args[2], 1000n, indexes(3, count));
+    case 'PEXPIRE':
+      return change('expire', args[2], 1n, indexes(3, count));
+    case 'SETEX':
+      return change('set', args[2], 1000n, [1, 3]);
+    case 'PSETEX':
+      return change('set', args[2], 1n, [1, 3]);
+    case 'SET':
+      return changeOfSet(args);
+    case 'GETEX':
+      return changeOfGetex(args);
+    case 'RESTORE':
+    case 'RESTORE-ASKING':
+      return changeOfRestore(args);
+    default:
+      return undefined;
+  }
+}
+
+function isCandidate(name: Buffer): boolean {
+  switch ((name[0] ?? 0) | 0x20) {
+    case 0x65: // EXPIRE
+    case 0x70: // PEXPIRE, PSETEX
+    case 0x73: // SET, SETEX
+    case 0x67: // GETEX
+    case 0x72: // RESTORE
+      return name.length >= 3 && name.length <= 14;
+    default:
+      return false;
+  }
+}
+
+function changeOfSet(args: readonly Buffer[]): Change | undefined {
+  for (let i = 3; i < args.length; i += 1) {
+    const unit = unitOf(args[i]);
+    if (unit === undefined) continue;
+    const kept = indexes(1, args.length).filter((index) => index !== i && index !== i + 1);
+    return change('set', args[i + 1], unit, kept);
+  }
+  return undefined;
+}
+
+function changeOfGetex(args: readonly Buffer[]): Change | undefined {
+  const unit = unitOf(args[2]);
+  return unit === undefined ? undefined : change('expire', args[3], unit, []);
+}
+
+/** A time of 0 is none. */
+function changeOfRestore(args: readonly Buffer[]): Change | undefined {
+  if (args.slice(4).some((arg) => upperCase(arg) === 'ABSTTL')) return undefined;
+  const found = change('restore', args[2], 1n, indexes(3, args.length));
+  return found?.milliseconds === 0n ? undefined : found;
+}
+
+function change(
+  kind: Change['kind'],
+  argument: Buffer | undefined,
+  unit: bigint,
+  kept: readonly number[],
+): Change | undefined {
+  const text = argument?.toString('latin1') ?? '';
+  return /^-?\d{1,19}$/.test(text) ? { kind, milliseconds: BigInt(text) * unit, kept } : undefined;
+}
+
+function unitOf(option: Buffer | undefined): bigint | undefined {
+  if (option?.length !== 2) return undefined;
+  const text = upperCase(option);
+  return text === 'EX' ? 1000n : text === 'PX' ? 1n : undefined;
+}
+
+function upperCase(argument: Buffer): string {
+  return argument.toString('latin1').toUpperCase();
+}
+
+function indexes(from: number, to: number): number[] {
+  return Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
+}
+
+const multi = Buffer.from('*1\r\n$5\r\nMULTI\r\n', 'latin1');
+const exec = Buffer.from('*1\r\n$4\r\nEXEC\r\n', 'latin1');
+const absTtl = bulk('ABSTTL');
+
+/** `held` holds the command as it came. */
+function rewrite(what: Change, command: StreamCommand, held: ByteWindow, stamp: Micros): Buffer[] {
+  const time = bulk(String(BigInt(Math.floor(stamp / 1000)) + what.milliseconds));
+  const raw = rawArguments(command, held);
+  const key = raw(1);
+  const kept = what.kept.flatMap(raw);
+  switch (what.kind) {
+    case 'expire':
+      return [head(3 + what.kept.length, 'PEXPIREAT'), ...key, time, ...kept];
+    case 'restore':
+      return [count(4 + what.kept.length), ...raw(0), ...key, time, ...kept, absTtl];
+    case 'set': {
+      const both = [head(1 + what.kept.length, 'SET'), ...kept, head(3, 'PEXPIREAT'), ...key, time];
+      return command.inMulti ? both : [multi, ...both, exec];
+    }
+  }
+}
+
+/** Where each argument is, its length line included: lengths are written in one way only. */
+function rawArguments(command: StreamCommand, held: ByteWindow): (index: number) => Buffer[] {
+  const starts: Offset[] = [command.start + count(command.argumentCount).length];
+  command.args.forEach((argument, i) => {
+    const length = command.shortened?.get(i) ?? argument.length;
+    starts.push((starts[i] ?? 0) + `$${length}\r\n`.length + length + 2);
+  });
+  return (index) => held.slice(starts[index] ?? 0, (starts[index + 1] ?? 0) - 1);
+}
+
+function head(argumentCount: number, name: string): Buffer {
+  return Buffer.concat([count(argumentCount), bulk(name)]);
+}
+
+function count(argumentCount: number): Buffer {
+  return Buffer.from(`*${argumentCount}\r\n`, 'latin1');
+}
+
+function bulk(text: string): Buffer {
+  return Buffer.from(`$${text.length}\r\n${text}\r\n`, 'latin1');
+}
+
+/** Count, length and name of a command that may be changed fit in here. */
+const headBytes = 64;
+const changedNames = /^(P?EXPIRE|P?SETEX|SET|GETEX|RESTORE(-ASKING)?)$/i;
+
+/** Judges by what there is of a command so far; nothing at all may not become one. */
+function mayBeChanged(start: Buffer): boolean {
+  if (start.length === 0) return false;
+  const found = /^\*(\d+)\r\n\$(\d+)\r\n([^\r]*)\r/.exec(start.toString('latin1'));
+  if (found === null) return start.length < headBytes;
+  const [, argumentCount, , name = ''] = found;
+  return changedNames.test(name) && !(argumentCount === '3' && /^SET$/i.test(name));
+}
+
+function stampIn(reads: Reads, offset: Offset): Micros {
+  const stamp = reads.stampAt(offset);
+  if (stamp === undefined) throw new RangeError(`offset ${offset} is outside of its frame`);
+  return stamp;
+}
+
+/** Smaller parts than this are put together: the disk takes them in one. */
+const smallBytes = 16 * 1024;
+
+function joinSmall(parts: readonly Buffer[]): Buffer[] {
+  const joined: Buffer[] = [];
+  let small: Buffer[] = [];
+  const flush = (): void => {
+    if (small.length > 0) joined.push(small.length === 1 ? (small[0] ?? noBytes) : Buffer.concat(small));
+    small = [];
+  };
+  for (const part of parts) {
+    if (part.length < smallBytes) {
+      small.push(part);
+      continue;
+    }
+    flush();
+    joined.push(part);
+  }
+  flush();
+  return joined;
+}
