@@ -126,9 +126,14 @@ export class FrameFile {
     if (problem.kind !== 'unsupported') {
       if ((await this.rest()) !== 'damage') return false;
       // A frame is written when the one before it is: what was found behind may be younger than what was seen here.
-      if ((await this.#attempt(() => this.#frame())) !== undefined) return true;
+      if (await this.canGoOn()) return true;
     }
     throw this.#problem ?? problem;
+  }
+
+  /** Whether a whole frame is next: looked at anew. */
+  async canGoOn(): Promise<boolean> {
+    return (await this.#attempt(() => this.#frame())) !== undefined;
   }
 
   /** Judges what is behind the last valid frame. */
@@ -151,7 +156,7 @@ export class FrameFile {
       for (let i = findFrame(bytes, 0, salt); i !== -1; i = findFrame(bytes, i + 1, salt)) {
         this.goTo({ position: at + i, place: placeOf(bytes, i, before.place) });
         if (lastOffset(this.#place) < lastOffset(before.place)) continue;
-        if ((await this.#attempt(() => this.#frame())) !== undefined) return true;
+        if (await this.canGoOn()) return true;
       }
     }
     this.goTo(before);

@@ -25,6 +25,7 @@ import { fileProblem } from './format-problem.ts';
 import { FrameFile, checkIdentity } from './frame-file.ts';
 import { takeFrame } from './frames.ts';
 import type { Frame } from './frames.ts';
+import { namedSegments } from './segment-order.ts';
 import { isNotFound, listOrEmpty } from './source-tree.ts';
 
 export interface SegmentReader extends AsyncDisposable {
@@ -54,13 +55,11 @@ export async function openSegmentReader(disk: Disk, path: string, kind: 'open' |
 /** The sealed file that was made of the open one at `path`. */
 export async function findSealed(disk: Disk, path: string): Promise<string | undefined> {
   const directory = dirname(path);
-  const wanted = parseTimelineEntry(basename(path));
-  if (wanted.kind !== 'open') return undefined;
-  const name = (await listOrEmpty(disk, directory)).find((candidate) => {
-    const entry = parseTimelineEntry(candidate);
-    return entry.kind === 'sealed' && entry.unique === wanted.unique && entry.start === wanted.start;
-  });
-  return name === undefined ? undefined : join(directory, name);
+  const [open] = namedSegments([basename(path)]);
+  const sealed = namedSegments(await listOrEmpty(disk, directory)).find(
+    ({ kind, unique, start }) => kind === 'sealed' && unique === open?.unique && start === open.start,
+  );
+  return sealed === undefined ? undefined : join(directory, sealed.name);
 }
 
 class OpenReader implements SegmentReader {
