@@ -38,6 +38,19 @@ export type { RangeChunk, SegmentRange } from './log/read-range.ts';
 export { readRange } from './log/read-range.ts';
 export type { Frame } from './log/frames.ts';
 export { readMarks } from './log/timeline-store.ts';
+export type { VerifyOptions } from './log/verify.ts';
+export { verifySource } from './log/verify.ts';
+export type {
+  ProblemKind,
+  Restorable,
+  VerifyBase,
+  VerifyInterval,
+  VerifyMark,
+  VerifyProblem,
+  VerifyReport,
+  VerifyTimeline,
+} from './log/verify-report.ts';
+export { verifyToJson } from './log/verify-report.ts';
 
 // Where it stands, and restore points.
 export type {

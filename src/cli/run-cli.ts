@@ -11,12 +11,13 @@ import { markVerb } from './commands/mark.ts';
 import { restoreVerb } from './commands/restore.ts';
 import { runVerb } from './commands/run.ts';
 import { statusVerb } from './commands/status.ts';
+import { verifyVerb } from './commands/verify.ts';
 import type { CliIo } from './io.ts';
 import { Output } from './output.ts';
 import { readArguments } from './program.ts';
 import type { Verb } from './verb.ts';
 
-export const verbs: readonly Verb[] = [runVerb, statusVerb, lsVerb, markVerb, restoreVerb, demoVerb];
+export const verbs: readonly Verb[] = [runVerb, statusVerb, lsVerb, verifyVerb, markVerb, restoreVerb, demoVerb];
 
 export async function runCli(argv: readonly string[], io: CliIo): Promise<ExitCode> {
   // Before the settings are known, an error is to be told as it was probably asked for.
