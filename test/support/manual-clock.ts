@@ -56,6 +56,11 @@ export class ManualClock implements Clock {
     return this.#timers.size;
   }
 
+  /** Sets the wall clock forward or back, as an operator or NTP would; the monotonic clock does not notice. */
+  stepWall(ms: number): void {
+    this.#wall += ms * 1000;
+  }
+
   advance(ms: number): void {
     const end = this.#elapsed + ms * 1000;
     for (let next = this.#nextDue(end); next !== undefined; next = this.#nextDue(end)) {
