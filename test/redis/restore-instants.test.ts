@@ -10,7 +10,7 @@ import { type Fingerprint, fingerprint, readCounters } from '../support/fingerpr
 import { RedisServer, type StartFromOptions } from '../support/redis-server.ts';
 import type { Command, RespClient } from '../support/resp-client.ts';
 import { journaled, quietInstant, type Restored, RunningJournal } from '../support/running-journal.ts';
-import type { ServerBinary } from '../support/servers.ts';
+import { isAtLeast, type ServerBinary } from '../support/servers.ts';
 import { Workload } from '../support/workload.ts';
 
 /** Small, so that the history is spread over many: most sealed, the last one open. */
@@ -200,6 +200,63 @@ describeServers('a restore', (binary) => {
     });
   });
 });
+
+/** Redis from 7.4 on takes an elapsed field for missing while it loads commands, so the directory would not be exact. */
+const hasInexactFields = (binary: ServerBinary): boolean => isAtLeast(binary, { redis: 7.4 });
+
+describeServers(
+  'hash fields that expire',
+  (binary) => {
+    test('are restored while none has, and the plan says until when the directory can be loaded', async () => {
+      await using primary = await RedisServer.start(binary);
+      await using client = await primary.connect();
+      const inAnHour = Date.now() + 3_600_000;
+      await client.callMany([
+        ['HSET', 'in base', 'f', '1', 'g', '2'],
+        ['HPEXPIREAT', 'in base', inAnHour + 1, 'FIELDS', 1, 'f'],
+      ]);
+      await using journal = await RunningJournal.attach({ port: primary.port });
+      const replies = await client.callMany([
+        ['HSET', 'in stream', 'f', '1', 'g', '2'],
+        ['HEXPIRE', 'in stream', 7200, 'FIELDS', 1, 'f'],
+        ['HPEXPIREAT', 'in stream', inAnHour, 'FIELDS', 1, 'g'],
+        ['HINCRBY', 'in stream', 'f', 5],
+        ['HPERSIST', 'in base', 'FIELDS', 1, 'f'],
+      ]);
+      expect(replies.filter((reply) => reply instanceof Error)).toEqual([]);
+      const taken = await fingerprint(client, binary);
+      await journaled(client);
+      const restored = await journal.restore(formatPosition(taken.position));
+      expect(restored.plan.loadBefore).toBe(inAnHour * 1000);
+      await using server = await RedisServer.startFrom(binary, restored.dir);
+      await using reader = await server.connect();
+      expect(explainDifference(taken, await fingerprint(reader, binary))).toEqual([]);
+    });
+
+    test('are refused once one has, except where the base alone is asked for, which is exact', async () => {
+      await using primary = await RedisServer.start(binary);
+      await using client = await primary.connect();
+      await client.call('DEBUG', 'SET-ACTIVE-EXPIRE', 0);
+      await client.callMany([
+        ['HSET', 'hash', 'f', '10', 'g', '2'],
+        ['HPEXPIRE', 'hash', 1, 'FIELDS', 1, 'f'],
+      ]);
+      await sleep(5);
+      await using journal = await RunningJournal.attach({ port: primary.port });
+      const taken = await fingerprint(client, binary);
+      expect(taken.keys.get('db0:hash')?.fieldExpiries?.get('f')).toBeLessThan(Date.now());
+      const { timelines } = await journal.catalog();
+      const restored = await journal.restore(formatPosition(timelines[0]!.base.record));
+      await using server = await RedisServer.startFrom(binary, restored.dir, { replicaOfNowhere: true });
+      await using reader = await server.connect();
+      expect(explainDifference(taken, await fingerprint(reader, binary))).toEqual([]);
+      await client.call('SET', 'another', 'command');
+      await journaled(client);
+      await expect(journal.plan('latest')).rejects.toMatchObject({ code: 'hash-field-ttl', exitCode: 1 });
+    });
+  },
+  { where: hasInexactFields },
+);
 
 /** The primary is written to while restores go on: segments are completed and sealed below their feet. */
 async function keepWriting(history: History): Promise<AsyncDisposable> {
