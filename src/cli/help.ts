@@ -13,6 +13,7 @@ export function rootHelpEnd(): string {
         '  Every option may also stand in the environment, --tls-ca as JOURNAL_TLS_CA, and in a YAML file that --config',
         '  names, as tls-ca: FILE. The command line comes first, then the environment, then the file. Relative paths in the',
         '  file start at its folder. A password comes from --password-file or JOURNAL_PASSWORD, never from an option.',
+        '  JOURNAL_DEBUG=1 adds to an error where in the program it happened.',
       ],
     ],
     [
@@ -38,7 +39,9 @@ export function verbHelpEnd(verb: Verb): string {
   ]);
 }
 
-const commonCodes: readonly (readonly [number, string])[] = exitCodeMeanings.filter(([code]) => [1, 2].includes(code));
+const commonCodes: readonly (readonly [number, string])[] = exitCodeMeanings.filter(([code]) =>
+  [0, 1, 2].includes(code),
+);
 
 function example(command: string, purpose: string): string[] {
   return [`  $ ${command}`, `      ${purpose}`];

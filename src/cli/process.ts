@@ -2,32 +2,33 @@
  * The process around runCli: its streams, environment, signals and exit. The only place where the command line touches
  * globals; tests call runCli with streams of their own.
  *
- * The first SIGINT, SIGTERM or SIGHUP asks the verb to finish in good order, a second one ends the process at once.
+ * The first SIGINT or SIGTERM asks the verb to finish in good order, a second one ends the process at once. SIGHUP is
+ * left alone: who starts us with nohup wants it ignored, and what was acknowledged survives any end.
  */
 import { systemClock } from '../core/clock.ts';
 import { InterruptedError } from '../core/errors.ts';
 import { localDisk } from '../storage/local-disk.ts';
-import { runCli } from './run-cli.ts';
+import { runCli, tellFailure } from './run-cli.ts';
 
 const exitInterrupted = 130;
 
 export async function runProcess(): Promise<void> {
   const stopping = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.on(name, () => {
       if (stopping.signal.aborted) process.exit(exitInterrupted);
       stopping.abort(new InterruptedError(`stopped by ${name}`));
     });
   }
   for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe);
-  const exitCode = await runCli(process.argv.slice(2), {
-    stdout: process.stdout,
-    stderr: process.stderr,
-    env: process.env,
-    disk: localDisk,
-    clock: systemClock,
-    signal: stopping.signal,
+  const argv = process.argv.slice(2);
+  const { stdout, stderr, env } = process;
+  const io = { stdout, stderr, env, disk: localDisk, clock: systemClock, signal: stopping.signal };
+  // What no verb caught, in a callback for example: it is told like every error, and nothing goes on after it.
+  process.on('uncaughtException', (error) => {
+    process.exit(tellFailure(error, argv, io));
   });
+  const exitCode = await runCli(argv, io);
   await flushed(process.stdout);
   await flushed(process.stderr);
   process.exit(exitCode);

@@ -27,6 +27,7 @@ export interface Invocation {
 
 /** An exit code when the arguments asked for help or the version, which is printed. UsageError when they are wrong. */
 export function readArguments(verbs: readonly Verb[], argv: readonly string[], io: CliIo): Invocation | ExitCode {
+  if (argv[0] === 'help') checkVerb(verbs, argv[1]);
   const asked: { invocation?: Invocation } = {};
   const program = createProgram(io);
   for (const verb of verbs) {
@@ -44,6 +45,21 @@ export function readArguments(verbs: readonly Verb[], argv: readonly string[], i
     throw asUsageError(error, verbs);
   }
   return asked.invocation ?? 2;
+}
+
+/** The parser answers `help nonsense` with the help of everything. */
+function checkVerb(verbs: readonly Verb[], name: string | undefined): void {
+  const names = ['help', ...verbs.map((verb) => verb.name)];
+  if (name === undefined || name.startsWith('-') || names.includes(name)) return;
+  const similar = nearest(name, names);
+  throw unknownVerb(name, verbs, similar === undefined ? undefined : `did you mean ${similar}?`);
+}
+
+function unknownVerb(name: string, verbs: readonly Verb[], similar: string | undefined): UsageError {
+  // Only what looks like a word is repeated.
+  const shown = /^[\w-]{1,30}$/.test(name) ? ` ${name}` : '';
+  const list = verbs.map((verb) => verb.name).join(', ');
+  return new UsageError('unknown-verb', `unknown verb${shown}`, { hint: similar ?? `the verbs are ${list}` });
 }
 
 function createProgram(io: CliIo): Command {
@@ -144,9 +160,7 @@ function asUsageError(error: CommanderError, verbs: readonly Verb[]): UsageError
       });
     }
     case 'commander.unknownCommand':
-      return new UsageError('unknown-verb', `unknown verb ${/'([\w-]{1,30})'/.exec(what)?.[1] ?? ''}`.trimEnd(), {
-        hint: similar ?? `the verbs are ${verbs.map(({ name }) => name).join(', ')}`,
-      });
+      return unknownVerb(/'(.*)'/.exec(what)?.[1] ?? '', verbs, similar);
     case 'commander.excessArguments':
       return new UsageError('too-many-arguments', what.replace(/ but got.*$/s, ''), { hint: seeHelp });
     default:

@@ -20,8 +20,7 @@ import type { Verb } from './verb.ts';
 export const verbs: readonly Verb[] = [runVerb, statusVerb, lsVerb, verifyVerb, markVerb, restoreVerb, demoVerb];
 
 export async function runCli(argv: readonly string[], io: CliIo): Promise<ExitCode> {
-  // Before the settings are known, an error is to be told as it was probably asked for.
-  let output = new Output(io, { json: argv.includes('--json'), quiet: false, color: !argv.includes('--no-color') });
+  let output = outputBefore(argv, io);
   try {
     const asked = readArguments(verbs, argv, io);
     if (typeof asked === 'number') return asked;
@@ -31,6 +30,16 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<ExitCo
   } catch (error) {
     return output.failure(error);
   }
+}
+
+/** Prints an error that belongs to no verb, and returns what the process shall exit with. */
+export function tellFailure(error: unknown, argv: readonly string[], io: CliIo): ExitCode {
+  return outputBefore(argv, io).failure(error);
+}
+
+/** Before the settings are known, something is told as it was probably asked for. */
+function outputBefore(argv: readonly string[], io: CliIo): Output {
+  return new Output(io, { json: argv.includes('--json'), quiet: false, color: !argv.includes('--no-color') });
 }
 
 function outputFor(io: CliIo, { values }: Layers): Output {

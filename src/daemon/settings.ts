@@ -94,7 +94,7 @@ export const settings: Readonly<Record<SettingKey, Setting>> = {
   timezone: {
     value: 'ZONE',
     help: 'the zone of times that name none, such as Europe/Madrid',
-    fallback: 'none: such times are refused',
+    fallback: 'none, such times are refused',
   },
 };
 

@@ -12,6 +12,8 @@ import { cli, jsonError, KeepingStream } from './cli.ts';
 describe('a mistyped command line', () => {
   test.each([
     [['sttus'], 'unknown verb sttus', 'did you mean status?'],
+    [['help', 'restor'], 'unknown verb restor', 'did you mean restore?'],
+    [['frobnicate'], 'unknown verb frobnicate', 'the verbs are run, status'],
     [['status', '--jsn'], 'unknown option --jsn', 'did you mean --json?'],
     [['run', '--sorce', 'x'], 'unknown option --sorce', 'did you mean --source?'],
     [['ls', 'gap'], 'unknown kind', 'did you mean gaps?'],

@@ -80,6 +80,10 @@ describeServers(
       await client.call('SET', 'cart', 'ordered');
       const marked = await cli(['mark', 'ordered', '--source', urlOf(primary), '--dir', journal.root, '--json']);
       expect(marked).toMatchObject({ exitCode: 0, stderr: '' });
+      const elsewhere = `redis://localhost:${primary.port}`;
+      const warned = await cli(['mark', 'again', '--source', elsewhere, '--dir', journal.root]);
+      expect(warned.exitCode).toBe(0);
+      expect(warned.stderr).toContain('unless they are the same primary');
       await client.call('FLUSHALL');
       await journaled(client);
 

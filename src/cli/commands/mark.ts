@@ -9,8 +9,12 @@ import type { Offset } from '../../core/position.ts';
 import { resolveSource } from '../../daemon/config.ts';
 import type { SourceConfig } from '../../daemon/config.ts';
 import { setMark } from '../../daemon/mark.ts';
+import { readWriter } from '../../daemon/status.ts';
 import { chooseSource } from '../../log/source-tree.ts';
 import type { SourceTree } from '../../log/source-tree.ts';
+import type { Disk } from '../../storage/disk.ts';
+import { formatAddress } from '../../upstream/address.ts';
+import type { Output } from '../output.ts';
 import { shellQuoted } from '../shell.ts';
 import { formatFacts } from '../table.ts';
 import { formatSeconds, formatTime, printable } from '../units.ts';
@@ -49,12 +53,28 @@ export const markVerb: Verb = {
     const tree = await chooseSource(disk, dir, name);
     const source = resolveSource(layers, io.env);
     for (const warning of source?.warnings ?? []) output.warn(warning);
+    if (source !== undefined) await compareAddresses(source, tree, disk, output);
     const primaryOffset = source === undefined ? undefined : await askPrimary(source);
     const mark = await setMark({ disk, clock, tree, name: argument, note, primaryOffset, signal });
     output.answer(documentOf(tree, mark), () => describeMark(mark, clock.wall()));
     return 0;
   },
 };
+
+/** An offset says nothing of whose it is. One primary may have several addresses, so another one is only warned of. */
+async function compareAddresses(
+  { address }: SourceConfig,
+  tree: SourceTree,
+  disk: Disk,
+  output: Output,
+): Promise<void> {
+  const { live } = await readWriter(disk, tree);
+  const asked = formatAddress(address);
+  if (live === undefined || live.source === asked) return;
+  output.warn(
+    `the journal follows ${live.source}, and ${asked} is asked: unless they are the same primary, the mark is misplaced`,
+  );
+}
 
 async function askPrimary({ address, credentials, tls }: SourceConfig): Promise<Offset> {
   // The client is loaded only where it is needed: it takes longer than the rest of the command.

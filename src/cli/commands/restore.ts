@@ -21,7 +21,7 @@ import type { Verb, VerbContext } from '../verb.ts';
 
 export const restoreVerb: Verb = {
   name: 'restore',
-  summary: 'make a directory that a server starts from, as the dataset was at any moment',
+  summary: 'make a directory that a server starts from, as of any moment',
   description:
     'Makes a directory of append-only files that a stock server of the same version loads: the dataset exactly as it was, ' +
     'no command and no MULTI split. Every byte is verified while it is read. The journal is only read, and may be running.\n\n' +
