@@ -25,3 +25,6 @@ export const segmentSecondsMax = 60;
 export const commitDelayMs = 5;
 /** This much does not wait at all. */
 export const commitBytesSoon = 1024 * 1024;
+
+/** A cache or settings file that is larger than this is not read. */
+export const smallFileBytesMax = 16 * 1024 * 1024;

@@ -9,13 +9,13 @@
 export interface Disk {
   /** Names in a directory, unsorted. `not-found` when it does not exist. */
   list(directory: string): Promise<string[]>;
-  /** Size in bytes, or undefined when there is no such file. */
+  /** Size in bytes, of a directory some number; undefined when there is neither. */
   size(path: string): Promise<number | undefined>;
   /** Creates a directory and those above it; no error when it exists. Not durable before the parent is synced. */
   makeDirectory(path: string): Promise<void>;
   /** Creates a file that must not exist (`exists`), for reading and writing. Its name is durable after syncDirectory. */
   create(path: string): Promise<DiskFile>;
-  /** Opens an existing file. Opening for reading never changes anything, not even times. */
+  /** Opens an existing file. Opening for reading never changes it. */
   open(path: string, mode: 'read' | 'write'): Promise<DiskFile>;
   /** Atomic within a directory; replaces an existing target. Durable after syncDirectory. */
   rename(from: string, to: string): Promise<void>;

@@ -50,8 +50,7 @@ export const localDisk: Disk = {
     return true;
   },
 
-  changeOwner: (path, user, group) =>
-    attempt('change owner of', path, () => fs.chown(path, user, group ?? unchanged)),
+  changeOwner: (path, user, group) => attempt('change owner of', path, () => fs.chown(path, user, group ?? unchanged)),
 
   remove: (path) => attempt('remove', path, () => fs.rm(path, { force: true })),
   removeTree: (path) => attempt('remove', path, () => fs.rm(path, { force: true, recursive: true })),

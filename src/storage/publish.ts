@@ -5,6 +5,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
+import { StorageError } from '../core/errors.ts';
+import { smallFileBytesMax } from '../core/limits.ts';
 import type { Disk } from './disk.ts';
 
 export const temporaryPrefix = '.tmp-';
@@ -48,7 +50,9 @@ export async function replaceCache(disk: Disk, path: string, bytes: Uint8Array):
 /** All of a small file; StorageError `not-found` when it is not there. */
 export async function readSmall(disk: Disk, path: string): Promise<Buffer> {
   await using file = await disk.open(path, 'read');
-  const bytes = Buffer.alloc(await file.size());
+  const size = await file.size();
+  if (size > smallFileBytesMax) throw new StorageError('io', `${path} is not read: it has ${size} bytes`);
+  const bytes = Buffer.alloc(size);
   const got = await file.read(bytes, 0);
   return bytes.subarray(0, got);
 }

@@ -5,7 +5,7 @@
  *
  * This is the one part of storage/ that is not behind Disk: a simulated disk has one writer by construction.
  */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -33,38 +33,32 @@ export class WriterLock implements Disposable {
 
   /** Takes the lock of an existing source directory, or throws StorageError `locked` (exit 8) that names the holder. */
   static acquire(directory: string, since: string): WriterLock {
-    const database = new DatabaseSync(lockPath(directory), { timeout: patienceMs });
+    let database: DatabaseSync | undefined;
     try {
+      createPrivate(lockPath(directory));
+      database = new DatabaseSync(lockPath(directory), { timeout: patienceMs });
       database.exec('PRAGMA journal_mode = OFF; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+      writeHolder(directory, { pid: process.pid, host: hostname(), since });
+      return new WriterLock(database);
     } catch (error) {
-      database.close();
-      if (!isBusy(error)) throw unusable(directory, error);
-      throw new StorageError('locked', `another journal writes to ${directory}: ${describe(readHolder(directory))}`, {
-        hint: 'stop that process first, or choose another --dir or --name; two writers would spoil the journal',
-        exitCode: 8,
-        cause: error,
-      });
+      database?.close();
+      throw isBusy(error) ? locked(directory, error) : unusable(directory, error);
     }
-    writeHolder(directory, { pid: process.pid, host: hostname(), since });
-    return new WriterLock(database);
   }
 
   /** The holder of the lock, or undefined when nobody writes. Never blocks a writer for longer than an instant. */
   static probe(directory: string): Holder | undefined {
-    let database;
+    if (!existsSync(lockPath(directory))) return undefined; // nobody has ever written here
+    let database: DatabaseSync | undefined;
     try {
       database = new DatabaseSync(lockPath(directory), { readOnly: true });
-    } catch {
-      return undefined; // no lock file: nobody has ever written here
-    }
-    try {
       database.exec('SELECT count(*) FROM sqlite_schema');
       return undefined;
     } catch (error) {
       if (!isBusy(error)) throw unusable(directory, error);
       return readHolder(directory) ?? { pid: 0, host: 'unknown', since: 'unknown' };
     } finally {
-      database.close();
+      database?.close();
     }
   }
 
@@ -80,6 +74,26 @@ function lockPath(directory: string): string {
 
 function isBusy(error: unknown): boolean {
   return error instanceof Error && 'errcode' in error && error.errcode === sqliteBusy;
+}
+
+/**
+ * SQLite would make the file readable for others. Only ever creates: closing a descriptor of a lock file that exists
+ * would let go of what this process holds on it.
+ */
+function createPrivate(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', 0o600));
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+  }
+}
+
+function locked(directory: string, cause: unknown): StorageError {
+  return new StorageError('locked', `another journal writes to ${directory}: ${describe(readHolder(directory))}`, {
+    hint: 'stop that process first, or choose another --dir or --name; two writers would spoil the journal',
+    exitCode: 8,
+    cause,
+  });
 }
 
 function unusable(directory: string, cause: unknown): StorageError {
