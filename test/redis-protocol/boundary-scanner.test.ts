@@ -92,6 +92,13 @@ describe('known streams', () => {
     expect(scanAll([group])).toMatchObject({ boundary: start.offset + group.length, boundaryDb: 3 });
   });
 
+  test('an EXEC without MULTI, as Redis 6.0 sends it behind a PFCOUNT, is a command like any other', () => {
+    const bare = Buffer.concat([command('PFCOUNT', 'key'), command('EXEC')]);
+    expect(scanAll([bare])).toMatchObject({ boundary: start.offset + bare.length, boundaryDb: start.db });
+    const group = Buffer.concat([command('MULTI'), set]);
+    expect(scanAll([bare, group])).toMatchObject({ boundary: start.offset + bare.length });
+  });
+
   test('a REPLCONF that is no GETACK wants no ack', () => {
     const others = Buffer.concat([
       command('REPLCONF', 'ACK', '1'),
@@ -200,7 +207,7 @@ describe('what no primary sends', () => {
 
   test.each([
     ['MULTI inside MULTI', [command('MULTI'), command('MULTI')]],
-    ['EXEC without MULTI', [command('EXEC')]],
+    ['EXEC with an argument', [command('EXEC', 'x')]],
     ['DISCARD without MULTI', [command('DISCARD')]],
     ['SELECT without a number', [command('SELECT', 'x')]],
     ['SELECT of nothing', [command('SELECT', '')]],

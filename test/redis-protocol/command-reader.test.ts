@@ -50,6 +50,15 @@ describe('a known stream', () => {
     ]);
   });
 
+  test('is read on behind an EXEC without MULTI, as Redis 6.0 sends it behind a PFCOUNT', () => {
+    const bare = Buffer.concat([command('PFCOUNT', 'key'), command('EXEC'), command('SET', 'a', '1')]);
+    expect(summary(readAll([bare]))).toEqual([
+      ['PFCOUNT', ['key'], 2, false],
+      ['EXEC', [], 2, false],
+      ['SET', ['a', '1'], 2, false],
+    ]);
+  });
+
   test('has each command where its bytes are', () => {
     let offset = 1000;
     for (const [i, one] of readAll([stream]).entries()) {
@@ -169,7 +178,7 @@ describe('damage is refused', () => {
     ['a newline without carriage return', '*1\n$1\na\n'],
     ['SELECT of no number', '*2\r\n$6\r\nSELECT\r\n$1\r\nx\r\n'],
     ['MULTI in MULTI', '*1\r\n$5\r\nMULTI\r\n*1\r\n$5\r\nmulti\r\n'],
-    ['EXEC alone', '*1\r\n$4\r\nEXEC\r\n'],
+    ['DISCARD alone', '*1\r\n$7\r\nDISCARD\r\n'],
   ])('%s', (_what, text) => {
     const bytes = Buffer.from(text);
     expect(() => readAll([bytes])).toThrow(IntegrityError);

@@ -60,7 +60,8 @@ function complain(args: Buffer[], count: number, inMulti: boolean): boolean {
   if (args.length === 1) {
     if (name === 'select') return count !== 2;
     if (name === 'multi') return count !== 1 || inMulti;
-    if (name === 'exec' || name === 'discard') return count !== 1 || !inMulti;
+    if (name === 'exec') return count !== 1;
+    if (name === 'discard') return count !== 1 || !inMulti;
   }
   return args.length === 2 && name === 'select' && !/^\d{1,10}$/.test(args[1]!.toString('latin1'));
 }
