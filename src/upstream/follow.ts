@@ -3,10 +3,12 @@
  * An error that waiting cannot mend ends it, unless we have been attached before: then the primary was right once, and a
  * journal that has exited at 3 a.m. journals nothing.
  *
- * The pauses grow until the stream goes on where it was. A full sync does not shorten them: one after the other, each
- * lost soon after it was complete, would keep the primary busy with nothing but making RDBs.
+ * The pauses grow until the stream has gone on: until an attachment begins behind the one before. Neither an attachment
+ * alone shortens them, for the next byte may be the one that ends it each time, nor a full sync: one after the other,
+ * each lost soon after it was complete, would keep the primary busy with nothing but making RDBs.
  */
 import { LinkError } from '../core/errors.ts';
+import type { Position } from '../core/position.ts';
 import { retryDelayMs } from '../core/retry.ts';
 import { ReplicaSession } from './session.ts';
 import type { SessionOptions } from './session.ts';
@@ -24,10 +26,12 @@ export interface FollowOptions extends SessionOptions {
 export async function follow(options: FollowOptions, signal: AbortSignal): Promise<void> {
   let attempt = 0;
   let everAttached = false;
+  let before: Position | undefined;
   const events = {
     ...options.events,
-    attached: (position: Parameters<SessionOptions['events']['attached']>[0]): void => {
-      attempt = 0;
+    attached: (position: Position): void => {
+      if (position.id !== before?.id || position.offset > before.offset) attempt = 0;
+      before = position;
       everAttached = true;
       options.events.attached(position);
     },

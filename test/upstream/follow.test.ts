@@ -70,6 +70,22 @@ describe('between attempts', () => {
     await rig.end();
   });
 
+  test('a stream that breaks at the same byte again and again is asked for ever later, until it goes on', async () => {
+    const broken: FakeScript = { psync: () => Buffer.from(`+CONTINUE ${fakeId}\r\n\n`) };
+    const rig = new Rig(broken, returning());
+    rig.follow();
+    const delays = await pauses(rig, 6);
+    expect(delays).toEqual([200, 400, 800, 1600, 3200, 5000]);
+    expect(rig.told.filter((line) => line.startsWith('attached'))).toHaveLength(6);
+    rig.primary.script = { psync: () => Buffer.concat([Buffer.from(`+CONTINUE ${fakeId}\r\n`), written]) };
+    await rig.clock.advance(5000);
+    await rig.until('the stream', () => rig.sink.stream.length > 0);
+    rig.primary.link.lose();
+    rig.primary.script = broken;
+    expect(await pauses(rig, 3)).toEqual([5000, 200, 400]);
+    await rig.end();
+  });
+
   test('a primary that loses us after every full sync is asked for the next one ever later', async () => {
     const rig = new Rig(syncsFully);
     const delays: number[] = [];
