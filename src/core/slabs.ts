@@ -17,6 +17,7 @@ export class Slab {
   }
 
   retain(): this {
+    if (this.#holders === 0) throw new RangeError('a slab was retained after its last holder had let go');
     this.#holders += 1;
     return this;
   }

@@ -19,6 +19,8 @@ export class Stamper {
   #stamp: Micros;
   #monotonic: Micros;
   #farSince: Micros | undefined;
+  /** What was corrected by less than a microsecond: at thousands of reads a second, that is all of it. */
+  #fraction = 0;
 
   /** `floor`: the last stamp already in the journal (0 when none); no stamp will be below it. */
   constructor(clock: Clock, floor: Micros) {
@@ -33,7 +35,10 @@ export class Stamper {
     const elapsed = Math.max(0, monotonic - this.#monotonic);
     this.#monotonic = monotonic;
     const even = this.#stamp + elapsed;
-    this.#stamp = Math.max(this.#stamp, Math.round(even + this.#correction(this.#clock.wall() - even, elapsed)));
+    const correction = this.#correction(this.#clock.wall() - even, elapsed) + this.#fraction;
+    const whole = Math.floor(correction);
+    this.#fraction = correction - whole;
+    this.#stamp = Math.max(this.#stamp, even + whole);
     return this.#stamp;
   }
 

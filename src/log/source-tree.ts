@@ -2,7 +2,7 @@
  * Where things are in a journal directory (SPEC.md 3): root, source, timelines. Paths only; the names themselves are
  * part of the format.
  */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { isSourceName, markFileName, parseTimelineFolder, timelineFolder } from '../../journal-format/names.ts';
 import { StorageError, UsageError } from '../core/errors.ts';
 import type { Disk } from '../storage/disk.ts';
@@ -47,11 +47,14 @@ export function markPath(tree: SourceTree, name: string): string {
   return join(tree.marks, markFileName(name));
 }
 
-/** Makes the folders of a source, durably. */
+/** Makes the folders of a source, durably; where the root is not there yet, also its own name and those above it. */
 export async function createSourceTree(disk: Disk, root: string, tree: SourceTree): Promise<void> {
+  const parents: string[] = [];
+  for (let at = root; at !== dirname(at) && (await disk.size(at)) === undefined; at = dirname(at)) {
+    parents.push(dirname(at));
+  }
   for (const directory of [root, tree.directory, tree.marks, tree.timelines]) await disk.makeDirectory(directory);
-  await disk.syncDirectory(root);
-  await disk.syncDirectory(tree.directory);
+  for (const directory of [...parents, root, tree.directory]) await disk.syncDirectory(directory);
 }
 
 /** The names in a folder, or none when it does not exist. */
