@@ -25,7 +25,7 @@ import type { RunConfig } from './config.ts';
 import type { Logger } from './logger.ts';
 import { SealHost } from './seal-host.ts';
 import { StateWriter } from './state-file.ts';
-import type { RunChange, RunState } from './state-file.ts';
+import type { RunChange, RunError, RunState } from './state-file.ts';
 import { writerName } from './version.ts';
 
 export interface RunOptions {
@@ -71,9 +71,15 @@ export async function runDaemon(options: RunOptions, signal: AbortSignal): Promi
       logger.warn({ event: 'state-file-failed', ...describe(error) });
     },
   });
-  await run.follow(capture, state, signal);
-  state.update({ state: 'stopping' });
-  await capture.stop();
+  try {
+    await run.follow(capture, state, signal);
+    state.update({ state: 'stopping' });
+    await capture.stop();
+  } catch (error) {
+    // Whoever asks for the status later shall learn why nobody writes.
+    state.update({ state: 'stopping', lastError: lastWords(error) });
+    throw error;
+  }
   logger.info({ event: 'stopped', ...positionOf(capture) });
 }
 
@@ -228,11 +234,10 @@ class Run {
   #interrupted(error: JournalError, delayMs: number): void {
     const described = describe(error);
     this.#logger.warn({ event: 'link-interrupted', ...described, retryInMs: delayMs });
-    const now = systemClock.wall();
     this.#state?.update({
       state: 'disconnected',
-      lastError: { code: error.code, message: error.message, hint: error.hint ?? null, at: formatInstant(now) },
-      nextAttemptAt: formatInstant(now + delayMs * 1000),
+      lastError: lastWords(error),
+      nextAttemptAt: formatInstant(systemClock.wall() + delayMs * 1000),
     });
   }
 }
@@ -247,4 +252,10 @@ function positionOf(capture: Capture): Record<string, string> {
 function describe(error: unknown): { readonly code: string; readonly error: string; readonly hint?: string } {
   if (!(error instanceof JournalError)) return { code: 'unexpected', error: String(error) };
   return { code: error.code, error: error.message, ...(error.hint !== undefined && { hint: error.hint }) };
+}
+
+/** An error as the state file holds it. */
+function lastWords(error: unknown): RunError {
+  const { code, error: message, hint } = describe(error);
+  return { code, message, hint: hint ?? null, at: formatInstant(systemClock.wall()) };
 }
