@@ -26,7 +26,7 @@ export interface Connection {
   pause(): void;
   resume(): void;
   close(): void;
-  /** Sends these last bytes, then closes. */
+  /** Sends these last bytes, and closes when the primary has taken them, or a second later. Nothing is received any more. */
   closeAfter(bytes: Uint8Array): Promise<void>;
 }
 
@@ -38,6 +38,8 @@ export interface ConnectOptions {
   readonly signal: AbortSignal;
   readonly timeoutMs: number;
 }
+
+const goodbyeMs = 1000;
 
 /** Resolves when the connection is up (with TLS: verified); rejects with a LinkError. */
 export type Connect = (options: ConnectOptions, events: ConnectionEvents) => Promise<Connection>;
@@ -66,7 +68,7 @@ export const connectSocket: Connect = async (options, events) => {
     cancelTimeout();
     signal.removeEventListener('abort', onAbort);
   }
-  return new SocketConnection(socket, reader, address, events);
+  return new SocketConnection(socket, reader, options, events);
 };
 
 function openSocket({ address, tls }: ConnectOptions, reader: SlabReader): Socket {
@@ -113,6 +115,8 @@ class SlabReader {
   #slab: Slab;
   #filled = 0;
   paused = false;
+  /** Bytes are still read, and thrown away. */
+  discarding = false;
   closed = false;
 
   constructor(pool: SlabPool, events: ConnectionEvents) {
@@ -133,6 +137,7 @@ class SlabReader {
   /** False stops the reading. */
   took(count: number): boolean {
     if (this.closed) return false;
+    if (this.discarding) return true;
     const bytes = this.#slab.bytes.subarray(this.#filled, this.#filled + count);
     this.#filled += count;
     this.#events.bytes(bytes, this.#slab);
@@ -149,10 +154,17 @@ class SlabReader {
 class SocketConnection implements Connection {
   readonly #socket: Socket;
   readonly #reader: SlabReader;
+  readonly #clock: Clock;
 
-  constructor(socket: Socket, reader: SlabReader, address: SourceAddress, events: ConnectionEvents) {
+  constructor(
+    socket: Socket,
+    reader: SlabReader,
+    { address, clock }: Pick<ConnectOptions, 'address' | 'clock'>,
+    events: ConnectionEvents,
+  ) {
     this.#socket = socket;
     this.#reader = reader;
+    this.#clock = clock;
     let cause: unknown;
     socket.on('error', (error) => {
       cause = error;
@@ -160,7 +172,7 @@ class SocketConnection implements Connection {
     // The primary never half-closes: its end is the end.
     socket.on('end', () => socket.destroy());
     socket.on('close', () => {
-      if (reader.closed) return;
+      if (reader.closed || reader.discarding) return;
       reader.close();
       events.closed(lost(address, cause));
     });
@@ -185,13 +197,21 @@ class SocketConnection implements Connection {
     this.#socket.destroy();
   }
 
+  /**
+   * The primary closes first. If we did, with bytes of its stream unread, the system would reset the link, and what we
+   * have just sent could be thrown away with it.
+   */
   async closeAfter(bytes: Uint8Array): Promise<void> {
-    this.#reader.close();
+    const socket = this.#socket;
+    this.#reader.discarding = true;
+    this.resume();
+    const cancel = this.#clock.after(goodbyeMs, () => socket.destroy());
     await new Promise<void>((resolve) => {
-      this.#socket.once('close', resolve);
-      this.#socket.end(bytes, resolve);
+      if (socket.closed) resolve();
+      socket.once('close', resolve).end(bytes);
     });
-    this.#socket.destroy();
+    cancel();
+    this.#reader.close();
   }
 }
 
