@@ -67,7 +67,9 @@ export class CaptureRig implements AsyncDisposable {
     const count = replyNumber(await client.call('WAIT', 1, timeoutMs));
     if (count === 1) return;
     const state = await client.text('INFO', 'replication');
-    throw new Error(`${count} followers acknowledged within ${timeoutMs} ms:\n${state}\n${this.#journal?.stderr ?? ''}`);
+    throw new Error(
+      `${count} followers acknowledged within ${timeoutMs} ms:\n${state}\n${this.#journal?.stderr ?? ''}`,
+    );
   }
 
   /** Byte identity: base and stream of every timeline are what the tap saw, as far as the journal goes. */
@@ -96,8 +98,9 @@ export class CaptureRig implements AsyncDisposable {
 
 /** With what this server needs to be followed. */
 export function startJournal(binary: ServerBinary, options: JournalProcessOptions): JournalProcess {
-  const convert = isAtLeast(binary, { redis: 7, valkey: 7 }) ? [] : ['--relative-ttl', 'convert'];
-  return JournalProcess.start({ ...options, args: [...convert, ...(options.args ?? [])] });
+  const { args = [] } = options;
+  const isPlain = isAtLeast(binary, { redis: 7, valkey: 7 }) || args.includes('--relative-ttl');
+  return JournalProcess.start({ ...options, args: isPlain ? args : ['--relative-ttl', 'convert', ...args] });
 }
 
 /** A number from INFO. */
