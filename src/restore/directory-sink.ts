@@ -100,8 +100,12 @@ export class DirectorySink implements AsyncDisposable {
   /** Removes what was made, unless it was published. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isPublished) return;
-    for (const path of this.#moved.toReversed()) await this.#disk.removeTree(path);
-    await this.#disk.removeTree(this.work);
+    try {
+      for (const path of this.#moved.toReversed()) await this.#disk.removeTree(path);
+      await this.#disk.removeTree(this.work);
+    } catch {
+      // What led here is the failure to be told; a disk that cannot even remove leaves a hidden directory.
+    }
   }
 
   async #appear(): Promise<void> {

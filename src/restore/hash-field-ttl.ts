@@ -14,6 +14,7 @@ import type { StreamCommand } from '../redis/command-reader.ts';
 import { hashFieldTtlInexactOnAofLoad } from '../redis/server-version.ts';
 import type { Disk } from '../storage/disk.ts';
 import { formatInstantShort } from './instant.ts';
+import { throwIfInterrupted } from './interruption.ts';
 import type { Plan } from './plan.ts';
 import { plannedStream } from './planned-stream.ts';
 
@@ -27,7 +28,12 @@ const keepBytes = 64;
 type FieldExpiry = number | 'unknown';
 
 /** The instant before which the directory must be loaded, if there is one. UsageError when that cannot be met. */
-export async function refuseElapsedHashFields(disk: Disk, plan: Plan, now: Micros): Promise<Micros | undefined> {
+export async function refuseElapsedHashFields(
+  disk: Disk,
+  plan: Plan,
+  now: Micros,
+  signal: AbortSignal | undefined,
+): Promise<Micros | undefined> {
   if (!isConcerned(plan) || plan.bytes.stream === 0) return undefined;
   const horizonMs = Math.ceil(now / 1000) + soonMs;
   const { contents } = plan.base.record;
@@ -39,7 +45,7 @@ export async function refuseElapsedHashFields(disk: Disk, plan: Plan, now: Micro
     throw refused(plan, `a hash field of the base expires at ${formatMs(inBase)}`);
   }
   let earliest = inBase === 0 ? Infinity : inBase;
-  for await (const { command, expiry } of fieldExpiries(disk, plan)) {
+  for await (const { command, expiry } of fieldExpiries(disk, plan, signal)) {
     if (expiry === 'unknown' || expiry < horizonMs) throw refused(plan, reason(command, expiry), command);
     earliest = Math.min(earliest, expiry);
   }
@@ -54,9 +60,11 @@ function isConcerned({ server, base }: Plan): boolean {
 async function* fieldExpiries(
   disk: Disk,
   plan: Plan,
+  signal: AbortSignal | undefined,
 ): AsyncGenerator<{ command: StreamCommand; expiry: FieldExpiry }, void, undefined> {
   const reader = new CommandReader(plan.base.record, { keepBytes });
   for await (const { bytes } of plannedStream(disk, plan)) {
+    throwIfInterrupted(signal);
     reader.push(bytes);
     for (let command = reader.next(); command !== undefined; command = reader.next()) {
       const expiry = fieldExpiryOf(command);

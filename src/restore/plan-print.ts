@@ -7,7 +7,7 @@ import type { Micros } from '../core/clock.ts';
 import { formatInstant } from '../core/instant.ts';
 import { formatPosition } from '../core/position.ts';
 import { formatServerVersion } from '../redis/server-version.ts';
-import { describeInstant, formatInstantShort } from './instant.ts';
+import { describeInstant, formatInstantShort, quote } from './instant.ts';
 import type { StampedOffset } from './locate-boundaries.ts';
 import type { Plan } from './plan.ts';
 
@@ -87,7 +87,7 @@ export function planToText(plan: Plan, context: PlanContext): string[] {
       ? 'none of it'
       : `${formatBytes(bytes.stream)}, bytes ${from} to ${cut.offset}, from ${count(ranges.length, 'segment')}`;
   const lines: (readonly [string, string])[] = [
-    ['target', `--${cut.requested.mode} ${plan.text}`],
+    ['target', `--${cut.requested.mode} ${quote(plan.text)}`],
     ...resolved(plan, context),
     ['source', `${plan.tree.source}, ${server}, timeline ${plan.timeline}`],
     [

@@ -15,21 +15,32 @@ import type { Plan, RestoreRequest } from './plan.ts';
 /** Segments are sealed behind a running journal: so often is the catalog loaded anew when a file has gone. */
 const attemptsMax = 5;
 
-export async function planRestore(disk: Disk, tree: SourceTree, request: RestoreRequest): Promise<Plan> {
+/** `signal` matters where the whole range has to be looked through first (hash-field-ttl.ts). */
+export async function planRestore(
+  disk: Disk,
+  tree: SourceTree,
+  request: RestoreRequest,
+  signal?: AbortSignal,
+): Promise<Plan> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await planOnce(disk, await loadCatalog(disk, tree), request);
+      return await planOnce(disk, await loadCatalog(disk, tree), request, signal);
     } catch (error) {
       if (attempt === attemptsMax || !(error instanceof StorageError && error.code === 'not-found')) throw error;
     }
   }
 }
 
-async function planOnce(disk: Disk, catalog: Catalog, request: RestoreRequest): Promise<Plan> {
+async function planOnce(
+  disk: Disk,
+  catalog: Catalog,
+  request: RestoreRequest,
+  signal: AbortSignal | undefined,
+): Promise<Plan> {
   const cut = await locate(disk, catalog, request.target, request.mode);
   const timeline = catalog.timelines.find(({ number }) => number === cut.timeline);
   if (timeline === undefined) throw new RangeError(`the cut is on timeline ${cut.timeline}, which is not there`);
   const plan = buildPlan(catalog.tree, timeline, cut, request);
-  const loadBefore = await refuseElapsedHashFields(disk, plan, request.now);
+  const loadBefore = await refuseElapsedHashFields(disk, plan, request.now, signal);
   return { ...plan, loadBefore };
 }

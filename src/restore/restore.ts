@@ -7,12 +7,12 @@
  */
 import { crc32 } from 'node:zlib';
 import type { Clock } from '../core/clock.ts';
-import { InterruptedError } from '../core/errors.ts';
 import { formatInstant } from '../core/instant.ts';
 import type { Disk } from '../storage/disk.ts';
 import { copyBase } from './base-copy.ts';
 import type { BaseCopy } from './base-copy.ts';
 import { DirectorySink } from './directory-sink.ts';
+import { throwIfInterrupted } from './interruption.ts';
 import { OutputFile } from './output-file.ts';
 import { resolveOwner } from './owner.ts';
 import type { Plan } from './plan.ts';
@@ -85,7 +85,7 @@ export async function executeRestore(disk: Disk, plan: Plan, options: RestoreOpt
     warnings,
   };
   await sink.writeFile(recordFile, `${JSON.stringify(record, undefined, 2)}\n`);
-  throwIfAborted(signal);
+  throwIfInterrupted(signal);
   await sink.publish([recordFile, plan.form === 'multi-part-aof' ? folder : preambleFile]);
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   return { to: sink.to, bytes, isBaseClone, seconds: (clock.monotonic() - started) / 1e6, record };
@@ -162,7 +162,7 @@ class Run {
   }
 
   #advance(bytes: number): void {
-    throwIfAborted(this.#options.signal);
+    throwIfInterrupted(this.#options.signal);
     this.#done += bytes;
     this.#options.progress?.(this.#done, this.#plan.bytes.total);
   }
@@ -175,8 +175,4 @@ function restoredFile(path: string, bytes: number, crc: number): RestoredFile {
 function selectCommand(db: number): Buffer {
   const digits = String(db);
   return Buffer.from(`*2\r\n$6\r\nSELECT\r\n$${digits.length}\r\n${digits}\r\n`, 'latin1');
-}
-
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted === true) throw new InterruptedError('the restore was interrupted', { cause: signal.reason });
 }

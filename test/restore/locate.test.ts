@@ -229,6 +229,52 @@ describe('a cut', () => {
   });
 });
 
+describe('a cut', () => {
+  test('is found in every block of a long segment', { timeout: 60_000 }, async () => {
+    await using journal = await JournalBuilder.create();
+    const timeline = await journal.timeline({ id: idA, offset: 0, completed: t0, segmentBytes: 3_000_000 });
+    const sizes = [150_000, 90_000, 10, 200_000, 1_500_000, 10, 10, 120_000];
+    const kinds = ['set', 'multi', 'ping', 'set', 'multi', 'select', 'set'] as const;
+    const units = Array.from({ length: 20 }, (_, i) => ({ kind: kinds[i % 7]!, size: sizes[i % 8]! }));
+    const boundaries = await write(timeline, {
+      ...{ units, readBytes: [90_000, 130_000, 7000], pauses: [0, 1, 3], commits: [false, false, true] },
+      ...{ segmentBytes: 0, keepOpen: 0, cutOff: true },
+    });
+    expect((await journal.catalog()).timelines[0]!.segments.map(({ kind }) => kind)).toContain('sealed');
+    await checkAll(journal, timeline, boundaries, [1_000_000, 1_500_000, 2_000_001]);
+  });
+
+  test('ignores what an abandoned file holds beyond its end', async () => {
+    await using journal = await JournalBuilder.create();
+    const timeline = await journal.timeline({ id: idA, offset: 1000, completed: t0, db: 2 });
+    const set = command('SET', 'key', 'value');
+    for (let i = 1; i <= 9; i += 1) {
+      timeline.read(set, t0 + 10 * i);
+      await timeline.commit();
+    }
+    await timeline.abandon(1000 + 4 * set.length);
+    for (let i = 1; i <= 7; i += 1) timeline.read(set, t0 + 90 + 10 * i);
+    await timeline.commit();
+    const boundaries = Array.from({ length: 12 }, (_, i) => 1000 + i * set.length);
+    expect((await journal.catalog()).timelines[0]!.segments).toHaveLength(2);
+    await checkAll(journal, timeline, boundaries, []);
+  });
+
+  test('goes up to an attachment, which is later than the last byte', async () => {
+    await using journal = await JournalBuilder.create();
+    const timeline = await journal.timeline({ id: idA, offset: 1000, completed: t0 });
+    const set = command('SET', 'key', 'value');
+    timeline.read(set, t0 + 10);
+    await timeline.commit();
+    timeline.attach(idA, t0 + 500);
+    await timeline.commit();
+    await checkAll(journal, timeline, [1000, 1000 + set.length], []);
+    const catalog = await journal.catalog();
+    expect(await tryLocate(catalog, { kind: 'time', at: t0 + 500 }, 'at')).toMatchObject({ reached: t0 + 10 });
+    expect(await tryLocate(catalog, { kind: 'time', at: t0 + 501 }, 'at')).toBeInstanceOf(CoverageError);
+  });
+});
+
 const second = 1_000_000;
 
 /** Three timelines: the second after an outage (another history), the third after a longer one (the same history). */

@@ -100,46 +100,23 @@ export class TimelineBuilder {
   readonly rdb: Buffer;
   readonly reads: ScriptedRead[] = [];
   readonly #parts: Buffer[] = [];
-  readonly #scanner: BoundaryScanner;
-  readonly #writer: StreamWriter;
-  readonly #completed: { readonly path: string; readonly end: Offset }[];
+  readonly #source: string;
+  readonly #completed: { readonly path: string; readonly end: Offset }[] = [];
+  #scanner: BoundaryScanner;
+  #writer: StreamWriter;
   #lastStamp: Micros;
   #isClosed = false;
 
   private constructor(number: number, script: TimelineScript, directory: string, rdb: Buffer, source: string) {
-    const { id, offset, completed, db = 0 } = script;
+    const { offset, completed, db = 0 } = script;
     this.number = number;
     this.script = script;
     this.directory = directory;
     this.rdb = rdb;
+    this.#source = source;
     this.#lastStamp = completed;
     this.#scanner = new BoundaryScanner({ offset, db });
-    const segments: { path: string; end: Offset }[] = [];
-    this.#completed = segments;
-    this.#writer = new StreamWriter(
-      {
-        disk: localDisk,
-        clock: systemClock,
-        directory,
-        source,
-        timeline: number,
-        writer,
-        ...(script.segmentBytes !== undefined && { segmentBytes: script.segmentBytes }),
-        events: {
-          durable: () => undefined,
-          completed: (path, end) => void segments.push({ path, end }),
-          failed: () => undefined,
-        },
-      },
-      {
-        offset,
-        boundary: offset,
-        db,
-        lastStamp: completed,
-        ids: [{ id, offset: offset + 1 }],
-        segment: undefined,
-      },
-    );
+    this.#writer = this.#openWriter(offset, db);
   }
 
   static async begin(
@@ -205,6 +182,22 @@ export class TimelineBuilder {
     if (this.reads.length > 0) this.#lastStamp = stamp;
   }
 
+  /**
+   * The writer gives up its file after a failed sync, durable up to `offset`, a boundary: the bytes behind it come again,
+   * in a new segment, while the file keeps them.
+   */
+  async abandon(offset: Offset, db = this.script.db ?? 0): Promise<void> {
+    await this.commit();
+    await this.#writer.close();
+    const kept = this.stream.subarray(0, offset - this.script.offset);
+    const stamp = this.stampOf(offset);
+    this.#parts.splice(0, Infinity, kept);
+    const reads = this.reads.filter(({ end }) => end < offset);
+    this.reads.splice(0, Infinity, ...reads, { end: offset, stamp });
+    this.#scanner = new BoundaryScanner({ offset, db });
+    this.#writer = this.#openWriter(offset, db);
+  }
+
   /** Seals the segments that have a successor, but for the last `keepOpen` of them. */
   async seal(keepOpen = 0): Promise<void> {
     await this.commit();
@@ -217,6 +210,27 @@ export class TimelineBuilder {
     this.#isClosed = true;
     await this.commit();
     await this.#writer.close();
+  }
+
+  #openWriter(offset: Offset, db: number): StreamWriter {
+    const { id, segmentBytes } = this.script;
+    const options = {
+      disk: localDisk,
+      clock: systemClock,
+      directory: this.directory,
+      source: this.#source,
+      timeline: this.number,
+      writer,
+      ...(segmentBytes !== undefined && { segmentBytes }),
+      events: {
+        durable: () => undefined,
+        completed: (path: string, end: Offset) => void this.#completed.push({ path, end }),
+        failed: () => undefined,
+      },
+    };
+    const ids = [{ id, offset: this.script.offset + 1 }];
+    const lastStamp = this.#lastStamp;
+    return new StreamWriter(options, { offset, boundary: offset, db, lastStamp, ids, segment: undefined });
   }
 }
 
