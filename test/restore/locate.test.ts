@@ -232,10 +232,10 @@ describe('a cut', () => {
 describe('a cut', () => {
   test('is found in every block of a long segment', { timeout: 60_000 }, async () => {
     await using journal = await JournalBuilder.create();
-    const timeline = await journal.timeline({ id: idA, offset: 0, completed: t0, segmentBytes: 3_000_000 });
+    const timeline = await journal.timeline({ id: idA, offset: 0, completed: t0, segmentBytes: 2_500_000 });
     const sizes = [150_000, 90_000, 10, 200_000, 1_500_000, 10, 10, 120_000];
     const kinds = ['set', 'multi', 'ping', 'set', 'multi', 'select', 'set'] as const;
-    const units = Array.from({ length: 20 }, (_, i) => ({ kind: kinds[i % 7]!, size: sizes[i % 8]! }));
+    const units = Array.from({ length: 24 }, (_, i) => ({ kind: kinds[i % 7]!, size: sizes[i % 8]! }));
     const boundaries = await write(timeline, {
       ...{ units, readBytes: [90_000, 130_000, 7000], pauses: [0, 1, 3], commits: [false, false, true] },
       ...{ segmentBytes: 0, keepOpen: 0, cutOff: true },
