@@ -94,10 +94,10 @@ export class BaseReceiver implements AsyncDisposable {
   async publish(record: Omit<BaseRecord, 'size' | keyof BaseFindings>): Promise<BaseRecord> {
     const { disk, directory, offset } = this.#options;
     while (this.#writing !== undefined) await this.#writing;
-    this.#check();
     await this.#syncing;
-    await this.#file.sync();
+    // After a failed sync the file is never synced again: it would succeed, and prove nothing.
     this.#check();
+    await this.#file.sync();
     const findings = await this.#checker.finish(this.#written);
     const unique = uniqueHex();
     await disk.rename(this.#file.path, join(directory, rdbName(offset, unique)));
@@ -120,10 +120,13 @@ export class BaseReceiver implements AsyncDisposable {
         const parts = this.#parts.splice(0);
         const slabs = this.#slabs.splice(0);
         const bytes = this.#queued;
-        await this.#file.write(parts, this.#written);
+        try {
+          await this.#file.write(parts, this.#written);
+        } finally {
+          for (const slab of slabs) slab.release();
+        }
         this.#written += bytes;
         this.#queued -= bytes;
-        for (const slab of slabs) slab.release();
         this.#checker.available(this.#written);
         this.#syncSome();
         if (this.#queued <= queueBytesMax / 2) for (const resolve of this.#relief.splice(0)) resolve();

@@ -45,9 +45,19 @@ export class SimulatedDisk implements Disk {
     this.#root = root;
   }
 
+  /** Whether the power went, by a fault, a crash, or because the process was killed. */
+  get isDead(): boolean {
+    return this.#isDead;
+  }
+
   /** The disk as it is found after a power loss. This one is dead from now on. */
   crash(seed: number): SimulatedDisk {
     this.#isDead = true;
+    return this.afterPowerLoss(seed);
+  }
+
+  /** What would be found if the power went now; this one goes on. */
+  afterPowerLoss(seed: number): SimulatedDisk {
     return new SimulatedDisk(this.#root.afterPowerLoss(new Random(seed)));
   }
 
