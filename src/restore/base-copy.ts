@@ -95,12 +95,19 @@ async function checkedPieces(
   }
 }
 
-async function readPiece(
-  file: DiskFile,
-  pool: SlabPool,
-  at: number,
-  size: number,
-): Promise<{ slab: Slab; piece: Buffer }> {
+interface Piece {
+  readonly slab: Slab;
+  readonly piece: Buffer;
+}
+
+function readPiece(file: DiskFile, pool: SlabPool, at: number, size: number): Promise<Piece> {
+  const reading = read(file, pool, at, size);
+  // It may fail while the piece before it is being written; it is told when it is this one's turn.
+  reading.catch(() => undefined);
+  return reading;
+}
+
+async function read(file: DiskFile, pool: SlabPool, at: number, size: number): Promise<Piece> {
   const slab = pool.take();
   const piece = slab.bytes.subarray(0, Math.min(pieceBytes, size - at));
   return { slab, piece: piece.subarray(0, await file.read(piece, at)) };

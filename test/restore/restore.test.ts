@@ -342,7 +342,7 @@ describe('nothing is left behind by', () => {
     ['a new directory', false],
     ['an empty one', true],
   ])('a failure of any single operation on the disk, into %s', async (_name, isVolume) => {
-    await using made = await make({ rdb: Buffer.from('small') });
+    await using made = await make();
     const { home, to, timeline } = made;
     const plan = await made.plan({ target: { kind: 'position', idPrefix: id, offset: timeline.reads[3]!.end } });
     if (isVolume) await mkdir(to);
