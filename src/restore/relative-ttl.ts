@@ -20,6 +20,7 @@ import type { RangeChunk } from '../log/read-range.ts';
 import type { ScannerState } from '../redis/boundary-scanner.ts';
 import { CommandReader, nameOf } from '../redis/command-reader.ts';
 import type { StreamCommand } from '../redis/command-reader.ts';
+import { Assembler } from './assembler.ts';
 import { ByteWindow } from './byte-window.ts';
 
 /** Names, options and numbers are short; keys and values are taken from the stream itself. */
@@ -40,7 +41,7 @@ export class RelativeTtl {
 
   /** What the chunk comes to, with what was held back before it. */
   push(chunk: RangeChunk): Buffer[] {
-    const out: Buffer[] = [];
+    const out = new Assembler();
     let end = this.#held.start - 1;
     let reads: Reads | undefined;
     this.#held.append(chunk.bytes);
@@ -51,13 +52,13 @@ export class RelativeTtl {
       const change = changeOf(command);
       if (change === undefined) continue;
       reads ??= decodeReads(chunk.frame.meta, chunk.frame.header);
-      out.push(...this.#held.take(command.start - 1));
-      out.push(...rewrite(change, command, this.#held, stampIn(reads, command.end)));
+      this.#pass(command.start - 1, out);
+      rewrite(change, command, this.#held, stampIn(reads, command.end), out);
       this.#held.drop(command.end);
     }
-    out.push(...this.#held.take(end));
-    if (!mayBeChanged(this.#held.peek(headBytes))) out.push(...this.#held.take(this.#held.end));
-    return joinSmall(out);
+    this.#pass(end, out);
+    if (!mayBeChanged(this.#held.peek(headBytes))) this.#pass(this.#held.end, out);
+    return out.finish();
   }
 
   /** To be asked when all is pushed: what could not be converted. */
@@ -66,6 +67,11 @@ export class RelativeTtl {
     if (this.#firstScript === undefined) return [];
     const which = `${this.#scripts} scripts were replicated as they are, the first at offset ${this.#firstScript}`;
     return [`${which}: relative TTLs that they set count from when the server loads them`];
+  }
+
+  #pass(to: Offset, out: Assembler): void {
+    if (to < this.#held.start) return;
+    for (const bytes of this.#held.take(to)) out.bytes(bytes);
   }
 
   #noteScript(command: StreamCommand): void {
@@ -90,8 +96,9 @@ interface Change {
 /** Undefined: the command says nothing relative. */
 export function changeOf(command: StreamCommand): Change | undefined {
   const { args, argumentCount: count } = command;
-  // Most commands are told by their first letter, without decoding a name.
-  if (!isCandidate(args[0] ?? noBytes) || args.length < count) return undefined;
+  const name = args[0] ?? noBytes;
+  // Most commands are told by their first letter, and a plain SET by its size, without decoding a name.
+  if (!isCandidate(name) || (name.length === 3 && count === 3) || args.length < count) return undefined;
   switch (nameOf(command)) {
     case 'EXPIRE':
       return change('expire', args[2], 1000n, indexes(3, count));
@@ -168,52 +175,72 @@ function upperCase(argument: Buffer): string {
   return argument.toString('latin1').toUpperCase();
 }
 
-function indexes(from: number, to: number): number[] {
-  return Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
+const none: readonly number[] = [];
+
+function indexes(from: number, to: number): readonly number[] {
+  if (from >= to) return none;
+  return Array.from({ length: to - from }, (_, i) => from + i);
 }
 
-const multi = Buffer.from('*1\r\n$5\r\nMULTI\r\n', 'latin1');
-const exec = Buffer.from('*1\r\n$4\r\nEXEC\r\n', 'latin1');
-const absTtl = bulk('ABSTTL');
+const multi = '*1\r\n$5\r\nMULTI\r\n';
+const exec = '*1\r\n$4\r\nEXEC\r\n';
+const set = '$3\r\nSET\r\n';
+const pexpireat = '$9\r\nPEXPIREAT\r\n';
+const absTtl = '$6\r\nABSTTL\r\n';
 
 /** `held` holds the command as it came. */
-function rewrite(what: Change, command: StreamCommand, held: ByteWindow, stamp: Micros): Buffer[] {
-  const time = bulk(String(BigInt(Math.floor(stamp / 1000)) + what.milliseconds));
-  const raw = rawArguments(command, held);
-  const key = raw(1);
-  const kept = what.kept.flatMap(raw);
+function rewrite(what: Change, command: StreamCommand, held: ByteWindow, stamp: Micros, out: Assembler): void {
+  const digits = String(BigInt(Math.floor(stamp / 1000)) + what.milliseconds);
+  const time = `$${digits.length}\r\n${digits}\r\n`;
+  const take = (index: number): void => {
+    takeArgument(command, index, held, out);
+  };
   switch (what.kind) {
     case 'expire':
-      return [head(3 + what.kept.length, 'PEXPIREAT'), ...key, time, ...kept];
+      out.text(`${head(3 + what.kept.length)}${pexpireat}`);
+      take(1);
+      out.text(time);
+      what.kept.forEach(take);
+      return;
     case 'restore':
-      return [count(4 + what.kept.length), ...raw(0), ...key, time, ...kept, absTtl];
-    case 'set': {
-      const both = [head(1 + what.kept.length, 'SET'), ...kept, head(3, 'PEXPIREAT'), ...key, time];
-      return command.inMulti ? both : [multi, ...both, exec];
-    }
+      out.text(head(4 + what.kept.length));
+      take(0);
+      take(1);
+      out.text(time);
+      what.kept.forEach(take);
+      out.text(absTtl);
+      return;
+    case 'set':
+      out.text(`${command.inMulti ? '' : multi}${head(1 + what.kept.length)}${set}`);
+      what.kept.forEach(take);
+      out.text(`${head(3)}${pexpireat}`);
+      take(1);
+      out.text(`${time}${command.inMulti ? '' : exec}`);
   }
 }
 
-/** Where each argument is, its length line included: lengths are written in one way only. */
-function rawArguments(command: StreamCommand, held: ByteWindow): (index: number) => Buffer[] {
-  const starts: Offset[] = [command.start + count(command.argumentCount).length];
-  command.args.forEach((argument, i) => {
-    const length = command.shortened?.get(i) ?? argument.length;
-    starts.push((starts[i] ?? 0) + `$${length}\r\n`.length + length + 2);
-  });
-  return (index) => held.slice(starts[index] ?? 0, (starts[index + 1] ?? 0) - 1);
+/** An argument as it came, with its length line. */
+function takeArgument(command: StreamCommand, index: number, held: ByteWindow, out: Assembler): void {
+  const argument = command.args[index] ?? noBytes;
+  const length = command.shortened?.get(index);
+  if (length === undefined) {
+    out.text(`$${argument.length}\r\n`);
+    out.bytes(argument);
+    out.text('\r\n');
+    return;
+  }
+  // Where it is follows from the lengths before it, which are written in one way only.
+  let from = command.start + head(command.argumentCount).length;
+  for (let i = 0; i < index; i += 1) from += bulkBytes(command.shortened?.get(i) ?? command.args[i]?.length ?? 0);
+  for (const bytes of held.slice(from, from + bulkBytes(length) - 1)) out.bytes(bytes);
 }
 
-function head(argumentCount: number, name: string): Buffer {
-  return Buffer.concat([count(argumentCount), bulk(name)]);
+function bulkBytes(length: number): number {
+  return String(length).length + length + 5;
 }
 
-function count(argumentCount: number): Buffer {
-  return Buffer.from(`*${argumentCount}\r\n`, 'latin1');
-}
-
-function bulk(text: string): Buffer {
-  return Buffer.from(`$${text.length}\r\n${text}\r\n`, 'latin1');
+function head(argumentCount: number): string {
+  return `*${argumentCount}\r\n`;
 }
 
 /** Count, length and name of a command that may be changed fit in here. */
@@ -233,26 +260,4 @@ function stampIn(reads: Reads, offset: Offset): Micros {
   const stamp = reads.stampAt(offset);
   if (stamp === undefined) throw new RangeError(`offset ${offset} is outside of its frame`);
   return stamp;
-}
-
-/** Smaller parts than this are put together: the disk takes them in one. */
-const smallBytes = 16 * 1024;
-
-function joinSmall(parts: readonly Buffer[]): Buffer[] {
-  const joined: Buffer[] = [];
-  let small: Buffer[] = [];
-  const flush = (): void => {
-    if (small.length > 0) joined.push(small.length === 1 ? (small[0] ?? noBytes) : Buffer.concat(small));
-    small = [];
-  };
-  for (const part of parts) {
-    if (part.length < smallBytes) {
-      small.push(part);
-      continue;
-    }
-    flush();
-    joined.push(part);
-  }
-  flush();
-  return joined;
 }
