@@ -2,13 +2,14 @@
  * Puts bytes together out of small pieces, without making garbage of each; large pieces go through as they are.
  */
 
-const blockBytes = 64 * 1024;
+/** What a part of the result keeps in memory at least, however little of it is used. */
+const blockBytes = 16 * 1024;
 /** Up to this size a piece is copied: the disk takes few large parts more gladly than many small ones. */
-const smallBytesMax = 4096;
+const smallBytesMax = 1024;
 
 export class Assembler {
   readonly #parts: Buffer[] = [];
-  #block: Buffer = Buffer.allocUnsafe(blockBytes);
+  #block: Buffer = Buffer.alloc(0);
   #from = 0;
   #to = 0;
 
