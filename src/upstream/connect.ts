@@ -2,16 +2,17 @@
  * The socket to a primary, reading straight into slabs. The only place that knows node:net and node:tls; everything
  * above takes a Connect, so that tests can bring a wire of their own.
  */
-import { connect as connectTcp, isIP } from 'node:net';
+import { connect as connectTcp } from 'node:net';
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
-import { LinkError } from '../core/errors.ts';
+import { LinkError, UsageError } from '../core/errors.ts';
 import { slabReadRoomBytes } from '../core/limits.ts';
 import type { Slab, SlabPool } from '../core/slabs.ts';
 import { formatAddress } from './address.ts';
 import type { SourceAddress, TlsSettings } from './address.ts';
+import { tlsFailure, tlsOptions, tlsProblem } from './tls.ts';
 
 export interface ConnectionEvents {
   /** Bytes of one read; retain the slab to keep them. Called never after closed(). */
@@ -41,7 +42,10 @@ export interface ConnectOptions {
 
 const goodbyeMs = 1000;
 
-/** Resolves when the connection is up (with TLS: verified); rejects with a LinkError. */
+/**
+ * Resolves when the connection is up (with TLS: verified); rejects with a LinkError, or with a UsageError when our own
+ * certificates cannot be used.
+ */
 export type Connect = (options: ConnectOptions, events: ConnectionEvents) => Promise<Connection>;
 
 export const connectSocket: Connect = async (options, events) => {
@@ -52,7 +56,7 @@ export const connectSocket: Connect = async (options, events) => {
   socket.setNoDelay(true);
   socket.setKeepAlive(true, 30_000);
   const cancelTimeout = clock.after(timeoutMs, () => {
-    socket.destroy(new Error(`no connection within ${timeoutMs / 1000} s`));
+    socket.destroy(tooLate(address, socket, timeoutMs));
   });
   const onAbort = (): void => {
     socket.destroy(signal.reason as Error);
@@ -78,21 +82,24 @@ function openSocket({ address, tls }: ConnectOptions, reader: SlabReader): Socke
     callback: (count: number) => reader.took(count),
   };
   if (!address.tls) return connectTcp({ host, port, onread });
-  const { ca, cert, key, serverName, verify } = tls;
-  // SNI takes names only; for an address Node checks the certificate against the host all the same.
-  const servername = serverName ?? (isIP(host) === 0 ? host : undefined);
   // Node takes onread here too, and says so in its manual; its types do not.
-  const options: TlsOptions & { readonly onread: typeof onread } = {
-    host,
-    port,
-    onread,
-    rejectUnauthorized: verify,
-    ...(servername !== undefined && { servername }),
-    ...(ca !== undefined && { ca }),
-    ...(cert !== undefined && { cert }),
-    ...(key !== undefined && { key }),
-  };
-  return connectTls(options);
+  const options: TlsOptions & { readonly onread: typeof onread } = { host, port, onread, ...tlsOptions(host, tls) };
+  try {
+    return connectTls(options);
+  } catch (cause) {
+    throw new UsageError('bad-certificate', `the certificates cannot be used: ${reasonOf(cause)}`, {
+      hint: 'the key must be the one of the client certificate, and not encrypted',
+      cause,
+    });
+  }
+}
+
+/** The peer may have taken the connection and then said nothing: it waits for words that are not those of TLS. */
+function tooLate(address: SourceAddress, socket: Socket, timeoutMs: number): Error {
+  const seconds = timeoutMs / 1000;
+  return address.tls && !socket.connecting
+    ? tlsFailure(formatAddress(address), `no answer within ${seconds} s`)
+    : new Error(`no connection within ${seconds} s`);
 }
 
 function established(socket: Socket, event: 'connect' | 'secureConnect'): Promise<void> {
@@ -118,6 +125,8 @@ class SlabReader {
   /** Bytes are still read, and thrown away. */
   discarding = false;
   closed = false;
+  /** Anything at all has come. */
+  hasRead = false;
 
   constructor(pool: SlabPool, events: ConnectionEvents) {
     this.#pool = pool;
@@ -136,6 +145,7 @@ class SlabReader {
 
   /** False stops the reading. */
   took(count: number): boolean {
+    this.hasRead = true;
     if (this.closed) return false;
     if (this.discarding) return true;
     const bytes = this.#slab.bytes.subarray(this.#filled, this.#filled + count);
@@ -174,7 +184,7 @@ class SocketConnection implements Connection {
     socket.on('close', () => {
       if (reader.closed || reader.discarding) return;
       reader.close();
-      events.closed(lost(address, cause));
+      events.closed(lost(address, cause, reader.hasRead));
     });
   }
 
@@ -215,38 +225,24 @@ class SocketConnection implements Connection {
   }
 }
 
-/** OpenSSL's and Node's codes for a certificate that does not verify. */
-const certificateProblem = /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|ALTNAME/;
-
 function unreachable(address: SourceAddress, cause: unknown): LinkError {
+  if (cause instanceof LinkError) return cause;
   const where = formatAddress(address);
-  const reason = reasonOf(cause);
-  if (certificateProblem.test(codeOf(cause))) {
-    return new LinkError('certificate', `the certificate of ${where} does not verify: ${reason}`, 'later', {
-      hint: 'give the authority with --tls-ca FILE, or the name in the certificate with --tls-server-name',
-      exitCode: 10,
-      cause,
-    });
-  }
-  if (/^ERR_SSL|EPROTO/.test(codeOf(cause))) {
-    return new LinkError('tls', `TLS with ${where} failed: ${reason}`, 'later', {
-      hint: 'rediss:// is for a port that speaks TLS (tls-port); a plain port needs redis://',
-      cause,
-    });
-  }
-  return new LinkError('unreachable', `cannot connect to ${where}: ${reason}`, 'soon', { cause });
+  const problem = tlsProblem(where, cause);
+  return problem ?? new LinkError('unreachable', `cannot connect to ${where}: ${reasonOf(cause)}`, 'soon', { cause });
 }
 
-function lost(address: SourceAddress, cause: unknown): LinkError {
+function lost(address: SourceAddress, cause: unknown, wasHeard: boolean): LinkError {
+  const where = formatAddress(address);
+  const problem = tlsProblem(where, cause);
+  if (problem !== undefined) return problem;
   const reason = cause === undefined ? 'the primary closed it' : reasonOf(cause);
-  return new LinkError('link-lost', `the link to ${formatAddress(address)} was lost: ${reason}`, 'soon', {
-    hint: 'if it is the primary that closes: see its log, often client-output-buffer-limit or repl-timeout',
+  return new LinkError('link-lost', `the link to ${where} was lost: ${reason}`, 'soon', {
+    hint: wasHeard
+      ? 'if it is the primary that closes: see its log, often client-output-buffer-limit or repl-timeout'
+      : `not a word had come over it: is it the right port${address.tls ? '' : ', and does it not speak TLS (rediss://)'}?`,
     cause,
   });
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
 function reasonOf(error: unknown): string {

@@ -11,6 +11,7 @@ import type { Offset } from '../core/position.ts';
 import { refused } from '../redis/refusals.ts';
 import { formatAddress } from './address.ts';
 import type { Credentials, SourceAddress, TlsSettings } from './address.ts';
+import { tlsOptions, tlsProblem } from './tls.ts';
 
 export interface SourceSample {
   /** The server's clock. */
@@ -30,7 +31,13 @@ export async function sampleSource(
 ): Promise<SourceSample> {
   const { user, password } = credentials;
   const client = createClient({
-    socket: { ...socketOptions(address, tls), connectTimeout: connectTimeoutMs, reconnectStrategy: false },
+    socket: {
+      host: address.host,
+      port: address.port,
+      ...(address.tls && { ...tlsOptions(address.host, tls), tls: true as const }),
+      connectTimeout: connectTimeoutMs,
+      reconnectStrategy: false,
+    },
     ...(user !== undefined && { username: user }),
     ...(password !== undefined && { password }),
     RESP: 2,
@@ -46,12 +53,6 @@ export async function sampleSource(
   } finally {
     client.destroy();
   }
-}
-
-function socketOptions({ host, port, tls: isTls }: SourceAddress, tls: TlsSettings): Record<string, unknown> {
-  if (!isTls) return { host, port };
-  const { ca, cert, key, serverName, verify } = tls;
-  return { host, port, tls: true, ca, cert, key, servername: serverName, rejectUnauthorized: verify };
 }
 
 function readSample(replies: readonly unknown[]): SourceSample {
@@ -70,6 +71,8 @@ function asLinkError(address: SourceAddress, error: unknown): LinkError {
   if (error instanceof LinkError) return error;
   const message = error instanceof Error ? error.message : String(error);
   if (/^[A-Z]{3,}\b/.test(message)) return refused('the side connection (MULTI, TIME, ROLE)', message);
+  const problem = tlsProblem(formatAddress(address), error);
+  if (problem !== undefined) return problem;
   return new LinkError('unreachable', `cannot ask ${formatAddress(address)} for its offset: ${message}`, 'soon', {
     cause: error,
   });

@@ -188,6 +188,17 @@ describe('a connection', () => {
     });
   });
 
+  test('with TLS to a port that waits for other words ends in time, and says which address to write', async () => {
+    await using peer = await Peer.listen();
+    const address = { host: '127.0.0.1', port: peer.port, tls: true };
+    await expect(new Receiver().connect({ address, timeoutMs: 200 })).rejects.toMatchObject({
+      code: 'tls',
+      retry: 'later',
+      message: expect.stringContaining('no answer within 0.2 s'),
+      hint: expect.stringContaining('redis://'),
+    });
+  });
+
   test('to a name that nobody has is refused with the name', async () => {
     const refused = new Receiver().connect({ address: { host: 'no-such-host.invalid', port: 1, tls: false } });
     await expect(refused).rejects.toMatchObject({
