@@ -85,6 +85,7 @@ describeServers('a history with interruptions', (binary) => {
 
     const first = await RunningJournal.attach({ port: tap.port, segmentBytes });
     const { root } = first;
+    await writer.call('SET', 'no SELECT before it', 11);
     await observer.call('DEBUG', 'SET-ACTIVE-EXPIRE', 1);
     await recorder.live('behind a replica', writer, observer, first);
 
