@@ -1,15 +1,20 @@
-// The same as kill.test.ts, as often as JOURNAL_CRASHES says, by default 2000 times; for `npm run test:long`.
-import { it } from 'vitest';
-import { pickServer } from '../support/servers.ts';
-import { runKilledRound } from './killed-rounds.ts';
+// kill -9 under load, thousands of times (JOURNAL_CRASHES), on every server of the machine: npm run test:long.
+// A tap keeps all that it has seen, so every fifty crashes begin with a new primary and a new journal.
+import { test } from 'vitest';
+import { availableServers } from '../support/servers.ts';
+import { describeServers } from '../support/describe-servers.ts';
+import { crashCount, Killing, newSeed } from './killing.ts';
 
-const crashes = Number(process.env.JOURNAL_CRASHES ?? 2000);
-const killsPerRound = 20;
+const crashesEach = 50;
+const each = Math.ceil(crashCount(2000) / Math.max(1, availableServers().length) / crashesEach);
 
-it('a journal that is killed thousands of times loses no byte that it had acknowledged', async () => {
-  const firstSeed = Number(process.env.JOURNAL_SEED ?? Date.now() % 1_000_000);
-  for (let done = 0; done < crashes; done += killsPerRound) {
-    console.log(`${done} of ${crashes} kills survived; next seed ${firstSeed + done}`);
-    await runKilledRound(pickServer(), { seed: firstSeed + done, kills: killsPerRound });
+describeServers('kills under load lose nothing that was acknowledged, and cost no second full sync', (binary) => {
+  for (let run = 1; run <= each; run++) {
+    test(`${crashesEach} of them, ${run} of ${each}`, async () => {
+      const seed = newSeed() + run;
+      console.log(`seed ${seed}`);
+      await using killing = await Killing.start(binary, seed);
+      await killing.run(crashesEach);
+    });
   }
 });

@@ -22,6 +22,8 @@ export interface JournalProcessOptions {
   readonly dir: string;
   /** More of the command line. */
   readonly args?: readonly string[];
+  /** Runs small-segments.ts in place of the command line: rotation and sealing without 64 MiB of stream. */
+  readonly segmentBytes?: number;
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -38,6 +40,7 @@ export interface WaitOptions {
 
 const root = path.resolve(import.meta.dirname, '../..');
 const command = path.join(root, 'dist/src/cli/main.js');
+const smallSegments = path.join(import.meta.dirname, 'small-segments.ts');
 const sourceName = 'source';
 
 export class JournalProcess implements AsyncDisposable {
@@ -69,9 +72,10 @@ export class JournalProcess implements AsyncDisposable {
     if (child.stderr !== null) createInterface(child.stderr).on('line', (line) => this.#take(line));
   }
 
-  static start({ source, dir, args = [], env = {} }: JournalProcessOptions): JournalProcess {
-    ensureBuilt();
-    const words = [command, 'run', '--source', source, '--dir', dir, '--name', sourceName, ...args];
+  static start({ source, dir, args = [], env = {}, segmentBytes }: JournalProcessOptions): JournalProcess {
+    if (segmentBytes === undefined) ensureBuilt();
+    const program = segmentBytes === undefined ? [command] : [smallSegments, String(segmentBytes)];
+    const words = [...program, 'run', '--source', source, '--dir', dir, '--name', sourceName, ...args];
     const inherited = Object.entries(process.env).filter(([name]) => !/^(JOURNAL|NODE)_/.test(name));
     const child = spawn(process.execPath, words, {
       cwd: path.dirname(dir),
