@@ -3,10 +3,10 @@
 // Invariant: what runs is the compiled command line and no older than the sources; the environment's JOURNAL_* settings
 // do not reach it; disposal leaves no process behind.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { globSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { type SourceTree, sourceTree } from '../../src/log/source-tree.ts';
+import { builtFile } from './built.ts';
 import { leash } from './leash.ts';
 
 export interface JournalLine {
@@ -38,8 +38,6 @@ export interface WaitOptions {
   readonly timeoutMs?: number;
 }
 
-const root = path.resolve(import.meta.dirname, '../..');
-const command = path.join(root, 'dist/src/cli/main.js');
 const smallSegments = path.join(import.meta.dirname, 'small-segments.ts');
 const sourceName = 'source';
 
@@ -73,8 +71,7 @@ export class JournalProcess implements AsyncDisposable {
   }
 
   static start({ source, dir, args = [], env = {}, segmentBytes }: JournalProcessOptions): JournalProcess {
-    if (segmentBytes === undefined) ensureBuilt();
-    const program = segmentBytes === undefined ? [command] : [smallSegments, String(segmentBytes)];
+    const program = segmentBytes === undefined ? [compiledCommand()] : [smallSegments, String(segmentBytes)];
     const words = [...program, 'run', '--source', source, '--dir', dir, '--name', sourceName, ...args];
     const inherited = Object.entries(process.env).filter(([name]) => !/^(JOURNAL|NODE)_/.test(name));
     const child = spawn(process.execPath, words, {
@@ -175,15 +172,11 @@ export class JournalProcess implements AsyncDisposable {
   }
 }
 
-let isBuilt = false;
+let command: string | undefined;
 
-/** Once a test process: the sources don't change under a running test. */
-function ensureBuilt(): void {
-  if (isBuilt) return;
-  const built = statSync(command, { throwIfNoEntry: false });
-  if (built === undefined) throw new Error('there is no compiled command line: npm run build');
-  const sources = globSync(['src/**/*.ts', 'journal-format/*.ts'], { cwd: root });
-  const newer = sources.find((file) => statSync(path.join(root, file)).mtimeMs > built.mtimeMs);
-  if (newer !== undefined) throw new Error(`the compiled command line is older than ${newer}: npm run build`);
-  isBuilt = true;
+/** Looked at once a test process: the sources don't change under a running test. */
+function compiledCommand(): string {
+  command ??= builtFile('src/cli/main.ts');
+  if (command === undefined) throw new Error('the compiled command line is missing or older than src: npm run build');
+  return command;
 }
