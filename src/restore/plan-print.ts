@@ -87,7 +87,7 @@ export function planToText(plan: Plan, context: PlanContext): string[] {
       ? 'none of it'
       : `${formatBytes(bytes.stream)}, bytes ${from} to ${cut.offset}, from ${count(ranges.length, 'segment')}`;
   const lines: (readonly [string, string])[] = [
-    ['target', `--${cut.requested.mode} ${quote(plan.text)}`],
+    ['target', `--${cut.requested.mode} ${asTyped(plan.text)}`],
     ...resolved(plan, context),
     ['source', `${plan.tree.source}, ${server}, timeline ${plan.timeline}`],
     [
@@ -119,6 +119,11 @@ function ttlEffect(plan: Plan): string {
   const keep = 'TTLs keep the instants at which they end: keys whose time has passed expire when the server starts';
   if (plan.transform === 'none') return keep;
   return `${keep}; relative TTLs of the source count from when their commands were received`;
+}
+
+/** As it would be typed again; a mark may have any name. */
+function asTyped(text: string): string {
+  return /^[\w@:.+-]+$/.test(text) ? text : quote(text);
 }
 
 function resolved(plan: Plan, context: PlanContext): (readonly [string, string])[] {
