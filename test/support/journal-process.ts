@@ -25,6 +25,8 @@ export interface JournalProcessOptions {
   /** Runs small-segments.ts in place of the command line: rotation and sealing without 64 MiB of stream. */
   readonly segmentBytes?: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** A program that runs it, with its options, and leaves it its place as our child. */
+  readonly under?: readonly string[];
 }
 
 export interface JournalExit {
@@ -70,11 +72,13 @@ export class JournalProcess implements AsyncDisposable {
     if (child.stderr !== null) createInterface(child.stderr).on('line', (line) => this.#take(line));
   }
 
-  static start({ source, dir, args = [], env = {}, segmentBytes }: JournalProcessOptions): JournalProcess {
+  static start(options: JournalProcessOptions): JournalProcess {
+    const { source, dir, args = [], env = {}, segmentBytes, under = [] } = options;
     const program = segmentBytes === undefined ? [compiledCommand()] : [smallSegments, String(segmentBytes)];
-    const words = [...program, 'run', '--source', source, '--dir', dir, '--name', sourceName, ...args];
+    const words = ['run', '--source', source, '--dir', dir, '--name', sourceName, ...args];
+    const [first = '', ...rest] = [...under, process.execPath, ...program, ...words];
     const inherited = Object.entries(process.env).filter(([name]) => !/^(JOURNAL|NODE)_/.test(name));
-    const child = spawn(process.execPath, words, {
+    const child = spawn(first, rest, {
       cwd: path.dirname(dir),
       env: { ...Object.fromEntries(inherited), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
