@@ -13,7 +13,7 @@ import type { SystemCall, TraceEvent } from '../support/system-calls.ts';
 import { recordedAcks } from '../support/tap-parser.ts';
 
 const calls = [
-  ...['openat', 'rename', 'renameat', 'renameat2', 'write', 'writev', 'sendmsg', 'sendto'],
+  ...['openat', 'mkdir', 'rename', 'renameat', 'renameat2', 'write', 'writev', 'sendmsg', 'sendto'],
   ...['pwrite64', 'pwritev', 'pwritev2', 'fdatasync', 'fsync'],
 ];
 
@@ -57,6 +57,9 @@ class Medium {
     switch (call.name) {
       case 'openat':
         if (call.args.includes('O_CREAT')) this.#names.push(stringsOf(call)[0]?.toString() ?? '');
+        break;
+      case 'mkdir':
+        this.#names.push(stringsOf(call)[0]?.toString() ?? '');
         break;
       case 'rename':
       case 'renameat':
@@ -102,6 +105,12 @@ class Medium {
     }
   }
 
+  /** Its name is on the medium, and the names of all folders above it that were made since. */
+  #isNamed(file: string): boolean {
+    const wanted = this.#names.filter((name) => file === name || file.startsWith(`${name}/`));
+    return wanted.includes(file) && wanted.every((name) => this.#syncedNames.has(name));
+  }
+
   /** The last byte before the first that could still be lost; undefined without a base. */
   #durable(): number | undefined {
     const base = [...this.#syncedNames].map((name) => /([0-9a-f]{16})-\w+\.base$/.exec(name)?.[1]).find(Boolean);
@@ -109,7 +118,7 @@ class Medium {
     let end = Number.parseInt(base, 16);
     const files = new Set<string>();
     for (const frame of this.#written) {
-      if (!this.#synced.has(frame) || !this.#syncedNames.has(frame.file)) break;
+      if (!this.#synced.has(frame) || !this.#isNamed(frame.file)) break;
       if (frame.start !== end + 1) throw new Error(`a frame begins at ${frame.start}, the one before ends at ${end}`);
       end = frame.end;
       files.add(frame.file);
