@@ -3,12 +3,15 @@
  * Units last in each name.
  */
 
-/** A socket is paused when this much is waiting for the disk, and resumed at half of it. */
-export const queueBytesMax = 64 * 1024 * 1024;
+/**
+ * A socket is paused when this much is waiting for the disk, and resumed at half of it. Small on purpose: what waits
+ * longer has left the processor's cache when it is written (64 MiB took 1.5 to 1.9 times as long as 8 MiB).
+ */
+export const queueBytesMax = 8 * 1024 * 1024;
 
 /** Size of one receive slab, and the least room that a read is offered. */
-export const slabBytes = 4 * 1024 * 1024;
-export const slabReadRoomBytes = 256 * 1024;
+export const slabBytes = 512 * 1024;
+export const slabReadRoomBytes = 128 * 1024;
 
 /** Longest reply line of a primary during the handshake; real ones stay below 200 bytes. */
 export const replyLineBytesMax = 64 * 1024;

@@ -55,7 +55,7 @@ export interface AttachFrame {
 }
 
 /** A batch is closed at this size; with one more read it stays below the format's 8 MiB. */
-const batchBytesFull = 3 * 1024 * 1024;
+const batchBytesFull = 2 * 1024 * 1024;
 
 export class BatchQueue {
   readonly #segmentBytes: number;
