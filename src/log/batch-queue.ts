@@ -61,8 +61,10 @@ export class BatchQueue {
   readonly #segmentBytes: number;
   readonly #batches: Batch[] = [];
   readonly #ids: IdEntry[];
-  /** What the current segment will hold once the queue is written; 0: there is none. */
+  /** What the current segment's file will hold once the queue is written; 0: there is none. */
   #segmentWillHold: number;
+  /** Where its stream bytes begin. */
+  #segmentStart: Offset;
   #segmentSince: Micros;
   #received: Offset;
   #boundary: Offset;
@@ -74,6 +76,7 @@ export class BatchQueue {
   constructor(tail: StreamTail, segmentBytes: number) {
     this.#segmentBytes = segmentBytes;
     this.#segmentWillHold = tail.segment?.position ?? 0;
+    this.#segmentStart = tail.segment?.start ?? 0;
     this.#segmentSince = tail.segment?.firstStamp ?? 0;
     this.#received = tail.offset;
     this.#boundary = tail.boundary;
@@ -130,8 +133,9 @@ export class BatchQueue {
       return;
     }
     if (cut > 0) this.#add(bytes.subarray(0, cut), slab, stamp, mark);
-    this.#open({ beginsSegment: true });
+    const { start } = this.#open({ beginsSegment: true });
     this.#segmentWillHold = 0;
+    this.#segmentStart = start;
     this.#segmentSince = stamp;
     this.#add(bytes.subarray(cut), slab, stamp, mark);
   }
@@ -163,7 +167,10 @@ export class BatchQueue {
   }
 
   #rotationDue(stamp: Micros): boolean {
-    if (this.#segmentWillHold === 0 || this.#segmentWillHold >= this.#segmentBytes) return true;
+    if (this.#segmentWillHold === 0) return true;
+    // One that was begun before a crash and holds no stream byte yet: a second one would begin at the same offset.
+    if (this.#segmentStart > this.#received) return false;
+    if (this.#segmentWillHold >= this.#segmentBytes) return true;
     return stamp - this.#segmentSince >= segmentSecondsMax * 1_000_000;
   }
 

@@ -19,7 +19,7 @@ import { SealedReader } from './segment-reader.ts';
 import type { SourceTree } from './source-tree.ts';
 import type { StreamTail } from './stream-writer.ts';
 
-/** `known`: the highest offset that is elsewhere said to have been durable. */
+/** `known`: the highest offset that anything says was durable. */
 export async function recoverTail(
   disk: Disk,
   tree: SourceTree,
@@ -28,6 +28,9 @@ export async function recoverTail(
   actions: string[],
 ): Promise<StreamTail> {
   const last = timeline.segments.at(-1);
+  for (const { path, kind, end } of timeline.segments.slice(0, -1)) {
+    if (kind === 'open' && end >= known) await recoverEarlier(disk, tree, { path, end }, known, actions);
+  }
   const atBoundary = { ids: timeline.ids, segment: undefined, lastStamp: timeline.lastStamp };
   if (last === undefined) {
     const { offset, db } = timeline.base.record;
@@ -42,6 +45,23 @@ export async function recoverTail(
   }
   await using file = await disk.open(last.path, 'write');
   return await recoverOpen(disk, tree, file, known, actions);
+}
+
+/** A segment that has a successor may not have been synced either: one sync covers both. */
+async function recoverEarlier(
+  disk: Disk,
+  tree: SourceTree,
+  segment: { readonly path: string; readonly end: Offset },
+  known: Offset,
+  actions: string[],
+): Promise<void> {
+  await using file = await disk.open(segment.path, 'write');
+  const walk = await openWalk(file);
+  const { tail, proven } = await walkFrames(walk, known);
+  // An abandoned one ends where its successor begins, whatever is in it behind that.
+  if (tail.end === segment.end) await judgeRest(disk, tree, { file, walk, end: tail.end, durable: 0 }, actions);
+  await writeAgain(file, proven, walk.position);
+  await file.sync();
 }
 
 async function recoverOpen(
@@ -59,7 +79,8 @@ async function recoverOpen(
   await file.sync();
   await disk.syncDirectory(dirname(path));
   const { position, place, header } = walk;
-  const segment = { path, position, chain: place.crc, salt: header.salt, firstStamp: tail.firstStamp };
+  const { start, salt } = header;
+  const segment = { path, start, position, chain: place.crc, salt, firstStamp: tail.firstStamp };
   return { offset: tail.end, boundary: tail.boundary, db: tail.db, lastStamp: tail.lastStamp, ids: tail.ids, segment };
 }
 

@@ -84,7 +84,7 @@ async function removeUnfinished(
   const marks = unfinished.length === 0 ? [] : await readMarks(disk, tree);
   for (const number of unfinished) {
     const directory = timelineDirectory(tree, number);
-    if (number < (finished.at(-1) ?? 0)) throw baseMissing(directory, 'a later timeline exists');
+    if (number < (numbers.at(-1) ?? 0)) throw baseMissing(directory, 'a later timeline exists');
     if (marks.some(({ timeline }) => timeline === number)) throw baseMissing(directory, 'there are marks on it');
     await disk.removeTree(directory);
     await disk.syncDirectory(tree.timelines);
@@ -133,14 +133,15 @@ async function recoverNewest(
   const base = await loadBase(disk, directory, number, names);
   if (base === undefined) throw baseMissing(directory, 'it had one a moment ago');
   const segments = withoutTwins(namedSegments(names));
-  const { passedOver } = await findEnd(disk, directory, segments, base.record.offset + 1, known);
+  const { passedOver, tails } = await findEnd(disk, directory, segments, base.record.offset + 1, known);
   for (const { name } of passedOver) {
     const kept = await moveAside(disk, tree, join(directory, name));
     actions.push(`moved ${join(directory, name)} to ${kept}: it was begun, but nothing in it had been durable`);
   }
   const timeline = await loadTimeline(disk, tree, number);
   if (timeline === undefined) throw baseMissing(directory, 'it had one a moment ago');
-  return { timeline, tail: await recoverTail(disk, tree, timeline, known, actions) };
+  const durable = Math.max(known, ...[...tails.values()].map((tail) => tail.durable));
+  return { timeline, tail: await recoverTail(disk, tree, timeline, durable, actions) };
 }
 
 /** Step 5: the highest durable offset that stops and marks know of. */

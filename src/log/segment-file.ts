@@ -10,12 +10,15 @@ import { openSegmentName } from '../../journal-format/names.ts';
 import { encodeSegmentHeader } from '../../journal-format/segment-header.ts';
 import type { SegmentHeader } from '../../journal-format/segment-header.ts';
 import type { Micros } from '../core/clock.ts';
+import type { Offset } from '../core/position.ts';
 import type { Disk, DiskFile } from '../storage/disk.ts';
 import { uniqueHex } from '../storage/publish.ts';
 
 /** Where an open segment ends: what is needed to append to it. */
 export interface SegmentTail {
   readonly path: string;
+  /** Offset of its first stream byte. */
+  readonly start: Offset;
   /** File position behind the last frame. */
   readonly position: number;
   /** Header checksum of the last frame, or of the header document. */
@@ -56,7 +59,7 @@ export class SegmentFile {
     const encoded = encodeSegmentHeader({ ...header, segment, salt });
     const path = join(directory, openSegmentName(header.start, segment));
     const file = await disk.create(path);
-    const tail = { path, position: 0, chain: encoded.crc, salt, firstStamp: header.stamp };
+    const tail = { path, start: header.start, position: 0, chain: encoded.crc, salt, firstStamp: header.stamp };
     return new SegmentFile(file, tail, encoded.bytes);
   }
 

@@ -79,6 +79,16 @@ export function firstTail(offset = baseOffset, id = idA): StreamTail {
   return { offset, boundary: offset, db: 0, lastStamp: 0, ids: [{ id, offset: offset + 1 }], segment: undefined };
 }
 
+/** For a gate: an operation that never ends. */
+export function never(): Promise<void> {
+  return new Promise(() => {});
+}
+
+/** A disk with these files in the folders of a source. */
+export function diskOf(files: ReadonlyMap<string, Buffer>): SimulatedDisk {
+  return SimulatedDisk.holding(files, [tree.marks, tree.timelines]);
+}
+
 /** Lets everything that waits for nothing but the simulated disk run to its end. */
 export function settle(): Promise<void> {
   return new Promise((resolve) => {

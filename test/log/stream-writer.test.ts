@@ -544,6 +544,7 @@ test('a writer goes on where another one stopped, in the same file', async () =>
   await using reader = await openSegmentReader(first.disk, path, 'open');
   const segment = {
     path,
+    start: reader.header.start,
     position: (await first.disk.size(path)) ?? 0,
     chain: last?.crc ?? 0,
     salt: reader.header.salt,

@@ -80,9 +80,10 @@ export class SimulatedDisk implements Disk {
     return found;
   }
 
-  /** A disk of its own that holds these files, all of them durable. */
-  static holding(files: ReadonlyMap<string, Buffer>): SimulatedDisk {
+  /** A disk of its own that holds these files and folders, all of them durable. */
+  static holding(files: ReadonlyMap<string, Buffer>, folders: readonly string[] = []): SimulatedDisk {
     const disk = new SimulatedDisk();
+    for (const folder of folders) disk.#makeFolders(folder);
     for (const [file, bytes] of files) {
       disk.#makeFolders(path.posix.dirname(file)).change([path.posix.basename(file), SimulatedFile.holding(bytes)]);
     }
