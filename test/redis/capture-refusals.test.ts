@@ -1,9 +1,12 @@
 // Who may journal what: passwords, users, permissions, locks, versions; and what is said when it may not be. No secret is
 // ever in what is said.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { readRunState } from '../../src/daemon/state-file.ts';
+import { localDisk } from '../../src/storage/local-disk.ts';
 import { describeServers } from '../support/describe-servers.ts';
+import { eventually } from '../support/eventually.ts';
 import type { JournalLine, JournalProcess } from '../support/journal-process.ts';
 import { temporaryDirectory } from '../support/leash.ts';
 import { isAtLeast, pickServer } from '../support/servers.ts';
@@ -134,7 +137,11 @@ describe('a primary that is not there', () => {
     const journal = rig.run();
     const line = await journal.waitFor('link-interrupted');
     expect(line).toMatchObject({ code: 'unreachable', error: expect.stringContaining(`127.0.0.1:${rig.tap.port}`) });
-    const state = JSON.parse(readFileSync(journal.tree.state, 'utf8')) as Record<string, unknown>;
+    // It is written after the line, not with it.
+    const state = await eventually('the state file to say so', async () => {
+      const words = await readRunState(localDisk, journal.tree.state);
+      return words?.lastError === null ? undefined : words;
+    });
     expect(state).toMatchObject({ state: 'disconnected', timeline: null, lastError: { code: 'unreachable' } });
     await rig.tap.accept();
     await captures(rig, journal);
