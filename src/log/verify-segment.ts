@@ -73,6 +73,8 @@ async function auditSealed(run: VerifyRun, place: SegmentPlace, file: DiskFile):
   const reader = await SealedReader.over(file);
   const audit = new FrameAudit(reader.header, place.visit);
   await auditBlocks(run, { file, reader, audit, path, timeline: place.timeline });
+  const blocks = reader.footer.blocks.reduce((sum, { storedLength }) => sum + storedLength, 0);
+  run.advance((await file.size()) - blocks);
   const { runs, tail } = audit;
   return { segment, path, header: reader.header, runs, tail, claimed: expected(place), endsCleanly: true };
 }

@@ -83,6 +83,7 @@ async function verifyStream(run: VerifyRun, task: TimelineTask, found: Found): P
     const message = `the stream bytes ${first} to ${to} are in no file`;
     run.findings.add({ kind: 'missing', path: directory, timeline: number, range: { from: first, to }, message });
   }
+  requireKnown(run, number, last, known);
   const whole = bases.flatMap(({ state, offset, completed }) =>
     state === 'ok' && completed !== undefined ? [{ offset, completed }] : [],
   );
@@ -95,6 +96,15 @@ async function verifyStream(run: VerifyRun, task: TimelineTask, found: Found): P
     intervals,
     restorable: restorable(whole, intervals),
   };
+}
+
+/** An end that could be that of an unfinished write, had not something else said that what is behind it was durable. */
+function requireKnown(run: VerifyRun, number: number, last: SegmentAudit | undefined, known: Offset): void {
+  const end = last?.tail?.end;
+  if (last === undefined || end === undefined || last.endsCleanly || end >= known) return;
+  const message = `the whole frames end at offset ${end}, but ${known} had been durable`;
+  const range = { from: end + 1, to: known };
+  run.findings.add({ kind: 'corrupt', path: last.path, timeline: number, range, message });
 }
 
 /** A listing is not taken at one instant: of a segment that is being sealed, one may show neither file, two don't. */
