@@ -30,6 +30,7 @@ import { formatServerVersion, replicatesRelativeTtl } from '../redis/server-vers
 import type { ServerVersion } from '../redis/server-version.ts';
 import type { Disk } from '../storage/disk.ts';
 import type { FullSync, FullSyncSink, ResumePoint, Sink, StreamSink } from '../upstream/sink.ts';
+import type { SourceSample } from '../upstream/source-sample.ts';
 import { writerName } from './version.ts';
 
 export interface CaptureOptions {
@@ -164,6 +165,10 @@ export class Capture implements Sink, AsyncDisposable {
 
   stamp(): Micros {
     return this.#stamper.now();
+  }
+
+  sampled(_sample: SourceSample): void {
+    // Nothing is made of samples yet.
   }
 
   /** A clean stop: all is durable, and recorded to be. */

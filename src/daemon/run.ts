@@ -16,7 +16,9 @@ import { WriterLock } from '../storage/writer-lock.ts';
 import { formatAddress } from '../upstream/address.ts';
 import { connectSocket } from '../upstream/connect.ts';
 import { follow } from '../upstream/follow.ts';
-import { sampleSource } from '../upstream/probe.ts';
+import { askOffset } from '../upstream/probe.ts';
+import { Sampling } from '../upstream/sampling.ts';
+import type { SamplerEvents } from '../upstream/sampler.ts';
 import type { ReplicaSession, SessionEvents } from '../upstream/session.ts';
 import { WorkerBaseChecker } from './base-checker.ts';
 import { Capture } from './capture.ts';
@@ -106,17 +108,16 @@ class Run {
     this.#capture = capture;
     this.#state = state;
     const { address, credentials, tls } = this.#config;
+    const source = { address, credentials, tls, connect: connectSocket, clock: systemClock, random: Math.random };
+    await using sampling = new Sampling({ ...source, events: this.#samplerEvents(capture) });
     await follow(
       {
-        address,
-        credentials,
-        tls,
-        connect: connectSocket,
-        clock: systemClock,
+        ...source,
         pool: new SlabPool(slabBytes, queueBytesMax / slabBytes),
         sink: capture,
-        random: Math.random,
-        events: this.#sessionEvents,
+        events: this.#sessionEvents(() => {
+          sampling.point(address);
+        }),
         current: (session) => {
           this.#session = session;
         },
@@ -173,10 +174,23 @@ class Run {
     };
   }
 
-  get #sessionEvents(): SessionEvents {
+  #samplerEvents(capture: Capture): SamplerEvents {
+    return {
+      sampled: (sample) => {
+        capture.sampled(sample);
+      },
+      lost: (error) => {
+        this.#logger.warn({ event: 'no-samples', ...describe(error) });
+      },
+    };
+  }
+
+  /** `accepted`: the primary has taken us as its replica. */
+  #sessionEvents(accepted: () => void): SessionEvents {
     const logger = this.#logger;
     return {
       greeted: (server, notes) => {
+        accepted();
         if (server !== undefined) this.#state?.update({ server: { kind: server.kind, version: server.version } });
         logger.info({ event: 'connected', server: server === undefined ? 'unknown' : formatServerVersion(server) });
         for (const note of notes) logger.warn({ event: 'note', note });
@@ -204,16 +218,17 @@ class Run {
     this.#sync = null;
     this.#state?.update({ state: 'streaming', lastError: null, nextAttemptAt: null });
     this.#progressed();
-    if (this.#config.once) void this.#aimOnce();
+    if (this.#config.once) void this.#aimOnce(this.#ended.signal);
   }
 
   /** `--once`: what the primary has now is what must be durable. */
-  async #aimOnce(): Promise<void> {
+  async #aimOnce(signal: AbortSignal): Promise<void> {
     const { address, credentials, tls } = this.#config;
     try {
-      this.#onceTarget = (await sampleSource(address, credentials, tls)).offset;
+      this.#onceTarget = await askOffset(address, credentials, tls, signal);
       this.#progressed();
     } catch (error) {
+      if (signal.aborted) return;
       this.#failure = { error };
       this.#ended.abort();
     }

@@ -11,6 +11,7 @@ import type { Slab } from '../core/slabs.ts';
 import type { BoundaryScanner } from '../redis/boundary-scanner.ts';
 import type { RdbHead } from '../redis/rdb-head.ts';
 import type { ServerVersion } from '../redis/server-version.ts';
+import type { SourceSample } from './source-sample.ts';
 
 export interface Sink {
   /** Asked before each attachment; undefined: there is nothing yet, a full sync is needed. All before it is durable. */
@@ -23,6 +24,8 @@ export interface Sink {
   attach(id: ReplicationId, server: ServerVersion | undefined): Promise<StreamSink>;
   /** A stamp for a read that happened now. */
   stamp(): Micros;
+  /** What the source said of its time and offset, whether or not the link is up. */
+  sampled(sample: SourceSample): void;
 }
 
 export interface ResumePoint {

@@ -134,6 +134,8 @@ export class MemorySink implements Sink {
     return this.#stamps;
   }
 
+  sampled(): void {}
+
   async #publish(head: RdbHead): Promise<void> {
     this.calls.push(`publish ${head.magic}`);
     await this.before('publish');

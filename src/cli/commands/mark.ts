@@ -14,6 +14,7 @@ import { chooseSource } from '../../log/source-tree.ts';
 import type { SourceTree } from '../../log/source-tree.ts';
 import type { Disk } from '../../storage/disk.ts';
 import { formatAddress } from '../../upstream/address.ts';
+import { askOffset } from '../../upstream/probe.ts';
 import type { Output } from '../output.ts';
 import { shellQuoted } from '../shell.ts';
 import { formatFacts } from '../table.ts';
@@ -54,7 +55,7 @@ export const markVerb: Verb = {
     const source = resolveSource(layers, io.env);
     for (const warning of source?.warnings ?? []) output.warn(warning);
     if (source !== undefined) await compareAddresses(source, tree, disk, output);
-    const primaryOffset = source === undefined ? undefined : await askPrimary(source);
+    const primaryOffset = source === undefined ? undefined : await askPrimary(source, signal);
     const mark = await setMark({ disk, clock, tree, name: argument, note, primaryOffset, signal });
     output.answer(documentOf(tree, mark), () => describeMark(mark, clock.wall()));
     return 0;
@@ -76,11 +77,9 @@ async function compareAddresses(
   );
 }
 
-async function askPrimary({ address, credentials, tls }: SourceConfig): Promise<Offset> {
-  // The client is loaded only where it is needed: it takes longer than the rest of the command.
-  const { sampleSource } = await import('../../upstream/probe.ts');
+async function askPrimary({ address, credentials, tls }: SourceConfig, signal: AbortSignal): Promise<Offset> {
   try {
-    return (await sampleSource(address, credentials, tls)).offset;
+    return await askOffset(address, credentials, tls, signal);
   } catch (error) {
     if (!(error instanceof LinkError) || error.hint !== undefined) throw error;
     throw new LinkError(error.code, error.message, error.retry, {

@@ -27,8 +27,8 @@ export const runVerb: Verb = {
     [
       'The primary',
       [
-        'Redis 6.0 and later, Valkey 7.2 and later. With ACLs the user needs +psync +replconf +ping, and for --once',
-        '+time +role +multi +exec: ACL SETUSER journal on >PASSWORD +psync +replconf +ping +time +role +multi +exec',
+        'Redis 6.0 and later, Valkey 7.2 and later. With ACLs the user needs +psync +replconf +ping, and to ask the primary',
+        'for its clock +time +role +multi +exec: ACL SETUSER journal on >PASSWORD +psync +replconf +ping +time +role +multi +exec',
       ],
     ],
   ],
