@@ -3,7 +3,7 @@
  *
  *   UsageError       the user can mend it by asking differently          never retried
  *   LinkError        the upstream link failed or answered with an error  retried or not: `retry`
- *   StorageError     disk or object store failed                         capture stops acknowledging
+ *   StorageError     disk or object store failed                         nothing more is acknowledged; see mayPass
  *   IntegrityError   bytes are not what they must be                     never cut away, never skipped
  *   CoverageError    the journal does not hold what was asked for        refused, with the nearest that it holds
  *   InterruptedError the user stopped it                                 no message needed
@@ -60,6 +60,11 @@ export class LinkError extends JournalError {
 export class StorageError extends JournalError {
   constructor(code: string, message: string, detail: ErrorDetail = {}) {
     super(code, message, detail, 9);
+  }
+
+  /** Waiting may mend it: a full disk gets room, a lost one comes back. What is missing or locked stays so. */
+  get mayPass(): boolean {
+    return this.code === 'io' || this.code === 'no-space';
   }
 }
 

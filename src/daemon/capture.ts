@@ -18,11 +18,11 @@ import type { Recovered } from '../log/recovery.ts';
 import { recover } from '../log/recovery.ts';
 import { Sealer } from '../log/sealer.ts';
 import type { SealerEvents, SealFunction } from '../log/sealer.ts';
-import { createSourceTree } from '../log/source-tree.ts';
+import { createSourceTree, timelineDirectory } from '../log/source-tree.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import { StreamWriter } from '../log/stream-writer.ts';
 import type { StreamTail } from '../log/stream-writer.ts';
-import { beginTimeline, writeStop } from '../log/timeline-store.ts';
+import { beginTimeline, moveAsideFrom, removeTimeline, writeStop } from '../log/timeline-store.ts';
 import { BoundaryScanner } from '../redis/boundary-scanner.ts';
 import { streamDb } from '../redis/rdb-head.ts';
 import type { RdbHead } from '../redis/rdb-head.ts';
@@ -84,13 +84,15 @@ export class Capture implements Sink, AsyncDisposable {
   #pending: Pending | undefined;
   /** A full sync whose files are being made; its session may be gone before it is pending. */
   #beginning: Promise<unknown> | undefined;
+  /** Folders of full syncs that are not timelines, and will not be: no later one may be made while they are there. */
+  readonly #unfinished = new Set<string>();
   #nextTimeline: number;
   #everAttached = false;
 
   private constructor(options: CaptureOptions, recovered: Recovered) {
     const { newest, nextTimeline, unsealed } = recovered;
     this.#options = options;
-    this.#sealer = new Sealer(options.seal, options.events);
+    this.#sealer = new Sealer({ seal: options.seal, events: options.events, clock: options.clock });
     this.#stamper = new Stamper(options.clock, newest?.tail.lastStamp ?? 0);
     this.#nextTimeline = nextTimeline;
     if (newest !== undefined) {
@@ -127,6 +129,7 @@ export class Capture implements Sink, AsyncDisposable {
 
   async resumePoint(): Promise<ResumePoint | undefined> {
     await this.#settlePending();
+    if (this.#established?.writer.hasFailed === true) this.#established = await this.#renew(this.#established);
     if (this.#established === undefined) return undefined;
     const { writer } = this.#established;
     await writer.drain();
@@ -194,6 +197,7 @@ export class Capture implements Sink, AsyncDisposable {
     const timeline = this.#nextTimeline;
     this.#nextTimeline += 1;
     const gap = this.#gapBefore(timeline, sync);
+    this.#unfinished.add(timelineDirectory(tree, timeline));
     const directory = await beginTimeline(disk, tree, this.#timelineRecord(timeline, sync), gap);
     const { offset } = sync.position;
     const receiver = await BaseReceiver.open({ disk, directory, offset, check, failed: events.failed });
@@ -246,19 +250,31 @@ export class Capture implements Sink, AsyncDisposable {
   /** The link went away during a full sync: if the RDB is whole it may still become a timeline, else it is removed. */
   async #settlePending(): Promise<void> {
     await this.#beginning;
-    const pending = this.#pending;
-    if (pending === undefined) return;
     try {
-      await pending.publishing;
+      await this.#pending?.publishing;
     } catch {
       // The session was told, and has ended with it.
     }
-    if (this.#pending !== pending) return;
+    const pending = this.#pending;
     this.#pending = undefined;
-    await pending.receiver[Symbol.asyncDispose]();
-    await pending.current?.writer.close();
-    await this.#options.disk.removeTree(pending.directory);
-    await this.#options.disk.syncDirectory(this.#options.tree.timelines);
+    await pending?.receiver[Symbol.asyncDispose]();
+    await pending?.current?.writer.close();
+    for (const directory of this.#unfinished) {
+      await removeTimeline(this.#options.disk, this.#options.tree, directory);
+      this.#unfinished.delete(directory);
+    }
+  }
+
+  /**
+   * A write or sync failed (SPEC.md 10, step 7): another writer goes on behind the last boundary that is on the medium,
+   * in a file of its own.
+   */
+  async #renew({ timeline, directory, writer }: Current): Promise<Current> {
+    const { disk, tree, events } = this.#options;
+    await writer.close();
+    const tail = writer.durableTail;
+    events.recovered(await moveAsideFrom(disk, tree, directory, tail.offset + 1));
+    return { timeline, directory, writer: this.#writer(timeline, directory, tail) };
   }
 
   /** A scanner that stands at the last durable byte: from the last boundary on, the bytes are read back. */
@@ -344,6 +360,7 @@ export class Capture implements Sink, AsyncDisposable {
     });
     await receiver[Symbol.asyncDispose]();
     const before = this.#established;
+    this.#unfinished.delete(pending.directory);
     this.#established = current;
     this.#pending = undefined;
     this.#everAttached = true;

@@ -3,7 +3,10 @@
  * work (a worker thread of low priority; in tests the very function). Capture never waits for it: the backlog is a list
  * of files that are on disk anyway.
  */
+import type { Clock } from '../core/clock.ts';
+import { StorageError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
+import { retryDelayMs } from '../core/retry.ts';
 import type { Sealed } from './sealing.ts';
 
 /** Seals one segment; see sealSegment. */
@@ -11,49 +14,69 @@ export type SealFunction = (path: string, end: Offset) => Promise<Sealed | undef
 
 export interface SealerEvents {
   sealed(from: string, result: Sealed): void;
-  /** The segment stays open: readable, and tried again at the next start. */
+  /**
+   * The segment stays open, which is all right for readers. When the disk failed it is tried again and again (and told
+   * once), else at the next start.
+   */
   sealFailed(path: string, error: unknown): void;
 }
 
-export class Sealer {
-  readonly #seal: SealFunction;
-  readonly #events: SealerEvents;
-  readonly #queue: { readonly path: string; readonly end: Offset }[] = [];
-  #running: Promise<void> | undefined;
-  #stopped = false;
+export interface SealerOptions {
+  readonly seal: SealFunction;
+  readonly events: SealerEvents;
+  readonly clock: Clock;
+}
 
-  constructor(seal: SealFunction, events: SealerEvents) {
-    this.#seal = seal;
-    this.#events = events;
+export class Sealer {
+  readonly #options: SealerOptions;
+  /** The first one is being sealed. */
+  readonly #queue: { readonly path: string; readonly end: Offset }[] = [];
+  readonly #stopping = new AbortController();
+  #running: Promise<void> | undefined;
+
+  constructor(options: SealerOptions) {
+    this.#options = options;
   }
 
   /** Segments that wait to be sealed. */
   get backlog(): number {
-    return this.#queue.length + (this.#running === undefined ? 0 : 1);
+    return this.#queue.length;
   }
 
   add(path: string, end: Offset): void {
-    if (this.#stopped) return;
+    if (this.#stopping.signal.aborted) return;
     this.#queue.push({ path, end });
     this.#running ??= this.#run();
   }
 
   /** Lets the seal under way finish and leaves the rest for the next start. */
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#stopping.abort();
     this.#queue.length = 0;
     await this.#running;
   }
 
   async #run(): Promise<void> {
-    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-      try {
-        const result = await this.#seal(next.path, next.end);
-        if (result !== undefined) this.#events.sealed(next.path, result);
-      } catch (error) {
-        this.#events.sealFailed(next.path, error);
-      }
+    for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
+      await this.#sealOne(next.path, next.end);
+      this.#queue.shift();
     }
     this.#running = undefined;
+  }
+
+  async #sealOne(path: string, end: Offset): Promise<void> {
+    const { seal, events, clock } = this.#options;
+    const { signal } = this.#stopping;
+    for (let attempt = 1; !signal.aborted; attempt += 1) {
+      try {
+        const result = await seal(path, end);
+        if (result !== undefined) events.sealed(path, result);
+        return;
+      } catch (error) {
+        if (attempt === 1) events.sealFailed(path, error);
+        if (!(error instanceof StorageError && error.mayPass)) return;
+        await clock.sleep(retryDelayMs('later', attempt, 0.5), signal).catch(() => undefined);
+      }
+    }
   }
 }

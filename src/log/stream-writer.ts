@@ -8,7 +8,7 @@
  * the composition root feeds it from the link; sealer.ts takes the segments it is done with.
  *
  * Invariant: `durable` never claims a byte, or a file name, that is not on the medium. After any failure it never moves
- * again and nothing more is written or synced.
+ * again and nothing more is written or synced: another writer goes on at `durableTail`, in another file.
  */
 import type { Clock, Micros } from '../core/clock.ts';
 import { commitBytesSoon, commitDelayMs, queueBytesMax, segmentBytesMax } from '../core/limits.ts';
@@ -44,6 +44,12 @@ export interface StreamWriterEvents {
   failed(error: unknown): void;
 }
 
+interface DbBoundary {
+  readonly boundary: Offset;
+  /** Selected there. */
+  readonly db: number;
+}
+
 const noBytes: readonly Uint8Array[] = [];
 
 export class StreamWriter {
@@ -57,6 +63,9 @@ export class StreamWriter {
   #directoryDirty = false;
   #written: Offset;
   #durable: Offset;
+  /** The last boundaries in what is written, and durable. */
+  #writtenBoundary: DbBoundary;
+  #durableBoundary: DbBoundary;
   /** Of the batches that the queue ever opened, how many are written, and durable. */
   #batchesWritten = 0;
   #batchesDurable = 0;
@@ -73,6 +82,7 @@ export class StreamWriter {
     this.#queue = new BatchQueue(tail, options.segmentBytes ?? segmentBytesMax);
     this.#segmentToReopen = tail.segment;
     this.#written = this.#durable = tail.offset;
+    this.#writtenBoundary = this.#durableBoundary = { boundary: tail.boundary, db: tail.db };
   }
 
   /** Offset of the last byte taken. */
@@ -97,6 +107,18 @@ export class StreamWriter {
 
   get id(): ReplicationId {
     return this.#queue.id;
+  }
+
+  get hasFailed(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  /** Where another writer may begin a segment after a failure: behind the last boundary that is on the medium. */
+  get durableTail(): StreamTail {
+    const { boundary, db } = this.#durableBoundary;
+    // Bytes that are fetched again are fetched under the newest id.
+    const ids = this.#queue.ids.map(({ id, offset }) => ({ id, offset: Math.min(offset, boundary + 1) }));
+    return { offset: boundary, boundary, db, lastStamp: this.#queue.lastStamp, ids, segment: undefined };
   }
 
   /** Too much is waiting for the disk: stop reading until `relieved`. */
@@ -196,6 +218,7 @@ export class StreamWriter {
       if (this.#failure !== undefined) return;
       // No await between these: a sync that begins here must see all or nothing.
       this.#written += batch.bytes;
+      this.#writtenBoundary = { boundary: batch.boundary, db: batch.db };
       this.#batchesWritten += 1;
       this.#dirty.add(segment);
     } finally {
@@ -257,6 +280,7 @@ export class StreamWriter {
   async #syncOnce(): Promise<void> {
     const { disk, directory, events } = this.#options;
     const upTo = this.#written;
+    const boundary = this.#writtenBoundary;
     const batches = this.#batchesWritten;
     const files = [...this.#dirty];
     const retired = [...this.#retired];
@@ -267,6 +291,7 @@ export class StreamWriter {
     if (isDirectoryDirty) await disk.syncDirectory(directory);
     if (this.#failure !== undefined) return;
     this.#durable = upTo;
+    this.#durableBoundary = boundary;
     this.#batchesDurable = batches;
     events.durable(upTo);
     for (const { file, end } of retired) {

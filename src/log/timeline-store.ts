@@ -7,15 +7,18 @@ import { encodeGap } from '../../journal-format/gap.ts';
 import type { GapRecord } from '../../journal-format/gap.ts';
 import { decodeMark, encodeMark } from '../../journal-format/mark.ts';
 import type { MarkRecord } from '../../journal-format/mark.ts';
-import { isMarkFileName, stopName } from '../../journal-format/names.ts';
+import { isMarkFileName, parseTimelineEntry, stopName } from '../../journal-format/names.ts';
 import { encodeStop } from '../../journal-format/stop.ts';
 import type { StopRecord } from '../../journal-format/stop.ts';
 import { encodeTimeline } from '../../journal-format/timeline.ts';
 import type { TimelineRecord } from '../../journal-format/timeline.ts';
 import { StorageError, UsageError } from '../core/errors.ts';
+import type { Offset } from '../core/position.ts';
 import type { Disk } from '../storage/disk.ts';
 import { publish, publishNew, uniqueHex } from '../storage/publish.ts';
+import { moveAside } from './aside.ts';
 import { readDocumentFile } from './document-file.ts';
+import { namedSegments } from './segment-order.ts';
 import { listOrEmpty, markPath, timelineDirectory } from './source-tree.ts';
 import type { SourceTree } from './source-tree.ts';
 
@@ -32,6 +35,41 @@ export async function beginTimeline(
   if (gap !== undefined) await publish(disk, join(directory, 'gap'), encodeGap(gap).bytes);
   await publish(disk, join(directory, 'timeline'), encodeTimeline(timeline).bytes);
   return directory;
+}
+
+/** Nothing of it is left on return. Its base goes first: a part of a timeline must not look like one. */
+export async function removeTimeline(disk: Disk, tree: SourceTree, directory: string): Promise<void> {
+  const bases = (await listOrEmpty(disk, directory)).filter((name) => parseTimelineEntry(name).kind === 'base');
+  for (const name of bases) await disk.remove(join(directory, name));
+  if (bases.length > 0) await disk.syncDirectory(directory);
+  await disk.removeTree(directory);
+  await disk.syncDirectory(tree.timelines);
+}
+
+/**
+ * Takes the open segments that begin at `offset` or behind it out of a timeline (SPEC.md 10, step 7), the last one first,
+ * so that at no time one is missing in the middle. Returns what was done, for the log.
+ */
+export async function moveAsideFrom(
+  disk: Disk,
+  tree: SourceTree,
+  directory: string,
+  offset: Offset,
+): Promise<string[]> {
+  const names = await disk.list(directory);
+  const segments = namedSegments(names).filter(({ kind, start }) => kind === 'open' && start >= offset);
+  if (segments.length === 0) return [];
+  for (const name of names) {
+    const entry = parseTimelineEntry(name);
+    // It speaks of the beginning of a command that will be fetched again.
+    if (entry.kind === 'stop' && entry.durable >= offset) await disk.remove(join(directory, name));
+  }
+  const actions: string[] = [];
+  for (const { name } of segments.toReversed()) {
+    const kept = await moveAside(disk, tree, join(directory, name));
+    actions.push(`moved ${join(directory, name)} to ${kept}: no whole command in it had been durable`);
+  }
+  return actions;
 }
 
 export async function writeStop(disk: Disk, directory: string, stop: StopRecord): Promise<void> {

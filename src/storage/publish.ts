@@ -24,7 +24,7 @@ export function uniqueHex(): string {
 /** Durable on return. Replaces an object of the same name, which only happens where the name says it is the same. */
 export async function publish(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
   const temporary = await writeTemporary(disk, dirname(path), bytes);
-  await disk.rename(temporary, path);
+  await orRemove(disk, temporary, () => disk.rename(temporary, path));
   await disk.syncDirectory(dirname(path));
 }
 
@@ -43,8 +43,10 @@ export async function publishNew(disk: Disk, path: string, bytes: Uint8Array): P
 export async function replaceCache(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
   const temporary = temporaryPath(dirname(path));
   await using file = await disk.create(temporary);
-  await file.write([bytes], 0);
-  await disk.rename(temporary, path);
+  await orRemove(disk, temporary, async () => {
+    await file.write([bytes], 0);
+    await disk.rename(temporary, path);
+  });
 }
 
 /** All of a small file; StorageError `not-found` when it is not there. */
@@ -60,7 +62,20 @@ export async function readSmall(disk: Disk, path: string): Promise<Buffer> {
 async function writeTemporary(disk: Disk, directory: string, bytes: Uint8Array): Promise<string> {
   const path = temporaryPath(directory);
   await using file = await disk.create(path);
-  await file.write([bytes], 0);
-  await file.sync();
+  await orRemove(disk, path, async () => {
+    await file.write([bytes], 0);
+    await file.sync();
+  });
   return path;
+}
+
+/** What fails leaves no temporary file: on a full disk each attempt would take more of the little room there is. */
+async function orRemove(disk: Disk, temporary: string, act: () => Promise<void>): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    // Recovery removes it if this fails, too; the first error is the one that says why.
+    await disk.remove(temporary).catch(() => undefined);
+    throw error;
+  }
 }

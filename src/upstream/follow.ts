@@ -7,7 +7,7 @@
  * alone shortens them, for the next byte may be the one that ends it each time, nor a full sync: one after the other,
  * each lost soon after it was complete, would keep the primary busy with nothing but making RDBs.
  */
-import { LinkError } from '../core/errors.ts';
+import { LinkError, StorageError } from '../core/errors.ts';
 import type { Position } from '../core/position.ts';
 import { retryDelayMs } from '../core/retry.ts';
 import { ReplicaSession } from './session.ts';
@@ -17,7 +17,7 @@ export interface FollowOptions extends SessionOptions {
   /** The session under way, for progressed() and fail(); undefined between sessions. */
   readonly current: (session: ReplicaSession | undefined) => void;
   /** A session ended; the next begins in `delayMs`. */
-  readonly interrupted: (error: LinkError, delayMs: number) => void;
+  readonly interrupted: (error: LinkError | StorageError, delayMs: number) => void;
   /** In [0, 1). */
   readonly random: () => number;
 }
@@ -46,10 +46,11 @@ export async function follow(options: FollowOptions, signal: AbortSignal): Promi
       return;
     } catch (error) {
       if (isStopped(signal, error)) return;
+      if (!isWorthWaiting(signal, error, everAttached)) throw error;
       attempt += 1;
-      const link = asRetryable(error, everAttached);
-      const delayMs = retryDelayMs(link.retry === 'never' ? 'later' : link.retry, attempt, options.random());
-      options.interrupted(link, delayMs);
+      const isSoon = error instanceof LinkError && error.retry === 'soon';
+      const delayMs = retryDelayMs(isSoon ? 'soon' : 'later', attempt, options.random());
+      options.interrupted(error, delayMs);
       await options.clock.sleep(delayMs, signal).catch(() => undefined);
     }
   }
@@ -70,9 +71,8 @@ function isStopped(signal: AbortSignal, error: unknown): boolean {
   return signal.aborted && (error === signal.reason || error instanceof LinkError);
 }
 
-/** The error as one to wait after; throws it when waiting is of no use. */
-function asRetryable(error: unknown, everAttached: boolean): LinkError {
-  if (!(error instanceof LinkError)) throw error;
-  if (error.retry === 'never' && !everAttached) throw error;
-  return error;
+/** A disk that failed may come back; a refusal may be withdrawn by one who had let us in before. */
+function isWorthWaiting(signal: AbortSignal, error: unknown, everAttached: boolean): error is LinkError | StorageError {
+  if (error instanceof StorageError) return error.mayPass && !signal.aborted;
+  return error instanceof LinkError && (error.retry !== 'never' || everAttached);
 }

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import type { GapRecord } from '../../journal-format/gap.ts';
 import { systemClock } from '../../src/core/clock.ts';
-import { IntegrityError, LinkError } from '../../src/core/errors.ts';
+import { IntegrityError, LinkError, StorageError } from '../../src/core/errors.ts';
 import { BaseCheck, chunkBytes } from '../../src/daemon/base-check.ts';
 import { Capture } from '../../src/daemon/capture.ts';
 import { loadCatalog } from '../../src/log/catalog.ts';
@@ -20,6 +20,8 @@ import type { Disk } from '../../src/storage/disk.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import type { StreamSink } from '../../src/upstream/sink.ts';
 import { fakeId, smallRdb, streamCommand } from '../support/fake-primary.ts';
+import { faultyDisk } from '../support/faulty-disk.ts';
+import type { DiskOperation } from '../support/faulty-disk.ts';
 import { temporaryDirectory } from '../support/leash.ts';
 
 const otherId = 'b'.repeat(40);
@@ -319,6 +321,140 @@ describe('after a restart', () => {
     await using rig = await Rig.open({ root });
     expect(rig.capture.progress?.lastStamp).toBe(last);
     expect(rig.capture.stamp()).toBeGreaterThanOrEqual(last ?? Infinity);
+  });
+});
+
+describe('when the disk fails', () => {
+  const one = streamCommand('SET', 'key', 'value');
+
+  /** The next operations of this kind on such files fail, until `mend`. */
+  function faulty(kind: DiskOperation, at: RegExp): { disk: Disk; mend: () => void; break: () => void } {
+    let isBroken = false;
+    const disk = faultyDisk(localDisk, (operation, path) =>
+      isBroken && operation === kind && at.test(path)
+        ? new StorageError('io', `cannot ${kind} ${path}: EIO`)
+        : undefined,
+    );
+    return { disk, mend: () => (isBroken = false), break: () => (isBroken = true) };
+  }
+
+  test.each(['write', 'sync'] as const)(
+    'a failed %s ends the session, and the next goes on in a new file behind the last durable command',
+    async (kind) => {
+      const fault = faulty(kind, /\.open$/);
+      await using rig = await Rig.open({ disk: fault.disk });
+      const stream = await rig.sync(fakeId, start);
+      const scanner = new BoundaryScanner({ offset: start, db: 0 });
+      const written = Buffer.concat([streamCommand('SELECT', '7'), one, one.subarray(0, 9)]);
+      write(rig, stream, scanner, written);
+      await stream.drain();
+      fault.break();
+      write(rig, stream, scanner, Buffer.concat([one.subarray(9), one]));
+      await expect(stream.drain()).rejects.toMatchObject({ code: 'io' });
+      expect(rig.failures).toHaveLength(1);
+      const [abandoned] = (await rig.catalog()).timelines[0]?.segments ?? [];
+      fault.mend();
+
+      const durable = start + written.length - 9;
+      const resume = await rig.capture.resumePoint();
+      expect(resume?.position).toEqual({ id: fakeId, offset: durable });
+      expect(resume?.scanner).toMatchObject({ boundary: durable, boundaryDb: 7 });
+      const again = await rig.capture.attach(fakeId);
+      expect(again.durable).toBe(durable);
+      if (resume !== undefined) write(rig, again, resume.scanner, Buffer.concat([one, one, one]));
+      await again.drain();
+      expect(await streamOf(await rig.catalog())).toEqual(Buffer.concat([written.subarray(0, -9), one, one, one]));
+      const segments = (await rig.catalog()).timelines[0]?.segments ?? [];
+      expect(segments.map(({ start: from, end }) => [from, end])).toEqual([
+        [start + 1, durable],
+        [durable + 1, durable + 3 * one.length],
+      ]);
+      expect(segments[0]?.path).toBe(abandoned?.path);
+      await rig.capture.stop();
+      await using next = await Rig.open({ root: rig.root });
+      expect(await next.capture.resumePoint()).toMatchObject({ position: { offset: durable + 3 * one.length } });
+    },
+  );
+
+  test('again and again, each time the session ends, and nothing but the last file counts', async () => {
+    const fault = faulty('sync', /\.open$/);
+    await using rig = await Rig.open({ disk: fault.disk });
+    await rig.sync(fakeId, start);
+    for (let attempt = 0; attempt < 3; attempt += 1) {
+      fault.break();
+      const resume = await rig.capture.resumePoint();
+      expect(resume?.position.offset).toBe(start);
+      const stream = await rig.capture.attach(fakeId);
+      if (resume !== undefined) write(rig, stream, resume.scanner, one);
+      await expect(stream.drain()).rejects.toMatchObject({ code: 'io' });
+      fault.mend();
+    }
+    const resume = await rig.capture.resumePoint();
+    const stream = await rig.capture.attach(fakeId);
+    if (resume !== undefined) write(rig, stream, resume.scanner, one);
+    await stream.drain();
+    const catalog = await rig.catalog();
+    expect(await streamOf(catalog)).toEqual(one);
+    expect(catalog.timelines[0]?.segments).toHaveLength(1);
+    expect(rig.recovered.filter((action) => action.includes('aside'))).toHaveLength(3);
+  });
+
+  test('while a segment is rotated, the half-made one does not count', async () => {
+    const fault = faulty('create', /\.open$/);
+    await using rig = await Rig.open({ disk: fault.disk, segmentBytes: 1 });
+    const stream = await rig.sync(fakeId, start);
+    const scanner = new BoundaryScanner({ offset: start, db: 0 });
+    write(rig, stream, scanner, one);
+    await stream.drain();
+    fault.break();
+    write(rig, stream, scanner, one);
+    await expect(stream.drain()).rejects.toMatchObject({ code: 'io' });
+    fault.mend();
+    const resume = await rig.capture.resumePoint();
+    expect(resume?.position.offset).toBe(start + one.length);
+    const again = await rig.capture.attach(fakeId);
+    if (resume !== undefined) write(rig, again, resume.scanner, one);
+    await again.drain();
+    expect(await streamOf(await rig.catalog())).toEqual(Buffer.concat([one, one]));
+  });
+
+  test.each([
+    ['making the folder', 'makeDirectory', /timelines.0/],
+    ['publishing the gap', 'rename', /gap$/],
+    ['publishing the timeline', 'rename', /timeline$/],
+    ['receiving the RDB', 'write', /tmp/],
+    ['syncing the RDB', 'sync', /tmp/],
+    ['naming the RDB', 'rename', /rdb$/],
+    ['publishing the base', 'rename', /base$/],
+    ['syncing the folder behind it', 'syncDirectory', /timelines.0/],
+  ] as const)('while %s, the full sync leaves nothing behind and history goes on', async (_title, kind, at) => {
+    const fault = faulty(kind, at);
+    await using rig = await Rig.open({ disk: fault.disk });
+    await rig.sync(fakeId, start);
+    fault.break();
+    await expect(rig.sync(otherId, 77)).rejects.toMatchObject({ code: 'io' });
+    fault.mend();
+    expect((await rig.capture.resumePoint())?.position).toEqual({ id: fakeId, offset: start });
+    expect(await rig.catalog()).toMatchObject({ timelines: [{ number: 1 }], unfinished: [] });
+    await rig.sync(otherId, 77);
+    expect(rig.gaps).toMatchObject([{ from: { timeline: 1 }, cause: 'history-changed' }]);
+    await rig.capture[Symbol.asyncDispose]();
+    await using next = await Rig.open({ root: rig.root });
+    expect((await next.capture.resumePoint())?.position).toEqual({ id: otherId, offset: 77 });
+  });
+
+  test('so that the rest of a full sync cannot be removed, nothing else begins before it is', async () => {
+    const fault = faulty('removeTree', /./);
+    await using rig = await Rig.open({ disk: fault.disk });
+    await rig.sync(fakeId, start);
+    const position = { id: otherId, offset: 77 };
+    await rig.capture.beginFullSync({ position, stamp: rig.capture.stamp(), server: undefined });
+    fault.break();
+    await expect(rig.capture.resumePoint()).rejects.toMatchObject({ code: 'io' });
+    await expect(rig.capture.resumePoint()).rejects.toMatchObject({ code: 'io' });
+    fault.mend();
+    expect((await rig.capture.resumePoint())?.position).toEqual({ id: fakeId, offset: start });
+    expect(await rig.catalog()).toMatchObject({ timelines: [{ number: 1 }], unfinished: [] });
   });
 });
 

@@ -4,8 +4,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { IdEntry } from '../../journal-format/fields.ts';
+import { StorageError } from '../../src/core/errors.ts';
 import { recover } from '../../src/log/recovery.ts';
-import { writeMark, writeStop } from '../../src/log/timeline-store.ts';
+import { moveAsideFrom, writeMark, writeStop } from '../../src/log/timeline-store.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import type { Fault, SimulatedDisk } from '../support/simulated-disk.ts';
 import {
@@ -28,11 +29,10 @@ type Step =
   | { readonly do: 'wait'; readonly ms: number }
   | { readonly do: 'ticks'; readonly count: number };
 
-/** One life of the process: what it does, and the operation at which it ends. */
+/** One life of the process: what it does, and the operations that fail, or end it. */
 interface Life {
   readonly steps: readonly Step[];
-  readonly faultAt: number;
-  readonly fault: Fault;
+  readonly faults: readonly { readonly at: number; readonly fault: Fault }[];
   /** A killed process leaves the page cache behind, a power loss does not. */
   readonly end: 'killed' | 'power';
   readonly seed: number;
@@ -52,8 +52,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 const life: fc.Arbitrary<Life> = fc.record({
   steps: fc.array(step, { minLength: 1, maxLength: 60 }),
-  faultAt: fc.integer({ min: 0, max: 120 }),
-  fault: fc.constantFrom('power', 'power', 'power', 'io', 'no-space'),
+  faults: fc.array(
+    fc.record({
+      at: fc.integer({ min: 0, max: 120 }),
+      fault: fc.constantFrom('power', 'power', 'io', 'io', 'no-space'),
+    }),
+    { minLength: 1, maxLength: 3 },
+  ),
   end: fc.constantFrom('power', 'power', 'killed'),
   seed: fc.integer({ min: 0, max: 1_000_000 }),
 });
@@ -79,18 +84,45 @@ class World {
   }
 
   /** Recovers, checks what is found, lives, dies. */
-  async live({ steps, faultAt, fault, end, seed }: Life, segmentBytes: number): Promise<void> {
-    const rig = await this.begin(segmentBytes);
+  async live({ steps, faults, end, seed }: Life, segmentBytes: number): Promise<void> {
+    let rig = await this.begin(segmentBytes);
     const first = this.disk.operations.length;
-    this.disk.fault = ({ index }) => (index === first + faultAt ? fault : undefined);
+    this.disk.fault = ({ index }) => faults.find(({ at }) => index === first + at)?.fault;
     for (const one of steps) {
-      if (this.disk.isDead || rig.failures.length > 0) break;
+      if (rig.failures.length > 0) rig = await this.#renew(rig, segmentBytes);
+      if (this.disk.isDead) break;
       await this.#do(rig, one).catch(() => undefined);
     }
+    await this.#close(rig);
+    this.disk = end === 'power' || this.disk.isDead ? this.disk.crash(seed) : this.disk.kill();
+  }
+
+  async #close(rig: LogRig): Promise<void> {
     this.promised = Math.max(this.promised, ...rig.durable);
     await rig.writer.close().catch(() => undefined);
     this.promised = Math.max(this.promised, ...rig.durable);
-    this.disk = end === 'power' || this.disk.isDead ? this.disk.crash(seed) : this.disk.kill();
+  }
+
+  /** After a failed write or sync: the same process goes on in another file, or tries again when that fails, too. */
+  async #renew(rig: LogRig, segmentBytes: number): Promise<LogRig> {
+    await this.#close(rig);
+    const { disk, clock, primary } = this;
+    const tail = rig.writer.durableTail;
+    expect(tail.offset, 'whole commands that were promised').toBeGreaterThanOrEqual(
+      primary.markAt(this.promised).boundary,
+    );
+    // The beginning of a command may have been durable; it will be fetched again.
+    this.promised = tail.offset;
+    this.promisedIds = this.promisedIds.filter(({ offset }) => offset <= tail.offset);
+    while (!disk.isDead) {
+      try {
+        await moveAsideFrom(disk, tree, directory, tail.offset + 1);
+        break;
+      } catch (error) {
+        expect(error).toBeInstanceOf(StorageError);
+      }
+    }
+    return new LogRig(disk, { tail, segmentBytes, clock, primary });
   }
 
   /** A process that starts on what is left; everything it finds is right. */

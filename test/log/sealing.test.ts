@@ -1,14 +1,27 @@
 // Sealing changes the form of a segment and nothing else: the same frames, verbatim; at every crash the same stream.
 import { describe, expect, test } from 'vitest';
 import { decodeSegmentHeader } from '../../journal-format/segment-header.ts';
+import { StorageError } from '../../src/core/errors.ts';
 import { recover } from '../../src/log/recovery.ts';
 import { Sealer } from '../../src/log/sealer.ts';
 import type { Sealed } from '../../src/log/sealing.ts';
 import { sealSegment } from '../../src/log/sealing.ts';
 import { SealedReader, openSegmentReader } from '../../src/log/segment-reader.ts';
 import { eventually } from '../support/eventually.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 import type { SimulatedDisk } from '../support/simulated-disk.ts';
-import { LogRig, baseOffset, directory, diskOf, idB, preparedDisk, streamOf, timelineOf, tree } from './log-rig.ts';
+import {
+  LogRig,
+  baseOffset,
+  directory,
+  diskOf,
+  idB,
+  preparedDisk,
+  settle,
+  streamOf,
+  timelineOf,
+  tree,
+} from './log-rig.ts';
 
 /** A segment that is complete and followed by another: a switch in it, frames of many sizes. */
 async function completed(segmentBytes = 3000): Promise<{ rig: LogRig; path: string; end: number }> {
@@ -152,8 +165,8 @@ describe('the sealer', () => {
   test('seals one after the other, tells what failed, and goes on', async () => {
     const events: string[] = [];
     let running = 0;
-    const sealer = new Sealer(
-      async (path) => {
+    const sealer = new Sealer({
+      seal: async (path) => {
         running += 1;
         expect(running).toBe(1);
         await Promise.resolve();
@@ -161,8 +174,9 @@ describe('the sealer', () => {
         if (path === 'b') throw new Error('no');
         return path === 'c' ? undefined : result;
       },
-      { sealed: (from) => events.push(`sealed ${from}`), sealFailed: (path) => events.push(`failed ${path}`) },
-    );
+      events: { sealed: (from) => events.push(`sealed ${from}`), sealFailed: (path) => events.push(`failed ${path}`) },
+      clock: new ManualClock(),
+    });
     for (const path of ['a', 'b', 'c', 'd']) sealer.add(path, 1);
     expect(sealer.backlog).toBe(4);
     await eventually('an empty backlog', () => sealer.backlog === 0);
@@ -172,18 +186,57 @@ describe('the sealer', () => {
     expect(events.at(-1)).toBe('sealed e');
   });
 
+  test('tries again, with growing pauses and told once, while the disk is full', async () => {
+    const clock = new ManualClock();
+    const tried: number[] = [];
+    const events: string[] = [];
+    const sealer = new Sealer({
+      seal: async () => {
+        tried.push(clock.monotonic() / 1_000_000);
+        if (tried.length < 4) throw new StorageError('no-space', 'full');
+        return result;
+      },
+      events: { sealed: (from) => events.push(`sealed ${from}`), sealFailed: (path) => events.push(`failed ${path}`) },
+      clock,
+    });
+    sealer.add('a', 1);
+    await settle();
+    for (let second = 0; second < 30; second += 0.5) {
+      clock.advance(500);
+      await settle();
+    }
+    expect(tried).toEqual([0, 1.5, 4.5, 10.5]);
+    expect([events, sealer.backlog]).toEqual([['failed a', 'sealed a'], 0]);
+  });
+
+  test('stops at once while it waits for a full disk', async () => {
+    const seal = async (): Promise<Sealed> => {
+      throw new StorageError('no-space', 'full');
+    };
+    const sealer = new Sealer({
+      seal,
+      events: { sealed: () => undefined, sealFailed: () => undefined },
+      clock: new ManualClock(),
+    });
+    sealer.add('a', 1);
+    sealer.add('b', 1);
+    await sealer.stop();
+    expect(sealer.backlog).toBe(0);
+  });
+
   test('finishes what is under way when it stops, and leaves the rest', async () => {
     const sealed: string[] = [];
     let finish: () => void = () => undefined;
-    const sealer = new Sealer(
-      () =>
+    const sealer = new Sealer({
+      seal: () =>
         new Promise((resolve) => {
           finish = () => {
             resolve(result);
           };
         }),
-      { sealed: (from) => sealed.push(from), sealFailed: () => undefined },
-    );
+      events: { sealed: (from) => sealed.push(from), sealFailed: () => undefined },
+      clock: new ManualClock(),
+    });
     sealer.add('a', 1);
     sealer.add('b', 1);
     let isStopped = false;

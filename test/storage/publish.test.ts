@@ -81,7 +81,7 @@ describe('publish', () => {
       const disk = await diskWith();
       failAt(disk, at, 'no-space');
       expect(await isDone(publish(disk, target, fresh))).toBe(false);
-      expect(contentOf(disk)).toBeUndefined();
+      expect(await disk.list('/d'), 'no temporary file stays on a full disk').toEqual([]);
     }
   });
 });
@@ -113,6 +113,14 @@ describe('caches', () => {
     const disk = await diskWith({ [target]: old });
     await replaceCache(disk, target, fresh);
     expect(contentOf(disk)).toBe('fresh');
+    expect(await disk.list('/d')).toEqual(['object']);
+  });
+
+  test('a cache that cannot be replaced stays as it was, and nothing is left beside it', async () => {
+    const disk = await diskWith({ [target]: old });
+    failAt(disk, 1, 'no-space');
+    expect(await isDone(replaceCache(disk, target, fresh))).toBe(false);
+    expect(contentOf(disk)).toBe('old');
     expect(await disk.list('/d')).toEqual(['object']);
   });
 

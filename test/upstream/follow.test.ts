@@ -143,11 +143,24 @@ describe('what waiting cannot mend', () => {
     expect(rig.failure).toBeUndefined();
   });
 
-  test('of the disk ends it at any time', async () => {
+  test('of the disk that may pass is waited for as one of the link is, without hurry', async () => {
     const rig = new Rig(continues, returning());
     rig.follow();
     await rig.until('the attachment', () => rig.told.length === 2);
-    const failure = new StorageError('no-space', 'full');
+    rig.session?.fail(new StorageError('io', 'the medium is bad'));
+    await rig.until('the interruption', () => rig.interruptions.length === 1);
+    expect(rig.interruptions).toMatchObject([{ error: { code: 'io' }, delayMs: 2000 }]);
+    await rig.clock.advance(2000);
+    await rig.until('another attachment', () => rig.told.length === 4);
+    await rig.end();
+    expect(rig.failure).toBeUndefined();
+  });
+
+  test('of the disk that does not pass ends it at any time', async () => {
+    const rig = new Rig(continues, returning());
+    rig.follow();
+    await rig.until('the attachment', () => rig.told.length === 2);
+    const failure = new StorageError('not-found', 'the folder is gone');
     rig.session?.fail(failure);
     await rig.until('the end', () => rig.isOver);
     expect(rig.failure).toBe(failure);

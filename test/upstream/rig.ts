@@ -1,7 +1,7 @@
 // What session and follow tests have in common: a fake primary, a sink in memory, a clock that stands still, and a
 // record of what was told.
 import { SlabPool } from '../../src/core/slabs.ts';
-import type { LinkError } from '../../src/core/errors.ts';
+import type { LinkError, StorageError } from '../../src/core/errors.ts';
 import { follow } from '../../src/upstream/follow.ts';
 import { ReplicaSession } from '../../src/upstream/session.ts';
 import type { SessionOptions } from '../../src/upstream/session.ts';
@@ -13,7 +13,7 @@ import { MemorySink } from './memory-sink.ts';
 const slabBytes = 64 * 1024;
 
 export interface Interruption {
-  readonly error: LinkError;
+  readonly error: LinkError | StorageError;
   readonly delayMs: number;
 }
 

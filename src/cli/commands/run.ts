@@ -45,7 +45,7 @@ export const runVerb: Verb = {
     [0, 'stopped in good order; with --once: caught up'],
     [6, 'the journal in the directory is damaged (journal verify shows where)'],
     [8, 'another journal writes to this source'],
-    [9, 'the disk failed or is full'],
+    [9, 'the disk failed or is full, at the start or at the end; in between it is waited for'],
     [10, 'the primary refused user, password or permission, or a certificate does not verify'],
     [11, 'the primary cannot be followed, and has never been'],
     [130, 'interrupted before --once had caught up, or by a second signal'],
