@@ -52,6 +52,15 @@ describe('journal status', () => {
     expect(json(await cli(['status', '--dir', root, '--name', 'west', '--json']))).toMatchObject({ source: 'west' });
   });
 
+  test('exits 1 with --check unless all that it shows is healthy', async () => {
+    await using journal = await MadeJournal.open();
+    await journal.fullSync(firstId, 1000);
+    const { root, clock } = journal;
+    const down = await cli(['status', '--dir', root, '--check', '--json'], { clock });
+    expect(json(down)).toMatchObject({ healthy: false });
+    expect(down).toMatchObject({ exitCode: 1, stderr: '' });
+  });
+
   test('is colored on a terminal, unless that is not wanted', async () => {
     const { root } = await twoTimelines();
     const argv = ['status', '--dir', root];

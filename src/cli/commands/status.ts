@@ -16,7 +16,7 @@ export const statusVerb: Verb = {
   description:
     'Tells what the journal covers and what its writer is doing, for the source that --name names, else for all. ' +
     'It reads no data and needs no writer, so it answers at once and may be asked at any time.',
-  settings: [],
+  settings: ['check'],
   sections: [
     [
       'States',
@@ -36,22 +36,33 @@ export const statusVerb: Verb = {
         'One document: source, state, healthy, timeline, position {id, received, durable, shipped}, lag, intervals[],',
         'gaps[], lastBase, segments, bases, writer, error, warnings[] and more. With several sources and no --name it is',
         '{"sources": [...]}. lag.bytes are received but not durable; lag.seconds have gone by since the last byte came',
-        '(a primary without writes sends one in ten seconds). Alert on healthy, not on the exit code.',
+        '(a primary without writes sends one in ten seconds).',
+      ],
+    ],
+    [
+      'Alerts',
+      [
+        'Alert on healthy in the JSON, or on the exit code of --check. Neither asks whether the process runs: healthy is',
+        'that the stream comes in and becomes durable. A full sync is not healthy; restarting the writer would begin it anew.',
       ],
     ],
   ],
   examples: [
     ['journal status', 'all sources in ./journal-data'],
-    ['journal status --dir /var/lib/journal --name cache --json | jq .healthy', 'for a health check'],
+    ['journal status --dir /var/lib/journal --name cache --json | jq .healthy', 'for programs'],
+    ['journal status --dir /var/lib/journal --check', 'for a health check'],
   ],
-  exitCodes: [[0, 'it could answer, whatever the answer is']],
+  exitCodes: [
+    [0, 'it could answer, whatever the answer is; with --check: all is healthy'],
+    [1, 'with --check: something is not healthy'],
+  ],
   async run({ io, layers, output }) {
     const trees = await chooseSources({ io, layers });
     const found = await Promise.all(trees.map((tree) => readStatus(io.disk, tree, io.clock)));
     output.answer(found.length === 1 ? found[0] : { sources: found }, () =>
       found.flatMap((status, i) => [...(i === 0 ? [] : ['']), ...describeStatus(status, output)]),
     );
-    return 0;
+    return layers.values.check && !found.every(({ healthy }) => healthy) ? 1 : 0;
   },
 };
 
