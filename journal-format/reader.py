@@ -89,6 +89,8 @@ class Unpacker:
                 raise corrupt("key is not a string")
             if key in result:
                 raise corrupt("key %r twice" % key)
+            if key == "__proto__":
+                raise corrupt("key __proto__")
             result[key] = self.value(depth + 1)
         return result
 

@@ -92,6 +92,7 @@ function skipMap(walk: Walk, count: number, depth: number): void {
   for (let i = 0; i < count; i += 1) {
     const key = takeKey(walk);
     if (keys.has(key)) fail(walk, `key ${JSON.stringify(key)} twice`);
+    if (key === '__proto__') fail(walk, 'a key that sets what an object inherits');
     keys.add(key);
     skipValue(walk, depth + 1);
   }

@@ -9,6 +9,7 @@
  */
 import { LinkError } from '../core/errors.ts';
 import { argumentCountMax, bulkBytesMax } from '../core/limits.ts';
+import { offsetMax } from '../core/position.ts';
 import type { Offset } from '../core/position.ts';
 import {
   controlCommandAt,
@@ -113,6 +114,7 @@ export class BoundaryScanner {
     if (this.#broken !== undefined) throw this.#broken;
     // Of a byte at index i, the offset is base + i + 1; of the last byte before index i, base + i.
     const base = this.#offset - from;
+    if (base + to > offsetMax) throw this.#tooFar(base + to);
     let at = from;
     while (at < to) {
       if (this.#command === ORDINARY && (this.#expect === COMMAND || this.#expect === ARGUMENT)) {
@@ -304,6 +306,13 @@ export class BoundaryScanner {
     if (this.#inMulti) return;
     this.#boundary = offset;
     this.#boundaryDb = this.#db;
+  }
+
+  #tooFar(offset: Offset): LinkError {
+    this.#broken = new LinkError('offset-limit', `offset ${offset} is beyond what can be journaled`, 'later', {
+      hint: 'no primary that counts its bytes honestly comes that far: restart it, so that it begins a new history',
+    });
+    return this.#broken;
   }
 
   #breakAt(offset: Offset, byte: number, complaint: string): LinkError {

@@ -14,7 +14,8 @@ export const REPLCONF = 5;
 /** Lengths of the shortest and the longest of these names; no two are of the same length. */
 const controlNameBytesMin = 4;
 export const controlNameBytesMax = 8;
-/** The longest db number. */
+/** The largest db number that the journal can hold, and how long it is. */
+export const dbMax = 0xffff_ffff;
 export const dbDigitsMax = 10;
 
 const names: readonly (readonly [number, Uint8Array])[] = [
@@ -47,7 +48,7 @@ export function dbAt(bytes: Uint8Array, at: number, length: number): number | un
     if (digit < 0 || digit > 9) return undefined;
     db = db * 10 + digit;
   }
-  return db;
+  return db > dbMax ? undefined : db;
 }
 
 /**

@@ -9,7 +9,7 @@
  * What each kind of reply means in each state is the table `transitions`; nothing else decides it.
  */
 import { LinkError } from '../core/errors.ts';
-import { isReplicationId, parseOffset } from '../core/position.ts';
+import { isReplicationId, offsetMax, parseOffset } from '../core/position.ts';
 import type { Offset, Position, ReplicationId } from '../core/position.ts';
 import { encodeCommand } from './commands-out.ts';
 import { printable, refusalOf, refused } from './refusals.ts';
@@ -199,7 +199,8 @@ export class Handshake {
       return { kind: 'continue', id: id ?? resume.id };
     }
     const at = parseOffset(offset ?? '');
-    if (id === undefined || at === undefined || more.length > 0) throw this.#malformed(text);
+    // Behind the last offset that can be journaled there is no room for a stream.
+    if (id === undefined || at === undefined || at === offsetMax || more.length > 0) throw this.#malformed(text);
     return { kind: 'full-resync', id, offset: at };
   }
 

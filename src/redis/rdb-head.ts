@@ -5,8 +5,10 @@
 import { IntegrityError } from '../core/errors.ts';
 import { formatPosition } from '../core/position.ts';
 import type { Position } from '../core/position.ts';
+import { dbMax } from './control-commands.ts';
 import { rdbHeadBytesMax } from './limits.ts';
 import { lzfDecompress } from './lzf.ts';
+import { printable } from './refusals.ts';
 import type { RdbMagic } from './server-version.ts';
 
 export interface RdbHead {
@@ -62,7 +64,8 @@ export class RdbHeadReader {
     // Compression could make a gigabyte of what fits the bound above.
     this.#decodedLength += key.text.length + value.text.length;
     if (this.#decodedLength > rdbHeadBytesMax) throw tooMuch();
-    this.#aux.set(key.text, value.text);
+    // No server writes this name, and no document of the journal can hold it.
+    if (key.text !== '__proto__') this.#aux.set(key.text, value.text);
     this.#at = value.end;
     return true;
   }
@@ -75,7 +78,7 @@ export function checkPosition(aux: ReadonlyMap<string, string>, announced: Posit
   if (id === announced.id && offset === String(announced.offset)) return;
   throw new IntegrityError(
     'base-position',
-    `the RDB says that it is the state at ${id}:${offset}, but ${formatPosition(announced)} was announced`,
+    `the RDB says that it is the state at ${printable(`${id}:${offset}`)}, but ${formatPosition(announced)} was announced`,
     { hint: 'the stream would not continue this RDB; a new full sync is needed' },
   );
 }
@@ -83,7 +86,7 @@ export function checkPosition(aux: ReadonlyMap<string, string>, announced: Posit
 /** The db that the stream behind an RDB begins in. */
 export function streamDb(aux: ReadonlyMap<string, string>): number {
   const text = aux.get('repl-stream-db') ?? '0';
-  if (!/^\d{1,10}$/.test(text)) throw broken(`AUX repl-stream-db '${text.slice(0, 20)}'`);
+  if (!/^\d{1,10}$/.test(text) || Number(text) > dbMax) throw broken(`AUX repl-stream-db '${printable(text)}'`);
   return Number(text);
 }
 
