@@ -7,6 +7,7 @@ import { blockRawBytesMax, blockStoredBytesMax, uint32Max } from './limits.ts';
 import type { Decoded, Encoded, Layout } from './record.ts';
 import { decodeRecord, encodeRecord } from './record.ts';
 import { FormatError } from './errors.ts';
+import type { Sample } from './samples.ts';
 
 export interface BlockEntry {
   /** Where the stored bytes begin in the file. */
@@ -26,6 +27,16 @@ export interface BlockEntry {
   readonly lastStamp: number;
 }
 
+/** An attach frame in the footer's words. */
+export interface Interruption {
+  /** The last byte received before it. */
+  readonly offset: number;
+  /** Stamp of that byte; 0 when there was none. */
+  readonly lostStamp: number;
+  /** Stamp of the attachment. */
+  readonly stamp: number;
+}
+
 export interface Footer {
   readonly start: number;
   readonly end: number;
@@ -39,6 +50,9 @@ export interface Footer {
   /** Bytes of all frames before compression. */
   readonly raw: number;
   readonly blocks: readonly BlockEntry[];
+  /** What the frames say of time: both, or neither in footers that do not tell. */
+  readonly attaches?: readonly Interruption[] | undefined;
+  readonly samples?: readonly Sample[] | undefined;
   /** Of the header document and all blocks, as stored. */
   readonly sha256: Uint8Array;
 }
@@ -77,6 +91,12 @@ function writeFooter(record: Footer): Record<string, unknown> {
       block.lastStamp,
     ]),
     sha256: record.sha256,
+    ...(record.attaches !== undefined && {
+      attaches: record.attaches.map(({ offset, lostStamp, stamp }) => [offset, lostStamp, stamp]),
+    }),
+    ...(record.samples !== undefined && {
+      samples: record.samples.map((one) => [one.stamp, one.primaryTime, one.primaryOffset, one.roundTripMicros]),
+    }),
   };
 }
 
@@ -93,11 +113,28 @@ function readFooter(fields: Fields): Footer {
     raw: fields.uint('raw', undefined, 1),
     blocks: fields.rows('blocks', 10).map(blockOf),
     sha256: fields.bytes('sha256'),
+    ...readEvidence(fields),
   };
   if (footer.end < footer.start - 1 || footer.last < footer.first || footer.sha256.length !== 32) {
     throw new FormatError('corrupt', 'sealed-footer: start, end, first, last or sha256 is malformed');
   }
   return footer;
+}
+
+function readEvidence(fields: Fields): Pick<Footer, 'attaches' | 'samples'> {
+  if (!fields.has('attaches') && !fields.has('samples')) return {};
+  const attaches = fields.rows('attaches', 3).map(([offset = 0, lostStamp = 0, stamp = 0]) => ({
+    offset,
+    lostStamp,
+    stamp,
+  }));
+  const samples = fields
+    .rows('samples', 4)
+    .map(([stamp = 0, primaryTime = 0, primaryOffset = 0, roundTripMicros = 0]) => {
+      if (roundTripMicros > uint32Max) throw new FormatError('corrupt', 'sealed-footer: malformed sample');
+      return { stamp, primaryTime, primaryOffset, roundTripMicros };
+    });
+  return { attaches, samples };
 }
 
 function blockOf(row: readonly number[]): BlockEntry {

@@ -237,6 +237,24 @@ def block_list(value):
     return result
 
 
+SAMPLE_FIELDS = ("stamp", "primaryTime", "primaryOffset", "roundTripMicros")
+ATTACH_FIELDS = ("offset", "lostStamp", "stamp")
+
+
+def rows(fields):
+    """Arrays of as many unsigned integers as there are fields."""
+
+    def read(value):
+        if not isinstance(value, list) or not all(isinstance(row, list) and len(row) == len(fields) for row in value):
+            raise ValueError
+        result = [{key: OFFSET(number) for key, number in zip(fields, row)} for row in value]
+        if any(row.get("roundTripMicros", 0) > UINT32_MAX for row in result):
+            raise ValueError
+        return result
+
+    return read
+
+
 def codec(value):
     if isinstance(value, str) and value != "zstd":
         raise Problem("unsupported", "blocks compressed by %r" % value)
@@ -283,7 +301,7 @@ DOCUMENTS = {
             "blocks": block_list,
             "sha256": byte_string(32),
         },
-        {},
+        {"attaches": rows(ATTACH_FIELDS), "samples": rows(SAMPLE_FIELDS)},
     ),
     4: (
         "timeline",
@@ -378,6 +396,8 @@ def read_record(name, fields, optional, body):
             raise corrupt("%s: %s is missing or malformed" % (name, key)) from None
     if name == "sealed-footer" and (record["end"] < record["start"] - 1 or record["last"] < record["first"]):
         raise corrupt("sealed-footer: goes back")
+    if name == "sealed-footer" and ("attaches" in record) != ("samples" in record):
+        raise corrupt("sealed-footer: attaches without samples, or the reverse")
     if name == "base" and len(record["chunks"]) != -(-record["size"] // record["chunk"]):
         raise corrupt("base: wrong number of chunks")
     required = body.get("required", [])
@@ -504,7 +524,7 @@ def read_samples(meta):
     for row in struct.iter_unpack("<QQQI", meta[at:]):
         if max(row) > INTEGER_MAX:
             raise corrupt("sample beyond 2^53 - 1")
-        samples.append(dict(zip(("stamp", "primaryTime", "primaryOffset", "roundTripMicros"), row)))
+        samples.append(dict(zip(SAMPLE_FIELDS, row)))
     return samples
 
 
@@ -687,9 +707,25 @@ def check_footer(header, footer, frames, offsets):
         and footer["end"] == boundary
         and footer["durable"] == max(frame["durable"] for frame in frames)
         and footer["ids"] == ids_after(header["ids"], frames)
+        and ("samples" not in footer or time_of(footer) == evidence_of(frames))
     )
     if not agrees:
         raise corrupt("footer disagrees with its frames")
+
+
+def time_of(footer):
+    return footer["attaches"], footer["samples"]
+
+
+def evidence_of(frames):
+    """What the frames say of time, as a footer repeats it."""
+    attaches, samples = [], []
+    for frame in frames:
+        samples += frame.get("samples", [])
+        if frame["kind"] == "attach":
+            attach = frame["attach"]
+            attaches.append({"offset": frame["start"] - 1, "lostStamp": attach["lostStamp"], "stamp": attach["stamp"]})
+    return attaches, samples
 
 
 def ids_after(ids, frames, end=INTEGER_MAX):

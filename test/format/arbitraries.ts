@@ -83,14 +83,25 @@ export const footer: fc.Arbitrary<Footer> = fc
     frames: positive,
     raw: positive,
     blocks: fc.array(block, { maxLength: 4 }),
+    evidence: fc.option(
+      fc.record({
+        attaches: fc.array(fc.record({ offset: uint53, lostStamp: uint53, stamp: uint53 }), { maxLength: 3 }),
+        samples: fc.array(
+          fc.record({ stamp: uint53, primaryTime: uint53, primaryOffset: uint53, roundTripMicros: uint32 }),
+          { maxLength: 3 },
+        ),
+      }),
+      { nil: undefined },
+    ),
     sha256: fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => Buffer.from(bytes)),
   })
-  .map(({ offsets: [start, end], stamps: [first, last], ...rest }) => ({
+  .map(({ offsets: [start, end], stamps: [first, last], evidence, ...rest }) => ({
     start: Math.max(1, start),
     end,
     first,
     last,
     ...rest,
+    ...evidence,
   }));
 
 export const base: fc.Arbitrary<BaseRecord> = fc

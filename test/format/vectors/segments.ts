@@ -171,14 +171,25 @@ function sealedVectors(): Record<string, Buffer> {
   rotten[sealed.footer.blocks[1]!.position + 5]! ^= 0x10;
   return {
     sealed: sealed.bytes,
+    'sealed-evidence': seal(typicalSegment(), [3, 4], typicalEvidence).bytes,
     'sealed-one-block': seal(begin().stream([ping]), []).bytes,
     'sealed-rotten-block': rotten,
     'sealed-truncated': sealed.bytes.subarray(0, sealed.bytes.length - 1),
   };
 }
 
+/** What the frames of the typical segment say of time. */
+const typicalEvidence: Pick<Footer, 'attaches' | 'samples'> = {
+  attaches: [{ offset: 1134, lostStamp: 1_772_366_400_501_250, stamp: 1_772_366_403_001_250 }],
+  samples: [sample(0), sample(1)],
+};
+
 /** A sealed segment whose blocks end before the frames numbered in `cuts`. */
-export function seal(segment: SegmentBuilder, cuts: readonly number[]): { bytes: Buffer; footer: Footer } {
+export function seal(
+  segment: SegmentBuilder,
+  cuts: readonly number[],
+  evidence: Pick<Footer, 'attaches' | 'samples'> = {},
+): { bytes: Buffer; footer: Footer } {
   const { header: record, frames, documentCrc } = segment;
   const head = encodeSealedHeader({ ...record, codec: 'zstd', chain: documentCrc }).bytes;
   const blocks: BlockEntry[] = [];
@@ -210,6 +221,7 @@ export function seal(segment: SegmentBuilder, cuts: readonly number[]): { bytes:
     frames: frames.length,
     raw: frames.reduce((sum, frame) => sum + frame.length, 0),
     blocks,
+    ...evidence,
     sha256: createHash('sha256').update(body).digest(),
   };
   const tail = encodeFooter(footer).bytes;
