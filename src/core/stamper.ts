@@ -5,12 +5,15 @@
  *
  *   wall clock within 1 s of the stamps      slewed towards it, at most 1 % faster or slower
  *   further away                             ignored at first: a step may be a mistake that is corrected soon
- *   further away for 60 s                    believed: forward by a leap, backward by running at half speed
+ *   further away for 60 s, or the            believed: forward by a leap, backward by running at half speed
+ *   primary's clock agrees with it
  */
 import type { Clock, Micros } from './clock.ts';
 
 const slewLimit: Micros = 1_000_000;
 const believeAfter: Micros = 60_000_000;
+/** The primary's clock is asked ten times a second; what it said longer ago says nothing any more. */
+const heardRecently: Micros = 2_000_000;
 const slewRate = 0.01;
 const catchUpRate = 0.5;
 
@@ -19,6 +22,8 @@ export class Stamper {
   #stamp: Micros;
   #monotonic: Micros;
   #farSince: Micros | undefined;
+  /** What the primary's clock said, and when on the monotonic clock. */
+  #heard: { readonly time: Micros; readonly at: Micros } | undefined;
   /** What was corrected by less than a microsecond: at thousands of reads a second, that is all of it. */
   #fraction = 0;
 
@@ -42,14 +47,31 @@ export class Stamper {
     return this.#stamp;
   }
 
+  /** The primary's clock shows `time` now. */
+  heard(time: Micros): void {
+    this.#heard = { time, at: this.#clock.monotonic() };
+  }
+
+  /** The wall clock less the stamps: what is not believed yet, or is being made up for. */
+  get error(): Micros {
+    const passed = this.#clock.monotonic() - this.#monotonic;
+    return this.#clock.wall() - (this.#stamp + passed);
+  }
+
   #correction(error: Micros, elapsed: Micros): Micros {
     if (Math.abs(error) <= slewLimit) {
       this.#farSince = undefined;
       return clamp(error, slewRate * elapsed);
     }
     this.#farSince ??= this.#monotonic;
-    if (this.#monotonic - this.#farSince < believeAfter) return 0;
+    if (this.#monotonic - this.#farSince < believeAfter && !this.#primaryAgrees()) return 0;
     return error > 0 ? error : clamp(error, catchUpRate * elapsed);
+  }
+
+  #primaryAgrees(): boolean {
+    if (this.#heard === undefined) return false;
+    const age = this.#monotonic - this.#heard.at;
+    return age <= heardRecently && Math.abs(this.#clock.wall() - (this.#heard.time + age)) <= slewLimit;
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Joins the link to the log: implements upstream's Sink with timelines, bases and segments. It decides nothing about
  * protocol or files; it knows the order in which things must happen (SPEC.md 10 and 11), and holds what outlives a
- * session: the timeline being written, its writer, the stamper.
+ * session: the timeline being written, its writer, the time.
  *
  * Invariant 4 is kept here by construction: a stream writer begins at its base's offset + 1, under the same id.
  */
@@ -10,7 +10,6 @@ import type { GapRecord } from '../../journal-format/gap.ts';
 import type { TimelineRecord } from '../../journal-format/timeline.ts';
 import { LinkError } from '../core/errors.ts';
 import type { Offset, ReplicationId } from '../core/position.ts';
-import { Stamper } from '../core/stamper.ts';
 import { BaseReceiver } from '../log/base-receiver.ts';
 import type { BaseChecker } from '../log/base-receiver.ts';
 import { readRange } from '../log/read-range.ts';
@@ -30,7 +29,8 @@ import { formatServerVersion, replicatesRelativeTtl } from '../redis/server-vers
 import type { ServerVersion } from '../redis/server-version.ts';
 import type { Disk } from '../storage/disk.ts';
 import type { FullSync, FullSyncSink, ResumePoint, Sink, StreamSink } from '../upstream/sink.ts';
-import type { SourceSample } from '../upstream/source-sample.ts';
+import { Timekeeper } from './timekeeper.ts';
+import type { ClockReading, PrimaryTime } from './timekeeper.ts';
 import { writerName } from './version.ts';
 
 export interface CaptureOptions {
@@ -79,7 +79,7 @@ interface Pending {
 export class Capture implements Sink, AsyncDisposable {
   readonly #options: CaptureOptions;
   readonly #sealer: Sealer;
-  readonly #stamper: Stamper;
+  readonly #time: Timekeeper;
   #established: Current | undefined;
   #pending: Pending | undefined;
   /** A full sync whose files are being made; its session may be gone before it is pending. */
@@ -93,11 +93,12 @@ export class Capture implements Sink, AsyncDisposable {
     const { newest, nextTimeline, unsealed } = recovered;
     this.#options = options;
     this.#sealer = new Sealer({ seal: options.seal, events: options.events, clock: options.clock });
-    this.#stamper = new Stamper(options.clock, newest?.tail.lastStamp ?? 0);
+    this.#time = new Timekeeper(options.clock, newest?.tail.lastStamp ?? 0);
     this.#nextTimeline = nextTimeline;
     if (newest !== undefined) {
       const { number, directory } = newest.timeline;
       this.#established = { timeline: number, directory, writer: this.#writer(number, directory, newest.tail) };
+      this.#time.resume(this.#established.writer);
     }
     for (const { path, end } of unsealed) this.#sealer.add(path, end);
   }
@@ -124,12 +125,14 @@ export class Capture implements Sink, AsyncDisposable {
       lastStamp,
       isEstablished,
       sealing: this.#sealer.backlog,
+      clock: this.#time.reading,
     };
   }
 
   async resumePoint(): Promise<ResumePoint | undefined> {
     await this.#settlePending();
     if (this.#established?.writer.hasFailed === true) this.#established = await this.#renew(this.#established);
+    this.#time.resume(this.#established?.writer);
     if (this.#established === undefined) return undefined;
     const { writer } = this.#established;
     await writer.drain();
@@ -161,17 +164,24 @@ export class Capture implements Sink, AsyncDisposable {
   attach(id: ReplicationId): Promise<StreamSink> {
     if (this.#established === undefined) throw new RangeError('nothing to attach to');
     const { writer } = this.#established;
-    writer.attach(id, this.#stamper.now());
+    writer.attach(id, this.#time.now());
+    this.#time.attached(writer);
     this.#everAttached = true;
     return Promise.resolve(writer);
   }
 
   stamp(): Micros {
-    return this.#stamper.now();
+    return this.#time.now();
   }
 
-  sampled(_sample: SourceSample): void {
-    // Nothing is made of samples yet.
+  /** What the primary said of its time and offset. */
+  sampled(sample: PrimaryTime): void {
+    this.#time.sampled(sample);
+  }
+
+  /** The link is gone. */
+  detached(): void {
+    this.#time.detached();
   }
 
   /** A clean stop: all is durable, and recorded to be. */
@@ -185,6 +195,7 @@ export class Capture implements Sink, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#time[Symbol.dispose]();
     await this.#sealer.stop();
     await this.#beginning;
     await this.#pending?.receiver[Symbol.asyncDispose]();
@@ -200,6 +211,7 @@ export class Capture implements Sink, AsyncDisposable {
     this.#unfinished.add(timelineDirectory(tree, timeline));
     const directory = await beginTimeline(disk, tree, this.#timelineRecord(timeline, sync), gap);
     const { offset } = sync.position;
+    this.#time.syncing(offset);
     const receiver = await BaseReceiver.open({ disk, directory, offset, check, failed: events.failed });
     const pending: Pending = { timeline, directory, sync, gap, receiver };
     this.#pending = pending;
@@ -336,11 +348,12 @@ export class Capture implements Sink, AsyncDisposable {
       offset,
       boundary: offset,
       db: streamDb(head.aux),
-      lastStamp: this.#stamper.now(),
+      lastStamp: this.#time.now(),
       ids: [{ id, offset: offset + 1 }],
       segment: undefined,
     });
     pending.current = { timeline, directory, writer };
+    this.#time.streaming(writer);
     return writer;
   }
 
@@ -353,7 +366,7 @@ export class Capture implements Sink, AsyncDisposable {
       origin: 'received',
       db: streamDb(head.aux),
       stamp: sync.stamp,
-      completed: this.#stamper.now(),
+      completed: this.#time.now(),
       magic: head.magic,
       version: head.version,
       aux: Object.fromEntries(head.aux),
@@ -379,4 +392,5 @@ export interface Progress {
   readonly isEstablished: boolean;
   /** Segments that wait to be sealed. */
   readonly sealing: number;
+  readonly clock: ClockReading;
 }

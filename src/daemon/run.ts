@@ -120,6 +120,7 @@ class Run {
         }),
         current: (session) => {
           this.#session = session;
+          if (session === undefined) capture.detached();
         },
         interrupted: (error, delayMs) => {
           this.#interrupted(error, delayMs);

@@ -6,7 +6,11 @@
  */
 import { encodeAttach } from '../../journal-format/attach.ts';
 import type { IdEntry } from '../../journal-format/fields.ts';
+import type { FrameKind } from '../../journal-format/frame.ts';
+import { frameHeaderBytes } from '../../journal-format/frame.ts';
 import { ReadsEncoder } from '../../journal-format/reads.ts';
+import { encodeSamples } from '../../journal-format/samples.ts';
+import type { Sample } from '../../journal-format/samples.ts';
 import type { Micros } from '../core/clock.ts';
 import { segmentSecondsMax } from '../core/limits.ts';
 import type { Offset, ReplicationId } from '../core/position.ts';
@@ -38,21 +42,28 @@ export interface Batch {
   readonly slabs: Slab[];
   readonly reads: ReadsEncoder;
   firstStamp: Micros;
+  lastStamp: Micros;
   bytes: number;
   boundary: Offset;
   db: number;
   /** Set when a new segment begins with this batch: what its header says of the stream before it. */
   readonly segmentHeader: { readonly db: number; readonly ids: readonly IdEntry[] } | undefined;
-  /** An attach frame that goes before the bytes, with the boundary at that point. */
-  readonly attach: AttachFrame | undefined;
+  /** Frames that go before the bytes. */
+  readonly notes: NoteFrame[];
+  /** Set when no byte and no attachment is in it: what it says may be synced along with what comes next. */
+  isLazy: boolean;
 }
 
-export interface AttachFrame {
+/** A frame without stream bytes, with the boundary at that point. */
+export interface NoteFrame {
+  readonly kind: Exclude<FrameKind, 'stream'>;
   readonly meta: Buffer;
   readonly stamp: Micros;
   readonly boundary: Offset;
   readonly db: number;
 }
+
+const noMeta = Buffer.alloc(0);
 
 /** A batch is closed at this size; with one more read it stays below the format's 8 MiB. */
 const batchBytesFull = 2 * 1024 * 1024;
@@ -133,21 +144,26 @@ export class BatchQueue {
       return;
     }
     if (cut > 0) this.#add(bytes.subarray(0, cut), slab, stamp, mark);
-    const { start } = this.#open({ beginsSegment: true });
-    this.#segmentWillHold = 0;
-    this.#segmentStart = start;
-    this.#segmentSince = stamp;
+    this.#beginSegment(stamp);
     this.#add(bytes.subarray(cut), slab, stamp, mark);
   }
 
   /** The stream goes on after an interruption, under `id`. */
   attach(id: ReplicationId, stamp: Micros): void {
-    const meta = encodeAttach({ id, lostStamp: this.#lastStamp, stamp });
-    this.#lastStamp = Math.max(this.#lastStamp, stamp);
     if (id !== this.id) this.#ids.push({ id, offset: this.#received + 1 });
-    // Without a segment no frame is needed: the header of the next one will carry the ids.
-    if (this.#segmentWillHold === 0) return;
-    this.#open({ attach: { meta, stamp: this.#lastStamp, boundary: this.#boundary, db: this.#db } });
+    this.#note('attach', encodeAttach({ id, lostStamp: this.#lastStamp, stamp })).isLazy = false;
+  }
+
+  /** The source had nothing more at `stamp`; nothing is done unless that is news. */
+  tick(stamp: Micros): void {
+    if (stamp <= this.#lastStamp) return;
+    this.#lastStamp = stamp;
+    this.#note('tick', noMeta);
+  }
+
+  /** One sample at least. */
+  samples(samples: readonly Sample[]): void {
+    this.#note('sample', encodeSamples(samples));
   }
 
   /** The oldest batch; its memory stays in use until it is released. */
@@ -183,11 +199,13 @@ export class BatchQueue {
 
   #add(bytes: Buffer, slab: Slab | undefined, stamp: Micros, mark: BoundaryMark): void {
     let batch = this.#batches.at(-1);
-    if (batch === undefined || batch.bytes >= batchBytesFull || batch.reads.isFull) batch = this.#open({});
+    if (batch === undefined || batch.bytes >= batchBytesFull || batch.reads.isFull) batch = this.#open();
     if (batch.bytes === 0) batch.firstStamp = stamp;
+    batch.isLazy = false;
     batch.parts.push(bytes);
     if (slab !== undefined && batch.slabs.at(-1) !== slab) batch.slabs.push(slab.retain());
     batch.reads.add(stamp, bytes.length);
+    batch.lastStamp = stamp;
     batch.bytes += bytes.length;
     this.#received += bytes.length;
     this.#bytes += bytes.length;
@@ -201,18 +219,39 @@ export class BatchQueue {
     batch.db = this.#db;
   }
 
-  #open(special: { readonly beginsSegment?: boolean; readonly attach?: AttachFrame }): Batch {
+  /** Notes do not advance the stamps: a tick has done so before. */
+  #note(kind: NoteFrame['kind'], meta: Buffer): Batch {
+    if (this.#segmentWillHold === 0) this.#beginSegment(this.#lastStamp);
+    const last = this.#batches.at(-1);
+    const batch = last?.bytes === 0 ? last : this.#open();
+    batch.lastStamp = this.#lastStamp;
+    batch.notes.push({ kind, meta, stamp: this.#lastStamp, boundary: this.#boundary, db: this.#db });
+    this.#segmentWillHold += frameHeaderBytes + meta.length;
+    return batch;
+  }
+
+  /** With the next batch, at the boundary where we are. */
+  #beginSegment(stamp: Micros): void {
+    const { start } = this.#open({ db: this.#db, ids: [...this.#ids] });
+    this.#segmentWillHold = 0;
+    this.#segmentStart = start;
+    this.#segmentSince = stamp;
+  }
+
+  #open(segmentHeader?: Batch['segmentHeader']): Batch {
     const batch: Batch = {
       start: this.#received + 1,
       parts: [],
       slabs: [],
       reads: new ReadsEncoder(),
-      firstStamp: 0,
+      firstStamp: this.#lastStamp,
+      lastStamp: this.#lastStamp,
       bytes: 0,
       boundary: this.#boundary,
       db: this.#db,
-      segmentHeader: special.beginsSegment === true ? { db: this.#db, ids: [...this.#ids] } : undefined,
-      attach: special.attach,
+      segmentHeader,
+      notes: [],
+      isLazy: true,
     };
     this.#batches.push(batch);
     this.#opened += 1;

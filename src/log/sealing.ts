@@ -20,6 +20,7 @@ import type { Disk, DiskFile } from '../storage/disk.ts';
 import { temporaryPath } from '../storage/publish.ts';
 import { readDocument } from './document-file.ts';
 import { fileProblem } from './format-problem.ts';
+import { TimeEvidence } from './evidence.ts';
 import { FrameFile, lastOffset } from './frame-file.ts';
 import type { Frame } from './frames.ts';
 import { idsAfter } from './open-tail.ts';
@@ -102,6 +103,7 @@ class SealedWriter {
   #boundary = 0;
   #db = 0;
   #ids: SegmentHeader['ids'] = [];
+  readonly #evidence = new TimeEvidence();
   #durable = 0;
   #frames = 0;
   #raw = 0;
@@ -138,6 +140,7 @@ class SealedWriter {
     this.#first ??= firstStamp;
     this.#last = lastStamp;
     this.#frames += 1;
+    this.#evidence.add(header, frame.meta);
     if (header.kind === 'attach') this.#ids = idsAfter(this.#ids, decodeAttach(frame.meta).id, start);
   }
 
@@ -157,6 +160,8 @@ class SealedWriter {
       frames: this.#frames,
       raw: this.#raw,
       blocks: this.#blocks,
+      attaches: this.#evidence.attaches,
+      samples: this.#evidence.samples,
       sha256: this.#digest.digest(),
     }).bytes;
     const trailer = encodeTrailer({ position: this.#position, length: footer.length });

@@ -10,6 +10,7 @@
  * Invariant: `durable` never claims a byte, or a file name, that is not on the medium. After any failure it never moves
  * again and nothing more is written or synced: another writer goes on at `durableTail`, in another file.
  */
+import type { Sample } from '../../journal-format/samples.ts';
 import type { Clock, Micros } from '../core/clock.ts';
 import { commitBytesSoon, commitDelayMs, queueBytesMax, segmentBytesMax } from '../core/limits.ts';
 import type { Offset, ReplicationId } from '../core/position.ts';
@@ -44,10 +45,13 @@ export interface StreamWriterEvents {
   failed(error: unknown): void;
 }
 
-interface DbBoundary {
+const interruptionLeast: Micros = 1_000_000;
+interface DurableEnd {
   readonly boundary: Offset;
   /** Selected there. */
   readonly db: number;
+  /** Commands that are not whole there end no earlier. */
+  readonly lastStamp: Micros;
 }
 
 const noBytes: readonly Uint8Array[] = [];
@@ -64,8 +68,8 @@ export class StreamWriter {
   #written: Offset;
   #durable: Offset;
   /** The last boundaries in what is written, and durable. */
-  #writtenBoundary: DbBoundary;
-  #durableBoundary: DbBoundary;
+  #writtenEnd: DurableEnd;
+  #durableEnd: DurableEnd;
   /** Of the batches that the queue ever opened, how many are written, and durable. */
   #batchesWritten = 0;
   #batchesDurable = 0;
@@ -82,7 +86,11 @@ export class StreamWriter {
     this.#queue = new BatchQueue(tail, options.segmentBytes ?? segmentBytesMax);
     this.#segmentToReopen = tail.segment;
     this.#written = this.#durable = tail.offset;
-    this.#writtenBoundary = this.#durableBoundary = { boundary: tail.boundary, db: tail.db };
+    this.#writtenEnd = this.#durableEnd = {
+      boundary: tail.boundary,
+      db: tail.db,
+      lastStamp: tail.lastStamp,
+    };
   }
 
   /** Offset of the last byte taken. */
@@ -115,10 +123,10 @@ export class StreamWriter {
 
   /** Where another writer may begin a segment after a failure: behind the last boundary that is on the medium. */
   get durableTail(): StreamTail {
-    const { boundary, db } = this.#durableBoundary;
+    const { boundary, db, lastStamp } = this.#durableEnd;
     // Bytes that are fetched again are fetched under the newest id.
     const ids = this.#queue.ids.map(({ id, offset }) => ({ id, offset: Math.min(offset, boundary + 1) }));
-    return { offset: boundary, boundary, db, lastStamp: this.#queue.lastStamp, ids, segment: undefined };
+    return { offset: boundary, boundary, db, lastStamp, ids, segment: undefined };
   }
 
   /** Too much is waiting for the disk: stop reading until `relieved`. */
@@ -127,15 +135,22 @@ export class StreamWriter {
   }
 
   /** Resolves when half of the queue is free again; rejects when the writer fails. */
-  relieved(): Promise<void> {
-    return this.#when(() => this.#queue.bytes <= queueBytesMax / 2);
+  async relieved(): Promise<void> {
+    const { lastStamp } = this;
+    const since = this.#options.clock.monotonic();
+    await this.#when(() => this.#queue.bytes <= queueBytesMax / 2);
+    const waited = this.#options.clock.monotonic() - since;
+    // What was written meanwhile comes late, as after an interruption of the link.
+    if (waited > interruptionLeast) this.#queue.attach(this.id, lastStamp + waited);
   }
 
   /** Resolves when all that was appended before the call is durable; rejects when the writer fails. */
-  drain(): Promise<void> {
+  async drain(): Promise<void> {
     const wanted = this.#queue.opened;
     this.hurry();
-    return this.#when(() => this.#batchesDurable >= wanted);
+    await this.#when(() => this.#batchesWritten >= wanted);
+    this.#syncSoon();
+    await this.#when(() => this.#batchesDurable >= wanted);
   }
 
   /**
@@ -154,6 +169,20 @@ export class StreamWriter {
     if (this.#failure !== undefined) return;
     this.#queue.attach(id, stamp);
     this.hurry();
+  }
+
+  /** Records that the source had nothing more at `stamp`. Durable no later than the bytes that come next. */
+  tick(stamp: Micros): void {
+    if (this.#failure !== undefined) return;
+    this.#queue.tick(stamp);
+    this.#schedule();
+  }
+
+  /** Records how far the source was, and when. Durable no later than the bytes that come next. */
+  samples(samples: readonly Sample[]): void {
+    if (this.#failure !== undefined || samples.length === 0) return;
+    this.#queue.samples(samples);
+    this.#schedule();
   }
 
   /** Write and sync as soon as the pipe is free: somebody waits for the acknowledgement. */
@@ -218,21 +247,25 @@ export class StreamWriter {
       if (this.#failure !== undefined) return;
       // No await between these: a sync that begins here must see all or nothing.
       this.#written += batch.bytes;
-      this.#writtenBoundary = { boundary: batch.boundary, db: batch.db };
+      const { boundary, db, lastStamp } = batch;
+      this.#writtenEnd = { boundary, db, lastStamp };
       this.#batchesWritten += 1;
       this.#dirty.add(segment);
     } finally {
       this.#queue.release(batch);
     }
-    this.#syncing ??= this.#syncWritten();
+    if (!batch.isLazy) this.#syncSoon();
     this.#wake();
+  }
+
+  #syncSoon(): void {
+    if (this.#dirty.size > 0) this.#syncing ??= this.#syncWritten();
   }
 
   async #writeFrames(segment: SegmentFile, batch: Batch): Promise<void> {
     const fields = { start: batch.start, durable: this.#durable, wall: this.#options.clock.wall() };
-    if (batch.attach !== undefined) {
-      const { meta, stamp, boundary, db } = batch.attach;
-      await segment.append('attach', { ...fields, boundary, db, firstStamp: stamp, lastStamp: stamp }, meta, noBytes);
+    for (const { kind, meta, stamp, boundary, db } of batch.notes) {
+      await segment.append(kind, { ...fields, boundary, db, firstStamp: stamp, lastStamp: stamp }, meta, noBytes);
     }
     if (batch.bytes > 0) {
       const { meta, firstStamp, lastStamp } = batch.reads.finish();
@@ -280,7 +313,7 @@ export class StreamWriter {
   async #syncOnce(): Promise<void> {
     const { disk, directory, events } = this.#options;
     const upTo = this.#written;
-    const boundary = this.#writtenBoundary;
+    const end = this.#writtenEnd;
     const batches = this.#batchesWritten;
     const files = [...this.#dirty];
     const retired = [...this.#retired];
@@ -291,7 +324,7 @@ export class StreamWriter {
     if (isDirectoryDirty) await disk.syncDirectory(directory);
     if (this.#failure !== undefined) return;
     this.#durable = upTo;
-    this.#durableBoundary = boundary;
+    this.#durableEnd = end;
     this.#batchesDurable = batches;
     events.durable(upTo);
     for (const { file, end } of retired) {

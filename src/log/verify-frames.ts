@@ -9,6 +9,7 @@ import { decodeReads } from '../../journal-format/reads.ts';
 import { decodeSamples } from '../../journal-format/samples.ts';
 import type { SegmentHeader } from '../../journal-format/segment-header.ts';
 import type { Micros } from '../core/clock.ts';
+import { TimeEvidence } from './evidence.ts';
 import type { Frame } from './frames.ts';
 import { tailAfter, tailAtStart } from './open-tail.ts';
 import type { OpenTail } from './open-tail.ts';
@@ -23,6 +24,8 @@ export interface Run extends OffsetRange {
 export class FrameAudit {
   readonly #visit: (header: FrameHeader) => void;
   readonly #runs: Run[] = [];
+  /** What the frames say of time. */
+  readonly evidence = new TimeEvidence();
   #tail: OpenTail;
 
   /** `visit` is told of every frame that is right. */
@@ -48,6 +51,7 @@ export class FrameAudit {
       throw new FormatError('corrupt', `boundaries go back at offset ${header.start}`);
     }
     this.#tail = tailAfter(this.#tail, header, frame.meta);
+    this.evidence.add(header, frame.meta);
     if (header.dataLength > 0) this.#extend(header);
     this.#visit(header);
   }

@@ -4,12 +4,13 @@
  */
 import { createHash } from 'node:crypto';
 import { FormatError } from '../../journal-format/errors.ts';
-import type { BlockEntry } from '../../journal-format/footer.ts';
+import type { BlockEntry, Footer } from '../../journal-format/footer.ts';
 import type { FramePlace } from '../../journal-format/frame.ts';
 import { placeAfter } from '../../journal-format/frame.ts';
 import { decodeBlock } from '../../journal-format/sealed.ts';
 import type { Offset } from '../core/position.ts';
 import type { DiskFile } from '../storage/disk.ts';
+import type { TimeEvidence } from './evidence.ts';
 import { takeFrame } from './frames.ts';
 import type { SealedReader } from './segment-reader.ts';
 import type { FrameAudit } from './verify-frames.ts';
@@ -54,6 +55,7 @@ export async function auditBlocks(run: VerifyRun, place: SealedPlace): Promise<v
     ['db', footer.db, tail.db],
     ['durable', footer.durable, tail.durable],
     ['ids', JSON.stringify(footer.ids), JSON.stringify(tail.ids)],
+    ...evidenceSums(footer, audit.evidence),
     ['sha256', Buffer.from(footer.sha256).toString('hex'), digest.digest('hex')],
   ];
   for (const [key, said, found] of sums) {
@@ -61,6 +63,18 @@ export async function auditBlocks(run: VerifyRun, place: SealedPlace): Promise<v
     const message = `the footer's ${key} is ${String(said)}, but that of its blocks is ${String(found)}`;
     run.findings.add({ kind: 'corrupt', path, timeline, message });
   }
+}
+
+/** An older footer may be silent about time. */
+function evidenceSums(
+  footer: Footer,
+  { attaches, samples }: TimeEvidence,
+): readonly (readonly [string, unknown, unknown])[] {
+  if (footer.attaches === undefined) return [];
+  return [
+    ['attaches', JSON.stringify(footer.attaches), JSON.stringify(attaches)],
+    ['samples', JSON.stringify(footer.samples), JSON.stringify(samples)],
+  ];
 }
 
 /** What the frame behind the block has to follow; undefined when the block is damaged. */

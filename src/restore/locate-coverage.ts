@@ -69,6 +69,13 @@ export function timeNotCovered(timelines: readonly Timeline[], at: Micros, asked
   });
 }
 
+/** The journal had not received all that the primary had written by then, and never did. */
+export function lagging(timeline: Timeline, asked: string): CoverageError {
+  return new CoverageError('time-not-covered', `by ${asked} the primary had written more than the journal holds`, {
+    hint: `the journal lagged behind, and ends at ${endOf(timeline)}`,
+  });
+}
+
 /** More than one timeline covers the instant: only a clock that was set back can do that. */
 export function timeOnSeveralTimelines(timelines: readonly Timeline[], asked: string): CoverageError {
   const list = timelines.map((timeline) => `from ${startOf(timeline)} to ${endOf(timeline)}`).join('; ');

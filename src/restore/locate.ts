@@ -15,6 +15,7 @@ import { idAt } from '../log/catalog.ts';
 import type { Catalog, Timeline } from '../log/catalog.ts';
 import { readMarks } from '../log/timeline-store.ts';
 import type { Disk } from '../storage/disk.ts';
+import type { Certainty } from './certainty.ts';
 import { formatInstantShort } from './instant.ts';
 import { boundariesAround, stampOf } from './locate-boundaries.ts';
 import type { Neighbours, StampedOffset } from './locate-boundaries.ts';
@@ -27,10 +28,11 @@ import {
   nothingCovered,
   offsetCoverage,
   offsetNotCovered,
-  timeCoverage,
   timeNotCovered,
   timeOnSeveralTimelines,
 } from './locate-coverage.ts';
+import { certaintyOn, locateTime } from './locate-time.ts';
+import type { TimeReading } from './locate-time.ts';
 import type { Target } from './target.ts';
 
 export type CutMode = 'at' | 'before';
@@ -47,12 +49,23 @@ export interface Cut {
   readonly firstOmitted: StampedOffset | undefined;
   /** Stamp of the last applied command; of a base alone, when it was complete. */
   readonly reached: Micros;
+  /** How sure the time is; undefined for targets that are not times. */
+  readonly time: TimeReading | undefined;
 }
 
+/** Whether a time that the journal cannot be sure of is refused, or taken as the earliest state that it may mean. */
+export type UncertaintyRule = 'refuse' | 'accept';
+
 /** CoverageError when the journal does not hold the target, or holds more than one that it could mean. */
-export async function locate(disk: Disk, catalog: Catalog, target: Target, mode: CutMode): Promise<Cut> {
+export async function locate(
+  disk: Disk,
+  catalog: Catalog,
+  target: Target,
+  mode: CutMode,
+  uncertainty: UncertaintyRule = 'refuse',
+): Promise<Cut> {
   if (catalog.timelines.length === 0) throw nothingCovered();
-  const { timeline, last, next } = await findBoundaries(disk, catalog, target, mode);
+  const { timeline, last, next, time } = await findBoundaries(disk, catalog, target, mode, uncertainty);
   return {
     timeline: timeline.number,
     id: idAt(timeline, last.offset),
@@ -61,19 +74,27 @@ export async function locate(disk: Disk, catalog: Catalog, target: Target, mode:
     lastApplied: last,
     firstOmitted: next,
     reached: last.stamp,
+    time,
   };
 }
 
 /** A timeline, and the boundaries on both sides of the cut. */
 interface Found extends Neighbours {
   readonly timeline: Timeline;
+  readonly time?: TimeReading;
 }
 
-async function findBoundaries(disk: Disk, catalog: Catalog, target: Target, mode: CutMode): Promise<Found> {
+async function findBoundaries(
+  disk: Disk,
+  catalog: Catalog,
+  target: Target,
+  mode: CutMode,
+  uncertainty: UncertaintyRule,
+): Promise<Found> {
   const { timelines } = catalog;
   switch (target.kind) {
     case 'time':
-      return await findTime(disk, timelines, target.at, mode);
+      return await findTime(disk, timelines, target.at, mode, uncertainty);
     case 'latest': {
       const newest = timelines.at(-1);
       if (newest === undefined) throw nothingCovered();
@@ -96,18 +117,31 @@ async function findBoundaries(disk: Disk, catalog: Catalog, target: Target, mode
   }
 }
 
-async function findTime(disk: Disk, timelines: readonly Timeline[], time: Micros, mode: CutMode): Promise<Found> {
+async function findTime(
+  disk: Disk,
+  timelines: readonly Timeline[],
+  time: Micros,
+  mode: CutMode,
+  uncertainty: UncertaintyRule,
+): Promise<Found> {
   // Stamps are whole microseconds: "earlier than T" is "up to T − 1".
-  const stamp = mode === 'at' ? time : time - 1;
+  const at = mode === 'at' ? time : time - 1;
   const asked = mode === 'at' ? formatInstantShort(time) : `the moment before ${formatInstantShort(time)}`;
-  const covering = timelines.filter((timeline) => {
-    const { from, to } = timeCoverage(timeline);
-    return from <= stamp && stamp <= to;
-  });
-  const [timeline] = covering;
-  if (timeline === undefined) throw timeNotCovered(timelines, stamp, asked);
-  if (covering.length > 1) throw timeOnSeveralTimelines(covering, asked);
-  return { timeline, ...(await boundariesAround(disk, timeline, { by: 'stamp', stamp })) };
+  const covering: { readonly timeline: Timeline; readonly certainty: Certainty }[] = [];
+  for (const timeline of timelines) {
+    const certainty = await certaintyOn(disk, timeline, at);
+    if (certainty !== undefined) covering.push({ timeline, certainty });
+  }
+  const [found] = covering;
+  if (found === undefined) throw timeNotCovered(timelines, at, asked);
+  if (covering.length > 1) {
+    throw timeOnSeveralTimelines(
+      covering.map(({ timeline }) => timeline),
+      asked,
+    );
+  }
+  const { timeline, certainty } = found;
+  return { timeline, ...(await locateTime(disk, timeline, certainty, asked, uncertainty === 'accept')) };
 }
 
 async function findPosition(

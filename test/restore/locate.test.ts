@@ -260,13 +260,25 @@ describe('a cut', () => {
     await checkAll(journal, timeline, boundaries, []);
   });
 
-  test('goes up to an attachment, which is later than the last byte', async () => {
+  test('does not go up to an attachment: that the stream goes on is no evidence of what was before', async () => {
     await using journal = await JournalBuilder.create();
     const timeline = await journal.timeline({ id: idA, offset: 1000, completed: t0 });
     const set = command('SET', 'key', 'value');
     timeline.read(set, t0 + 10);
     await timeline.commit();
     timeline.attach(idA, t0 + 500);
+    await timeline.commit();
+    await checkAll(journal, timeline, [1000, 1000 + set.length], []);
+    const catalog = await journal.catalog();
+    expect(await tryLocate(catalog, { kind: 'time', at: t0 + 500 }, 'at')).toBeInstanceOf(CoverageError);
+  });
+
+  test('goes up to a tick: by then the primary had nothing more', async () => {
+    await using journal = await JournalBuilder.create();
+    const timeline = await journal.timeline({ id: idA, offset: 1000, completed: t0 });
+    const set = command('SET', 'key', 'value');
+    timeline.read(set, t0 + 10);
+    timeline.tick(t0 + 500);
     await timeline.commit();
     await checkAll(journal, timeline, [1000, 1000 + set.length], []);
     const catalog = await journal.catalog();

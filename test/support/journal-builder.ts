@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import type { BaseContents, BaseRecord } from '../../journal-format/base.ts';
 import type { GapCause } from '../../journal-format/gap.ts';
+import type { Sample } from '../../journal-format/samples.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import type { Micros } from '../../src/core/clock.ts';
 import type { Offset } from '../../src/core/position.ts';
@@ -27,6 +28,8 @@ export interface TimelineScript {
   /** The base's. */
   readonly offset: Offset;
   readonly completed: Micros;
+  /** When the full sync began; `completed` when it took no time. */
+  readonly stamp?: Micros;
   readonly rdb?: Buffer;
   readonly db?: number;
   readonly server?: { readonly kind: string; readonly version: string };
@@ -145,7 +148,7 @@ export class TimelineBuilder {
     return this.#writer.received;
   }
 
-  /** The last stamp of the timeline, attachments included. */
+  /** The last stamp of the timeline, that of a byte or a tick. */
   get lastStamp(): Micros {
     return this.#lastStamp;
   }
@@ -179,7 +182,17 @@ export class TimelineBuilder {
   /** The stream goes on after an interruption, under this id. */
   attach(id: string, stamp: Micros): void {
     this.#writer.attach(id, stamp);
-    if (this.reads.length > 0) this.#lastStamp = stamp;
+  }
+
+  /** The primary had nothing more at `stamp`. */
+  tick(stamp: Micros): void {
+    this.#writer.tick(stamp);
+    this.#lastStamp = stamp;
+  }
+
+  /** The primary's answers to the sampler, each with our stamp. */
+  samples(samples: readonly Sample[]): void {
+    this.#writer.samples(samples);
   }
 
   /**
@@ -242,7 +255,7 @@ async function writeBase(directory: string, script: TimelineScript, timeline: nu
   const check = (path: string): BaseChecker => new Checker(path, contents);
   await using receiver = await BaseReceiver.open({ disk: localDisk, directory, offset, check, failed });
   receiver.append([rdb], undefined);
-  const stamp = completed - 1000;
+  const { stamp = completed } = script;
   const record = { timeline, offset, id, origin: 'received', db, stamp, completed, magic } as const;
   await receiver.publish({ ...record, version: rdbVersion, aux: {} });
 }

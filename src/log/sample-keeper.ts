@@ -1,0 +1,74 @@
+/**
+ * Decides which of the samples are worth keeping (pure; SPEC.md 12, "Time"). Ten a second are taken, and mostly all that
+ * the primary had written was received by the next: then the stamps say it all, and few are kept, to show just that. Where
+ * the primary was ahead of us (an outage, a full sync, lag) they are all that is known of when bytes were written.
+ *
+ *   on time       one a second, one in ten seconds while the offset stays
+ *   behind        all, with the one before and the one behind; the longer it lasts, the wider apart
+ */
+import type { Sample } from '../../journal-format/samples.ts';
+import type { Micros } from '../core/clock.ts';
+import type { Offset } from '../core/position.ts';
+
+const onTimeEvery: Micros = 1_000_000;
+const idleEvery: Micros = 10_000_000;
+/** Part of a spell's duration that may lie between two of its samples: 0.6 s after an hour. */
+const spellResolution = 1 / 6000;
+
+export class SampleKeeper {
+  /** The last one, of which is not known yet whether its bytes come at once. */
+  #pending: Sample | undefined;
+  /** The one before it, when it was on time and not kept. */
+  #before: Sample | undefined;
+  #kept: Sample | undefined;
+  #behindSince: Micros | undefined;
+
+  /** Takes the next sample; returns those to be kept. `received`: how far we are at this moment. */
+  next(sample: Sample, received: Offset): readonly Sample[] {
+    const last = this.#kept;
+    // Another history, or a clock that was set back: such samples bound nothing.
+    if (last !== undefined && (sample.primaryOffset < last.primaryOffset || sample.primaryTime <= last.primaryTime)) {
+      return [];
+    }
+    const judged = this.#pending;
+    this.#pending = sample;
+    if (judged === undefined) return [];
+    return received < judged.primaryOffset ? this.#behind(judged) : this.#onTime(judged);
+  }
+
+  /** The last sample, when no other will come soon. */
+  flush(): readonly Sample[] {
+    const pending = this.#pending;
+    this.#pending = undefined;
+    return pending === undefined ? [] : this.#keep([pending]);
+  }
+
+  /** Begins anew: another timeline. */
+  reset(): void {
+    this.#pending = this.#before = this.#kept = this.#behindSince = undefined;
+  }
+
+  #behind(sample: Sample): readonly Sample[] {
+    const before = this.#before;
+    this.#behindSince ??= sample.stamp;
+    if (before !== undefined) return this.#keep([before, sample]);
+    const least = (sample.stamp - this.#behindSince) * spellResolution;
+    return this.#kept === undefined || sample.stamp - this.#kept.stamp >= least ? this.#keep([sample]) : [];
+  }
+
+  #onTime(sample: Sample): readonly Sample[] {
+    const wasBehind = this.#behindSince !== undefined;
+    this.#behindSince = undefined;
+    if (wasBehind || this.#kept === undefined) return this.#keep([sample]);
+    const every = sample.primaryOffset === this.#kept.primaryOffset ? idleEvery : onTimeEvery;
+    if (sample.stamp - this.#kept.stamp >= every) return this.#keep([sample]);
+    this.#before = sample;
+    return [];
+  }
+
+  #keep(samples: readonly Sample[]): readonly Sample[] {
+    this.#before = undefined;
+    this.#kept = samples.at(-1);
+    return samples;
+  }
+}
