@@ -65,7 +65,9 @@ function uncertaintyAt(evidence: Evidence, stamp: Micros, skew: Micros): Uncerta
   const { samples } = evidence;
   const interruption = evidence.interruptions.findLast(
     (one) =>
-      one.stamp - one.lostStamp > certainWithin && one.lostStamp <= stamp && stamp < Math.max(one.stamp, endOf(one, samples)),
+      one.stamp - one.lostStamp > certainWithin &&
+      one.lostStamp <= stamp &&
+      stamp < Math.max(one.stamp, endOf(one, samples)),
   );
   if (interruption === undefined) return undefined;
   const { before, after } = neighbours(samples, stamp - skew);

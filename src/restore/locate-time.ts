@@ -75,7 +75,10 @@ export async function locateTime(
     if (low.last.offset < high.last.offset) {
       if (!acceptUncertainty) throw timeUncertain(timeline, uncertain, [low, high], asked);
       const offsets = { from: low.last.offset, to: high.last.offset };
-      return { ...low, time: { basis: 'samples', skew, resolution: uncertain.to - uncertain.from, uncertain: offsets } };
+      return {
+        ...low,
+        time: { basis: 'samples', skew, resolution: uncertain.to - uncertain.from, uncertain: offsets },
+      };
     }
   }
   const byStamp = await boundariesAround(disk, timeline, {
@@ -99,7 +102,10 @@ export async function locateTime(
 /** What is known of time around `stamp`. */
 async function evidenceAround(disk: Disk, timeline: Timeline, stamp: Micros): Promise<Evidence> {
   const { segments } = timeline;
-  const first = Math.max(0, segments.findLastIndex((one) => one.first <= stamp - evidenceSlack));
+  const first = Math.max(
+    0,
+    segments.findLastIndex((one) => one.first <= stamp - evidenceSlack),
+  );
   const near = segments.filter((one, i) => i >= first && one.first <= stamp + evidenceSlack);
   const evidence = await gather(disk, timeline, near);
   const behind = segments.slice(first + near.length, first + near.length + segmentsFurther);
@@ -112,11 +118,7 @@ async function evidenceAround(disk: Disk, timeline: Timeline, stamp: Micros): Pr
 }
 
 /** What these segments say, and the full sync that the timeline began with. */
-export async function gather(
-  disk: Disk,
-  { base }: Timeline,
-  segments: readonly SegmentEntry[],
-): Promise<Evidence> {
+export async function gather(disk: Disk, { base }: Timeline, segments: readonly SegmentEntry[]): Promise<Evidence> {
   const { offset, stamp: lostStamp, completed: stamp } = base.record;
   const found = await Promise.all(segments.map((segment) => readEvidence(disk, segment)));
   return {

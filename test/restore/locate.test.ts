@@ -105,7 +105,11 @@ function expectedByOffset(
   return index === -1 || offset < timeline.script.offset ? undefined : index;
 }
 
-function cutAt(timeline: TimelineBuilder, boundaries: readonly Offset[], index: number): Omit<Cut, 'requested' | 'id'> {
+function cutAt(
+  timeline: TimelineBuilder,
+  boundaries: readonly Offset[],
+  index: number,
+): Omit<Cut, 'requested' | 'id' | 'time'> {
   const [offset, next] = [boundaries[index]!, boundaries[index + 1]];
   return {
     timeline: timeline.number,
@@ -129,7 +133,7 @@ async function check(
   catalog: Catalog,
   target: Target,
   mode: CutMode,
-  expected: Omit<Cut, 'requested' | 'id'> | undefined,
+  expected: Omit<Cut, 'requested' | 'id' | 'time'> | undefined,
 ): Promise<void> {
   const found = await tryLocate(catalog, target, mode);
   const label = `${mode} ${JSON.stringify(target)}`;
