@@ -15,6 +15,13 @@ export interface GapSide {
   readonly stamp: number;
 }
 
+/** Bytes of `timeline` that the surviving history of `id` does not contain: all behind `offset`. */
+export interface Orphan {
+  readonly timeline: number;
+  readonly id: string;
+  readonly offset: number;
+}
+
 export interface GapRecord {
   /** The last position that the older timeline covers. */
   readonly from: GapSide;
@@ -22,6 +29,8 @@ export interface GapRecord {
   readonly to: GapSide;
   readonly cause: GapCause;
   readonly detail: string;
+  /** The end of the older timeline that the promoted replica did not have, where it is known. */
+  readonly orphan?: Orphan;
 }
 
 const layout: Layout<GapRecord> = {
@@ -31,12 +40,14 @@ const layout: Layout<GapRecord> = {
     to: writeSide(record.to),
     cause: record.cause,
     detail: record.detail,
+    ...(record.orphan !== undefined && { orphan: writeOrphan(record.orphan) }),
   }),
   read: (fields) => ({
     from: readSide(fields.map('from')),
     to: readSide(fields.map('to')),
     cause: fields.oneOf('cause', ['backlog-overrun', 'history-changed', 'operator']),
     detail: fields.text('detail'),
+    ...(fields.has('orphan') && { orphan: readOrphan(fields.map('orphan')) }),
   }),
 };
 
@@ -54,4 +65,12 @@ function writeSide(side: GapSide): Record<string, unknown> {
 
 function readSide(fields: Fields): GapSide {
   return { timeline: fields.timeline(), id: fields.id(), offset: fields.uint('offset'), stamp: fields.uint('stamp') };
+}
+
+function writeOrphan({ timeline, id, offset }: Orphan): Record<string, unknown> {
+  return { timeline, id, offset };
+}
+
+function readOrphan(fields: Fields): Orphan {
+  return { timeline: fields.timeline(), id: fields.id(), offset: fields.uint('offset') };
 }

@@ -23,7 +23,7 @@ export {
   frameHeaderBytes,
   placeAfter,
 } from './frame.ts';
-export type { GapCause, GapRecord, GapSide } from './gap.ts';
+export type { GapCause, GapRecord, GapSide, Orphan } from './gap.ts';
 export { decodeGap, encodeGap } from './gap.ts';
 export * from './limits.ts';
 export type { MarkRecord } from './mark.ts';

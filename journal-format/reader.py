@@ -345,7 +345,7 @@ DOCUMENTS = {
             "cause": text("backlog-overrun|history-changed|operator"),
             "detail": text(),
         },
-        {},
+        {"orphan": nested(timeline=TIMELINE, id=ID, offset=OFFSET)},
     ),
     7: (
         "mark",
@@ -1005,6 +1005,8 @@ class Check:
             self.error(path, corrupt("the gap does not begin at an older timeline"))
             return
         known = {timeline["number"]: timeline for timeline in self.timelines}
+        if "orphan" in gap and gap["orphan"]["timeline"] not in known:
+            self.error(path, corrupt("the orphan is of a timeline that is not there"))
         self.check_position(known, gap["from"], "the gap's beginning", os.path.relpath(path, self.source))
 
     def bases(self, number, folder, entries):

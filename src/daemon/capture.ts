@@ -29,6 +29,7 @@ import { formatServerVersion, replicatesRelativeTtl } from '../redis/server-vers
 import type { ServerVersion } from '../redis/server-version.ts';
 import type { Disk } from '../storage/disk.ts';
 import type { FullSync, FullSyncSink, ResumePoint, Sink, StreamSink } from '../upstream/sink.ts';
+import { divergence } from './divergence.ts';
 import { Timekeeper } from './timekeeper.ts';
 import type { ClockReading, PrimaryTime } from './timekeeper.ts';
 import { writerName } from './version.ts';
@@ -317,28 +318,16 @@ export class Capture implements Sink, AsyncDisposable {
 
   #gapBefore(timeline: number, sync: FullSync): GapRecord | undefined {
     if (this.#established === undefined) return undefined;
-    const { writer } = this.#established;
+    const { timeline: before, writer } = this.#established;
+    const { durable, ids, lastStamp } = writer;
     const { id, offset } = sync.position;
-    const from = {
-      timeline: this.#established.timeline,
-      id: writer.id,
-      offset: writer.durable,
-      stamp: writer.lastStamp,
+    const { orphan, ...reason } = divergence({ timeline: before, ids, durable }, sync.position, sync.lineage);
+    return {
+      from: { timeline: before, id: writer.id, offset: durable, stamp: lastStamp },
+      to: { timeline, id, offset, stamp: sync.stamp },
+      ...reason,
+      ...(orphan !== undefined && { orphan }),
     };
-    const to = { timeline, id, offset, stamp: sync.stamp };
-    return id === writer.id && offset >= writer.durable
-      ? {
-          from,
-          to,
-          cause: 'backlog-overrun',
-          detail: `the primary no longer had the bytes behind offset ${from.offset}`,
-        }
-      : {
-          from,
-          to,
-          cause: 'history-changed',
-          detail: 'the primary has another history: restarted, or promoted behind us',
-        };
   }
 
   #beginStream(pending: Pending, head: RdbHead): StreamSink {

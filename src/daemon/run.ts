@@ -163,8 +163,9 @@ class Run {
         logger.error({ event: 'storage-failed', ...describe(error) });
         this.#session?.fail(error);
       },
-      gap: ({ from, to, cause, detail }) => {
-        logger.error({ event: 'gap', cause, detail, from: formatPosition(from), to: formatPosition(to) });
+      gap: ({ from, to, cause, detail, orphan }) => {
+        const parted = orphan === undefined ? {} : { survivesTo: formatPosition(orphan) };
+        logger.error({ event: 'gap', cause, detail, from: formatPosition(from), to: formatPosition(to), ...parted });
       },
       sealed: (_from, { path, raw, stored }) => {
         logger.debug({ event: 'sealed', path, raw, stored });

@@ -11,6 +11,7 @@ import { formatInstant } from '../core/instant.ts';
 import { formatPosition } from '../core/position.ts';
 import { idAt, loadCatalog } from '../log/catalog.ts';
 import type { Catalog, Timeline } from '../log/catalog.ts';
+import { orphansOf } from '../log/orphans.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import { readMarks } from '../log/timeline-store.ts';
 import { timeCoverage } from '../restore/locate-coverage.ts';
@@ -43,6 +44,8 @@ export interface Status {
   readonly sync: { readonly received: number; readonly size: number | null } | null;
   readonly intervals: readonly StatusInterval[];
   readonly gaps: readonly StatusGap[];
+  /** What can be restored, and is in no surviving history: the old primary acknowledged it. */
+  readonly orphans: readonly StatusOrphan[];
   readonly lastBase: StatusBase | null;
   readonly segments: { readonly open: number; readonly sealed: number; readonly bytes: number };
   readonly bases: { readonly count: number; readonly bytes: number };
@@ -93,6 +96,12 @@ export interface StatusGap {
   readonly seconds: number;
   readonly cause: string;
   readonly detail: string;
+}
+
+export interface StatusOrphan {
+  readonly timeline: number;
+  readonly fromPosition: string;
+  readonly toPosition: string;
 }
 
 export interface StatusBase {
@@ -231,13 +240,16 @@ function positionOf(
   return isWritten && live?.state !== 'syncing' ? {} : { received: end, durable: end };
 }
 
-function coverage({ timelines }: Catalog): Pick<Status, 'intervals' | 'gaps' | 'lastBase' | 'segments' | 'bases'> {
+function coverage({
+  timelines,
+}: Catalog): Pick<Status, 'intervals' | 'gaps' | 'orphans' | 'lastBase' | 'segments' | 'bases'> {
   const segments = timelines.flatMap((timeline) => timeline.segments);
   const open = segments.filter(({ kind }) => kind === 'open').length;
   const newest = timelines.at(-1);
   return {
     intervals: timelines.map(intervalOf),
     gaps: timelines.flatMap(gapBefore),
+    orphans: orphansIn(timelines),
     lastBase: newest === undefined ? null : baseOf(newest),
     segments: { open, sealed: segments.length - open, bytes: sum(segments.map(({ bytes }) => bytes)) },
     bases: { count: timelines.length, bytes: sum(timelines.map(({ base }) => base.record.size)) },
@@ -254,6 +266,14 @@ export function intervalOf(timeline: Timeline): StatusInterval {
     fromPosition: formatPosition(base.record),
     toPosition: formatPosition({ id: idAt(timeline, boundary), offset: boundary }),
   };
+}
+
+export function orphansIn(timelines: readonly Timeline[]): StatusOrphan[] {
+  return orphansOf(timelines).map(({ timeline, id, from, to }) => ({
+    timeline,
+    fromPosition: formatPosition({ id, offset: from }),
+    toPosition: formatPosition({ id, offset: to }),
+  }));
 }
 
 /** As a list of none or one. */

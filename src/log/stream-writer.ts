@@ -10,6 +10,7 @@
  * Invariant: `durable` never claims a byte, or a file name, that is not on the medium. After any failure it never moves
  * again and nothing more is written or synced: another writer goes on at `durableTail`, in another file.
  */
+import type { IdEntry } from '../../journal-format/fields.ts';
 import type { Sample } from '../../journal-format/samples.ts';
 import type { Clock, Micros } from '../core/clock.ts';
 import { commitBytesSoon, commitDelayMs, queueBytesMax, segmentBytesMax } from '../core/limits.ts';
@@ -111,6 +112,11 @@ export class StreamWriter {
   get tail(): { readonly boundary: Offset; readonly db: number; readonly path: string | undefined } {
     const { boundary, db } = this.#queue;
     return { boundary, db, path: this.#segment?.path ?? this.#segmentToReopen?.path };
+  }
+
+  /** All ids that its bytes came under. */
+  get ids(): readonly IdEntry[] {
+    return this.#queue.ids;
   }
 
   get id(): ReplicationId {

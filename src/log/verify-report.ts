@@ -11,7 +11,9 @@ import type { Micros } from '../core/clock.ts';
 import type { ExitCode } from '../core/errors.ts';
 import { IntegrityError, StorageError } from '../core/errors.ts';
 import { formatInstant } from '../core/instant.ts';
+import { formatPosition } from '../core/position.ts';
 import type { Offset } from '../core/position.ts';
+import type { OrphanRange } from './orphans.ts';
 
 /**
  * `torn`: an unfinished last write, which the next writer clears away. `missing`: an object is not there. `corrupt`: bytes
@@ -79,6 +81,7 @@ export interface VerifyReport {
   /** Oldest first. */
   readonly timelines: readonly VerifyTimeline[];
   readonly gaps: readonly GapRecord[];
+  readonly orphans: readonly OrphanRange[];
   readonly marks: readonly VerifyMark[];
   readonly problems: readonly VerifyProblem[];
   /** Problems beyond those in the list. */
@@ -146,6 +149,11 @@ export function verifyToJson(report: VerifyReport): Record<string, unknown> {
       to: sideToJson(to),
       cause,
       detail,
+    })),
+    orphans: report.orphans.map(({ timeline, id, from, to }) => ({
+      timeline,
+      from: formatPosition({ id, offset: from }),
+      to: formatPosition({ id, offset: to }),
     })),
     marks: report.marks.map(({ record, isRestorable }) => ({
       name: record.name,

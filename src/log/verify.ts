@@ -10,6 +10,8 @@ import type { MarkRecord } from '../../journal-format/mark.ts';
 import { fileNames, parseTimelineFolder, temporaryPrefix } from '../../journal-format/names.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Disk } from '../storage/disk.ts';
+import { orphansOf } from './orphans.ts';
+import type { OrphanRange } from './orphans.ts';
 import { listOrEmpty, timelineDirectory, timelineNumbers } from './source-tree.ts';
 import type { SourceTree } from './source-tree.ts';
 import { verifyDocument, verifyMarks } from './verify-objects.ts';
@@ -53,6 +55,7 @@ export async function verifySource(disk: Disk, tree: SourceTree, options: Verify
     directory: tree.directory,
     timelines,
     gaps,
+    orphans: orphansIn(timelines, gaps),
     marks: placed,
     problems: run.findings.problems,
     problemsOmitted: run.findings.omitted,
@@ -124,6 +127,17 @@ function checkGapEnds(
     const message = `the gap ends at ${to.id}:${to.offset}, but its timeline begins at ${first.id}:${first.offset - 1}`;
     run.findings.add({ kind: 'corrupt', path, timeline: to.timeline, message });
   }
+}
+
+function orphansIn(timelines: readonly VerifyTimeline[], gaps: readonly GapRecord[]): OrphanRange[] {
+  return orphansOf(
+    timelines.map(({ number, ids, intervals }) => ({
+      number,
+      ids,
+      end: intervals.at(-1)?.to ?? (ids[0]?.offset ?? 1) - 1,
+      gap: gaps.find(({ to }) => to.timeline === number),
+    })),
+  );
 }
 
 /** Whether a mark can be restored, and whether the timeline that it names is there and knows its id. */

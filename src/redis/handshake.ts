@@ -1,5 +1,5 @@
 /**
- * How we become a replica: PING, AUTH, INFO, two REPLCONFs, PSYNC, as a machine without a socket. Bytes of the server
+ * How we become a replica: PING, AUTH, INFO twice, two REPLCONFs, PSYNC, as a machine without a socket. Bytes of the server
  * go in, bytes for it come out, at the end an outcome or a LinkError that says how to go on.
  *
  * One command is under way at a time: a primary refuses PSYNC while replies to the same client are pending. No
@@ -14,6 +14,8 @@ import type { Offset, Position, ReplicationId } from '../core/position.ts';
 import { encodeCommand } from './commands-out.ts';
 import { printable, refusalOf, refused } from './refusals.ts';
 import type { Refusal } from './refusals.ts';
+import { parseReplicationInfo } from './replication-info.ts';
+import type { ReplicationInfo } from './replication-info.ts';
 import { ReplyReader } from './replies.ts';
 import type { Reply } from './replies.ts';
 import { serverVersionFromInfo } from './server-version.ts';
@@ -32,7 +34,7 @@ export type HandshakeOutcome =
   | { readonly kind: 'continue'; readonly id: ReplicationId };
 
 /** Each state waits for the reply to the command it is named after. */
-export type HandshakeState = 'ping' | 'auth' | 'info' | 'capa' | 'version' | 'psync';
+export type HandshakeState = 'ping' | 'auth' | 'info' | 'lineage' | 'capa' | 'version' | 'psync';
 
 /** Kinds of reply that are told apart. */
 export type HandshakeEvent =
@@ -83,6 +85,14 @@ const transitions: Readonly<Record<HandshakeState, Readonly<Record<HandshakeEven
   auth: { ...otherwise, ok: 'advance' },
   // The version is good to know, no more.
   info: { ...otherwise, bulk: 'advance', 'no-permission': 'note', 'unknown-command': 'note', 'other-error': 'note' },
+  // So is the history, and asked before PSYNC, since that may make the server forget it. Its absence has been noted.
+  lineage: {
+    ...otherwise,
+    bulk: 'advance',
+    'no-permission': 'advance',
+    'unknown-command': 'advance',
+    'other-error': 'advance',
+  },
   // An option that the server does not know does no harm; REPLCONF forbidden would stop our acknowledgements.
   capa: { ...otherwise, ok: 'advance', 'other-error': 'note' },
   // Only Valkey 8.0 and later know this option.
@@ -103,6 +113,7 @@ export class Handshake {
   readonly #notes: string[] = [];
   #state: HandshakeState = 'ping';
   #server: ServerVersion | undefined;
+  #lineage: ReplicationInfo | undefined;
 
   constructor(options: HandshakeOptions = {}) {
     this.#options = options;
@@ -115,6 +126,11 @@ export class Handshake {
   /** Known after INFO, if the server let us ask. */
   get server(): ServerVersion | undefined {
     return this.#server;
+  }
+
+  /** The server's history and its place in it before PSYNC, if it let us ask. */
+  get lineage(): ReplicationInfo | undefined {
+    return this.#lineage;
   }
 
   /** Errors that were passed over, for the log. */
@@ -141,6 +157,7 @@ export class Handshake {
         return this.#advance();
       case 'advance':
         if (this.#state === 'info') this.#server = serverVersionFromInfo(textOf(reply));
+        if (this.#state === 'lineage') this.#lineage = parseReplicationInfo(textOf(reply));
         return this.#advance();
       case 'note':
         this.#notes.push(`${commandNames[this.#state]} answered: ${printable(textOf(reply))}`);
@@ -165,7 +182,7 @@ export class Handshake {
   }
 
   #next(): HandshakeState {
-    const order: readonly HandshakeState[] = ['ping', 'auth', 'info', 'capa', 'version', 'psync'];
+    const order: readonly HandshakeState[] = ['ping', 'auth', 'info', 'lineage', 'capa', 'version', 'psync'];
     const next = order[order.indexOf(this.#state) + 1] ?? 'psync';
     return next === 'auth' && this.#options.password === undefined ? 'info' : next;
   }
@@ -179,6 +196,8 @@ export class Handshake {
         return user === undefined ? encodeCommand('AUTH', password) : encodeCommand('AUTH', user, password);
       case 'info':
         return encodeCommand('INFO', 'server');
+      case 'lineage':
+        return encodeCommand('INFO', 'replication');
       case 'capa':
         return encodeCommand('REPLCONF', 'capa', 'eof', 'capa', 'psync2');
       case 'version':
@@ -225,6 +244,7 @@ const commandNames: Readonly<Record<HandshakeState, string>> = {
   ping: 'PING',
   auth: 'AUTH',
   info: 'INFO',
+  lineage: 'INFO replication',
   capa: 'REPLCONF capa',
   version: 'REPLCONF version',
   psync: 'PSYNC',

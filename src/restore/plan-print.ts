@@ -6,6 +6,7 @@ import { basename } from 'node:path';
 import type { Micros } from '../core/clock.ts';
 import { formatInstant } from '../core/instant.ts';
 import { formatPosition } from '../core/position.ts';
+import type { OrphanRange } from '../log/orphans.ts';
 import { formatServerVersion } from '../redis/server-version.ts';
 import { describeInstant, formatInstantShort, quote } from './instant.ts';
 import type { StampedOffset } from './locate-boundaries.ts';
@@ -44,6 +45,8 @@ export interface PlanJson {
   readonly ttl: 'keep';
   readonly ttlEffect: string;
   readonly loadBefore: string | null;
+  /** First and last position that no surviving history holds; null when the cut is before them. */
+  readonly orphan: { readonly from: string; readonly to: string } | null;
   readonly estimatedSeconds: number;
 }
 
@@ -73,6 +76,7 @@ export function planToJson(plan: Plan): PlanJson {
     ttl: 'keep',
     ttlEffect: ttlEffect(plan),
     loadBefore: plan.loadBefore === undefined ? null : formatInstant(plan.loadBefore),
+    orphan: plan.orphan === undefined ? null : orphanJson(plan.orphan),
     estimatedSeconds: plan.estimatedSeconds,
   };
 }
@@ -105,8 +109,18 @@ export function planToText(plan: Plan, context: PlanContext): string[] {
   if (plan.loadBefore !== undefined) {
     lines.push(['load before', `${instants(plan.loadBefore, context)}: the first hash field expires then`]);
   }
+  const warning = orphanWarning(plan);
+  if (warning !== undefined) lines.push(['warning', warning]);
   const width = Math.max(...lines.map(([name]) => name.length));
   return lines.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
+}
+
+/** Said with the plan and in restore.json; the command ends with exit code 3. */
+export function orphanWarning({ orphan, cut, base }: Plan): string | undefined {
+  if (orphan === undefined) return undefined;
+  const { from } = orphanJson(orphan);
+  const what = `${from} to ${cut.offset} was acknowledged by the old primary, and is not in the surviving history`;
+  return orphan.from <= base.record.offset ? what : `${what}; --before ${from} restores what both have`;
 }
 
 const formDescription: Readonly<Record<Plan['form'], string>> = {
@@ -138,6 +152,10 @@ function place({ offset, stamp }: StampedOffset, context: PlanContext): string {
 function instants(at: Micros, context: PlanContext): string {
   const { utc, local, relative } = describeInstant(at, context);
   return [utc, ...(local === undefined ? [] : [local]), relative].join(' = ');
+}
+
+function orphanJson({ id, from, to }: OrphanRange): { readonly from: string; readonly to: string } {
+  return { from: formatPosition({ id, offset: from }), to: formatPosition({ id, offset: to }) };
 }
 
 function placeJson({ offset, stamp }: StampedOffset): PlaceJson {

@@ -5,10 +5,13 @@
 import { StorageError } from '../core/errors.ts';
 import { loadCatalog } from '../log/catalog.ts';
 import type { Catalog } from '../log/catalog.ts';
+import { orphansOf } from '../log/orphans.ts';
+import type { OrphanRange } from '../log/orphans.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import type { Disk } from '../storage/disk.ts';
 import { refuseElapsedHashFields } from './hash-field-ttl.ts';
 import { locate } from './locate.ts';
+import type { Cut } from './locate.ts';
 import { buildPlan } from './plan.ts';
 import type { Plan, RestoreRequest } from './plan.ts';
 
@@ -42,5 +45,11 @@ async function planOnce(
   if (timeline === undefined) throw new RangeError(`the cut is on timeline ${cut.timeline}, which is not there`);
   const plan = buildPlan(catalog.tree, timeline, cut, request);
   const loadBefore = await refuseElapsedHashFields(disk, plan, request.now, signal);
-  return { ...plan, loadBefore };
+  return { ...plan, loadBefore, orphan: orphanAt(catalog, cut) };
+}
+
+function orphanAt({ timelines }: Catalog, { timeline, offset }: Cut): OrphanRange | undefined {
+  return orphansOf(timelines).find(
+    (range) => range.timeline === timeline && range.from <= offset && offset <= range.to,
+  );
 }

@@ -9,6 +9,7 @@ import type { Micros } from '../core/clock.ts';
 import { UsageError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
 import type { BaseEntry, SegmentEntry, Timeline } from '../log/catalog.ts';
+import type { OrphanRange } from '../log/orphans.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import { replicatesRelativeTtl, serverVersionFromAux, usesMultiPartAof } from '../redis/server-version.ts';
 import type { ServerVersion } from '../redis/server-version.ts';
@@ -48,6 +49,8 @@ export interface Plan {
   readonly estimatedSeconds: number;
   /** When a hash field is the first to expire: loaded later, the directory might not be exact. */
   readonly loadBefore: Micros | undefined;
+  /** The cut lies where the surviving history does not go; these are the positions that are so on the timeline. */
+  readonly orphan: OrphanRange | undefined;
 }
 
 /** Cautious rates, in bytes a second: an ordinary cloud disk, and one slow core. */
@@ -77,6 +80,7 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, reques
     bytes: { base: base.record.size, stream, total: base.record.size + stream },
     estimatedSeconds: estimate(base.record.size, stream, transform),
     loadBefore: undefined,
+    orphan: undefined,
   };
 }
 

@@ -16,7 +16,7 @@ import { throwIfInterrupted } from './interruption.ts';
 import { OutputFile } from './output-file.ts';
 import { resolveOwner } from './owner.ts';
 import type { Plan } from './plan.ts';
-import { planToJson } from './plan-print.ts';
+import { orphanWarning, planToJson } from './plan-print.ts';
 import type { PlanJson } from './plan-print.ts';
 import { plannedStream } from './planned-stream.ts';
 import { RelativeTtl } from './relative-ttl.ts';
@@ -77,12 +77,13 @@ export async function executeRestore(disk: Disk, plan: Plan, options: RestoreOpt
   const run = new Run(disk, plan, sink, options);
   const { files, isBaseClone, warnings } =
     plan.form === 'multi-part-aof' ? await run.multiPart() : await run.preamble();
+  const orphan = orphanWarning(plan);
   const record: RestoreRecord = {
     journal: options.writer,
     created: formatInstant(clock.wall()),
     ...planToJson(plan),
     files,
-    warnings,
+    warnings: [...(orphan === undefined ? [] : [orphan]), ...warnings],
   };
   await sink.writeFile(recordFile, `${JSON.stringify(record, undefined, 2)}\n`);
   throwIfInterrupted(signal);

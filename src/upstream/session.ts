@@ -17,6 +17,7 @@ import type { HandshakeOutcome } from '../redis/handshake.ts';
 import { checkPosition, RdbHeadReader, streamDb } from '../redis/rdb-head.ts';
 import type { RdbHead } from '../redis/rdb-head.ts';
 import { RdbTransfer } from '../redis/rdb-transfer.ts';
+import type { ReplicationInfo } from '../redis/replication-info.ts';
 import { serverVersionFromAux } from '../redis/server-version.ts';
 import type { ServerVersion } from '../redis/server-version.ts';
 import type { Position } from '../core/position.ts';
@@ -38,7 +39,7 @@ export interface SessionOptions {
 
 export interface SessionEvents {
   /** The server answered; `notes` are replies that were passed over. */
-  greeted(server: ServerVersion | undefined, notes: readonly string[]): void;
+  greeted(server: ServerVersion | undefined, notes: readonly string[], lineage: ReplicationInfo | undefined): void;
   fullSync(position: Position): void;
   /** Bytes of the RDB so far; `size` where the primary told it. */
   receiving(received: number, size: number | undefined): void;
@@ -72,6 +73,7 @@ export class ReplicaSession {
   #phase: Phase;
   #resume: ResumePoint | undefined;
   #server: ServerVersion | undefined;
+  #lineage: ReplicationInfo | undefined;
   #head: RdbHead | undefined;
   #acker: Acker | undefined;
   #connection: Connection | undefined;
@@ -214,7 +216,8 @@ export class ReplicaSession {
     if (this.#server === undefined && handshake.server !== undefined) this.#admit(handshake.server);
     if (send !== undefined) this.#connection?.send(send);
     if (outcome === undefined) return;
-    this.#options.events.greeted(this.#server, handshake.notes);
+    this.#lineage = handshake.lineage;
+    this.#options.events.greeted(this.#server, handshake.notes, this.#lineage);
     // A copy: the handshake's bytes are not a slab's, and what is appended must stay as it is until it is written.
     void this.#settle(outcome, Buffer.from(handshake.rest()));
   }
@@ -260,7 +263,12 @@ export class ReplicaSession {
     const { sink, events } = this.#options;
     this.#acker = new Acker('transfer');
     events.fullSync({ id: position.id, offset: position.offset });
-    const full = await sink.beginFullSync({ position, stamp: sink.stamp(), server: this.#server });
+    const full = await sink.beginFullSync({
+      position,
+      stamp: sink.stamp(),
+      server: this.#server,
+      lineage: this.#lineage,
+    });
     return { name: 'transfer', transfer: new RdbTransfer(), sink: full, position };
   }
 

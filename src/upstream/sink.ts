@@ -10,6 +10,7 @@ import type { Offset, Position, ReplicationId } from '../core/position.ts';
 import type { Slab } from '../core/slabs.ts';
 import type { BoundaryScanner } from '../redis/boundary-scanner.ts';
 import type { RdbHead } from '../redis/rdb-head.ts';
+import type { ReplicationInfo } from '../redis/replication-info.ts';
 import type { ServerVersion } from '../redis/server-version.ts';
 import type { SourceSample } from './source-sample.ts';
 
@@ -39,6 +40,8 @@ export interface FullSync {
   readonly position: Position;
   readonly stamp: Micros;
   readonly server: ServerVersion | undefined;
+  /** What the primary said of its history just before. */
+  readonly lineage?: ReplicationInfo | undefined;
 }
 
 export interface FullSyncSink {

@@ -83,7 +83,9 @@ describe('journal ls', () => {
     const { root } = await twoTimelines();
     const { exitCode, stdout } = await cli(['ls', '--dir', root]);
     expect(exitCode).toBe(0);
-    expect(stdout).toMatch(/^timelines\n[^]*\n\nbases\n[^]*\n\nsegments\n[^]*\n\ngaps\n[^]*\n\nmarks\n {2}none\n$/);
+    expect(stdout).toMatch(
+      /^timelines\n[^]*\n\nbases\n[^]*\n\nsegments\n[^]*\n\ngaps\n[^]*\n\norphans\n {2}none\n\nmarks\n {2}none\n$/,
+    );
   });
 
   test('lists one kind alone when it is named', async () => {
@@ -99,7 +101,7 @@ describe('journal ls', () => {
     const { root } = await twoTimelines();
     await cli(['mark', 'noon', '--note', 'lunch', '--dir', root]);
     const document = json(await cli(['ls', '--dir', root, '--json']));
-    expect(Object.keys(document)).toEqual(['source', 'timelines', 'bases', 'segments', 'gaps', 'marks']);
+    expect(Object.keys(document)).toEqual(['source', 'timelines', 'bases', 'segments', 'gaps', 'orphans', 'marks']);
     expect(document).toMatchObject({
       source: 'shop',
       timelines: [
@@ -132,6 +134,7 @@ describe('journal ls', () => {
       bases: [],
       segments: [],
       gaps: [],
+      orphans: [],
       marks: [],
     });
   });

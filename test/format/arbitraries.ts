@@ -148,12 +148,16 @@ export const timelineRecord: fc.Arbitrary<TimelineRecord> = fc.record({
 });
 
 const side: fc.Arbitrary<GapSide> = fc.record({ timeline, id, offset: uint53, stamp: uint53 });
-export const gap: fc.Arbitrary<GapRecord> = fc.record({
-  from: side,
-  to: side,
-  cause: fc.constantFrom('backlog-overrun' as const, 'history-changed' as const, 'operator' as const),
-  detail: text,
-});
+export const gap: fc.Arbitrary<GapRecord> = fc.record(
+  {
+    from: side,
+    to: side,
+    cause: fc.constantFrom('backlog-overrun' as const, 'history-changed' as const, 'operator' as const),
+    detail: text,
+    orphan: fc.record({ timeline, id, offset: uint53 }),
+  },
+  { requiredKeys: ['from', 'to', 'cause', 'detail'] },
+);
 
 export const mark: fc.Arbitrary<MarkRecord> = fc.record(
   {

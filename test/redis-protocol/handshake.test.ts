@@ -11,11 +11,13 @@ const otherId = '0123456789abcdef0123456789abcdef01234567';
 const secret = 'hunter2-secret';
 const withPassword = { user: 'replica', password: secret };
 const info = '# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.1\r\n';
+const replication = `# Replication\r\nrole:master\r\nmaster_replid:${'c'.repeat(40)}\r\nmaster_repl_offset:4711\r\n`;
 
 const sent: Readonly<Record<HandshakeState, Buffer>> = {
   ping: command('PING'),
   auth: command('AUTH', 'replica', secret),
   info: command('INFO', 'server'),
+  lineage: command('INFO', 'replication'),
   capa: command('REPLCONF', 'capa', 'eof', 'capa', 'psync2'),
   version: command('REPLCONF', 'version', '9.1.0'),
   psync: command('PSYNC', '?', '-1'),
@@ -25,12 +27,13 @@ const goodReply: Readonly<Record<HandshakeState, string>> = {
   ping: '+PONG\r\n',
   auth: '+OK\r\n',
   info: `$${info.length}\r\n${info}\r\n`,
+  lineage: `$${replication.length}\r\n${replication}\r\n`,
   capa: '+OK\r\n',
   version: '+OK\r\n',
   psync: `+FULLRESYNC ${id} 4711\r\n`,
 };
 
-const order: readonly HandshakeState[] = ['ping', 'auth', 'info', 'capa', 'version', 'psync'];
+const order: readonly HandshakeState[] = ['ping', 'auth', 'info', 'lineage', 'capa', 'version', 'psync'];
 
 function push(handshake: Handshake, text: string): HandshakeStep {
   return handshake.push(Buffer.from(text));
@@ -65,7 +68,8 @@ describe('a full sync', () => {
     expect(handshake.start()).toEqual(sent.ping);
     expect(push(handshake, goodReply.ping).send).toEqual(sent.auth);
     expect(push(handshake, goodReply.auth).send).toEqual(sent.info);
-    expect(push(handshake, goodReply.info).send).toEqual(sent.capa);
+    expect(push(handshake, goodReply.info).send).toEqual(sent.lineage);
+    expect(push(handshake, goodReply.lineage).send).toEqual(sent.capa);
     expect(push(handshake, goodReply.capa).send).toEqual(sent.version);
     expect(push(handshake, goodReply.version).send).toEqual(sent.psync);
     expect(push(handshake, goodReply.psync)).toEqual({
@@ -73,6 +77,7 @@ describe('a full sync', () => {
       outcome: { kind: 'full-resync', id, offset: 4711 },
     });
     expect(handshake.server).toEqual({ kind: 'valkey', version: '8.1.1', major: 8, minor: 1 });
+    expect(handshake.lineage).toMatchObject({ role: 'master', offset: 4711 });
     expect(handshake.notes).toEqual([]);
   });
 
@@ -97,7 +102,7 @@ describe('a full sync', () => {
         if (step.outcome !== undefined) expect(step.outcome).toEqual({ kind: 'full-resync', id, offset: 4711 });
       }
     }
-    expect(said).toEqual([sent.ping, sent.info, sent.capa, sent.version, sent.psync]);
+    expect(said).toEqual([sent.ping, sent.info, sent.lineage, sent.capa, sent.version, sent.psync]);
   });
 
   test('newlines before the reply to PSYNC are keep-alives; bytes behind it are not touched', () => {
@@ -188,7 +193,14 @@ type Expected = HandshakeState | 'done' | (typeof never)[HandshakeEvent] | 'prot
 const expected: Readonly<Record<HandshakeState, Readonly<Record<HandshakeEvent, Expected>>>> = {
   ping: { ...never, pong: 'auth', 'no-auth': 'auth', 'no-permission': 'auth' },
   auth: { ...never, ok: 'info' },
-  info: { ...never, bulk: 'capa', 'no-permission': 'capa', 'unknown-command': 'capa', 'other-error': 'capa' },
+  info: {
+    ...never,
+    bulk: 'lineage',
+    'no-permission': 'lineage',
+    'unknown-command': 'lineage',
+    'other-error': 'lineage',
+  },
+  lineage: { ...never, bulk: 'capa', 'no-permission': 'capa', 'unknown-command': 'capa', 'other-error': 'capa' },
   capa: { ...never, ok: 'version', 'other-error': 'version' },
   version: { ...never, ok: 'psync', 'other-error': 'psync' },
   // Nothing was asked to be continued here.
@@ -266,6 +278,7 @@ describe('how a refusal is to be met', () => {
 
   test('an error that is passed over is noted, but for the option that only Valkey has', () => {
     const handshake = arrivedAt('info');
+    push(handshake, example['no-permission']);
     push(handshake, example['no-permission']);
     push(handshake, '-ERR Unrecognized REPLCONF option: capa\r\n');
     push(handshake, '-ERR Unrecognized REPLCONF option: version\r\n');

@@ -95,6 +95,7 @@ test('as JSON, offsets are strings, times RFC 3339, and nothing is missing', asy
     ttl: 'keep',
     ttlEffect: expect.stringContaining('keys whose time has passed expire when the server starts'),
     loadBefore: null,
+    orphan: null,
     estimatedSeconds: 1,
   });
 });

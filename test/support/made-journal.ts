@@ -8,6 +8,7 @@ import { type SourceTree, sourceTree } from '../../src/log/source-tree.ts';
 import { BoundaryScanner } from '../../src/redis/boundary-scanner.ts';
 import type { RdbHead } from '../../src/redis/rdb-head.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
+import type { ReplicationInfo } from '../../src/redis/replication-info.ts';
 import type { FullSyncSink, StreamSink } from '../../src/upstream/sink.ts';
 import { temporaryDirectory } from './leash.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -75,8 +76,8 @@ export class MadeJournal implements AsyncDisposable {
   }
 
   /** A full sync at a position: begun now, complete a second later. */
-  async fullSync(id: string, offset: number): Promise<void> {
-    const sink = await this.beginFullSync(id, offset);
+  async fullSync(id: string, offset: number, lineage?: ReplicationInfo): Promise<void> {
+    const sink = await this.beginFullSync(id, offset, lineage);
     this.clock.advance(1000);
     this.#stream = sink.beginStream(head);
     this.#scanner = new BoundaryScanner({ offset, db: 0 });
@@ -84,9 +85,10 @@ export class MadeJournal implements AsyncDisposable {
   }
 
   /** One that is under way. */
-  async beginFullSync(id: string, offset: number): Promise<FullSyncSink> {
+  async beginFullSync(id: string, offset: number, lineage?: ReplicationInfo): Promise<FullSyncSink> {
     const server = { kind: 'redis', version: '7.0.15', major: 7, minor: 0 } as const;
-    const sink = await this.capture.beginFullSync({ position: { id, offset }, stamp: this.capture.stamp(), server });
+    const stamp = this.capture.stamp();
+    const sink = await this.capture.beginFullSync({ position: { id, offset }, stamp, server, lineage });
     sink.append([rdb], undefined);
     return sink;
   }

@@ -4,8 +4,8 @@
 import type { MarkRecord } from '../../../journal-format/mark.ts';
 import { formatInstant } from '../../core/instant.ts';
 import { formatPosition } from '../../core/position.ts';
-import { gapBefore, intervalOf } from '../../daemon/status.ts';
-import type { StatusGap, StatusInterval } from '../../daemon/status.ts';
+import { gapBefore, intervalOf, orphansIn } from '../../daemon/status.ts';
+import type { StatusGap, StatusInterval, StatusOrphan } from '../../daemon/status.ts';
 import { loadCatalog } from '../../log/catalog.ts';
 import type { Catalog, Timeline } from '../../log/catalog.ts';
 import { chooseSource } from '../../log/source-tree.ts';
@@ -15,15 +15,16 @@ import type { Column } from '../table.ts';
 import { formatBytes, formatCount, formatSeconds, formatTime, printable } from '../units.ts';
 import type { Verb } from '../verb.ts';
 
-const kinds = ['timelines', 'bases', 'segments', 'gaps', 'marks'] as const;
+const kinds = ['timelines', 'bases', 'segments', 'gaps', 'orphans', 'marks'] as const;
 type Kind = (typeof kinds)[number];
 
 export const lsVerb: Verb = {
   name: 'ls',
-  summary: 'list timelines, bases, segments, gaps and marks',
+  summary: 'list timelines, bases, segments, gaps, orphans and marks',
   description:
     'Lists what the journal of one source holds, oldest first. A timeline is a stretch of history without a hole: a base ' +
-    '(an RDB) and the segments of the stream behind it; a gap is what lies between two timelines.',
+    '(an RDB) and the segments of the stream behind it; a gap is what lies between two timelines; an orphan is the end of ' +
+    'a timeline that the history which survived a failover does not contain.',
   argument: { name: 'kind', help: `only these: ${kinds.join(', ')}`, isRequired: false, choices: kinds },
   settings: [],
   sections: [
@@ -58,6 +59,7 @@ interface Listing {
   readonly bases: readonly BaseLine[];
   readonly segments: readonly SegmentLine[];
   readonly gaps: readonly StatusGap[];
+  readonly orphans: readonly StatusOrphan[];
   readonly marks: readonly MarkLine[];
 }
 
@@ -108,6 +110,7 @@ function listingOf({ timelines }: Catalog, marks: readonly MarkRecord[]): Listin
     bases: timelines.map(baseLine),
     segments: timelines.flatMap(segmentLines),
     gaps: timelines.flatMap(gapBefore),
+    orphans: orphansIn(timelines),
     marks: marks.map((mark) => ({
       name: mark.name,
       timeline: mark.timeline,
@@ -205,6 +208,12 @@ function rowsOf(listing: Listing, kind: Kind): string[][] {
         line.cause,
         printable(line.detail),
       ]);
+    case 'orphans':
+      return listing.orphans.map((line) => [
+        String(line.timeline),
+        shortPosition(line.fromPosition),
+        shortPosition(line.toPosition),
+      ]);
     case 'marks':
       return listing.marks.map((line) => [
         printable(line.name),
@@ -223,6 +232,7 @@ const columns: Readonly<Record<Kind, readonly Column[]>> = {
   bases: titles('timeline', 'time', 'position', ['size'], ['keys'], 'rdb', 'origin'),
   segments: titles('timeline', 'kind', 'from', 'to', ['start'], ['end'], ['size']),
   gaps: titles('before timeline', 'from', 'to', ['length'], 'cause', 'detail'),
+  orphans: titles('timeline', 'first position', 'last position'),
   marks: titles('name', 'time', 'position', 'timeline', 'note'),
 };
 

@@ -64,6 +64,7 @@ export const restoreVerb: Verb = {
   ],
   exitCodes: [
     [0, 'restored; with --dry-run: it can be'],
+    [3, 'restored (with --dry-run: it can be), with writes that the surviving history does not contain: an orphan'],
     [4, 'the journal does not cover the target; the nearest that it covers are named'],
     [5, 'the target has more than one meaning'],
     [6, 'the journal is damaged where it is needed; nothing was restored'],
@@ -76,15 +77,16 @@ export const restoreVerb: Verb = {
     const { values } = layers;
     const to = destination(layers);
     const plan = await makePlan(context);
+    const exitCode = plan.orphan === undefined ? 0 : 3;
     const planContext = { zone: values.timezone, now: io.clock.wall() };
     if (values['dry-run'] || to === undefined) {
       output.answer(planToJson(plan), () => planToText(plan, planContext));
-      return 0;
+      return exitCode;
     }
     output.lines(planToText(plan, planContext));
     const report = await carryOut(plan, to, context);
     output.answer(documentOf(report), () => describe(report, plan, output));
-    return 0;
+    return exitCode;
   },
 };
 

@@ -123,7 +123,7 @@ function syncText({ received, size }: NonNullable<Status['sync']>): string {
   return `${formatBytes(received)} of ${formatBytes(size)}, ${Math.floor((received / size) * 100)} %`;
 }
 
-function coverageFacts({ intervals, gaps, lastBase, segments, bases, marks, freeBytes }: Status): Facts {
+function coverageFacts({ intervals, gaps, orphans, lastBase, segments, bases, marks, freeBytes }: Status): Facts {
   const facts: Facts = [];
   for (const [i, { timeline, from, to }] of intervals.entries()) {
     const length = formatSeconds(Math.max(0, Date.parse(to) - Date.parse(from)) / 1000);
@@ -136,6 +136,12 @@ function coverageFacts({ intervals, gaps, lastBase, segments, bases, marks, free
     facts.push([
       i === 0 ? 'gaps' : '',
       `${formatTime(from)} → ${formatTime(to)}  ${formatSeconds(seconds)}, ${cause.replaceAll('-', ' ')}`,
+    ]);
+  }
+  for (const [i, { timeline, fromPosition, toPosition }] of orphans.entries()) {
+    facts.push([
+      i === 0 ? 'orphans' : '',
+      `${fromPosition} → ${toPosition.slice(41)}, timeline ${timeline}: in no surviving history`,
     ]);
   }
   if (lastBase !== null) facts.push(['last base', `${formatTime(lastBase.time)}  ${formatBytes(lastBase.size)}`]);

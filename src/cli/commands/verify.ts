@@ -70,7 +70,14 @@ export const verifyVerb: Verb = {
 function describe(report: VerifyReport, output: Output): string[] {
   const [label, style] = labelOf(report);
   const head = `${output.style('bold', printable(report.source))}  ${output.style(style, label)}  ${formatBytes(report.bytes)} read`;
-  const parts = [intervalLines(report), gapLines(report), markLines(report), problemLines(report), noteLines(report)];
+  const parts = [
+    intervalLines(report),
+    gapLines(report),
+    orphanLines(report),
+    markLines(report),
+    problemLines(report),
+    noteLines(report),
+  ];
   return [head, ...parts.filter((lines) => lines.length > 0).flatMap((lines) => ['', ...lines])];
 }
 
@@ -111,6 +118,13 @@ function gapLines({ gaps }: VerifyReport): string[] {
     cause.replaceAll('-', ' '),
   ]);
   return table(['gap from', 'to', ['length'], 'cause'], rows);
+}
+
+function orphanLines({ orphans }: VerifyReport): string[] {
+  return orphans.map(
+    ({ timeline, from, to }) =>
+      `orphan: offsets ${formatCount(from)} to ${formatCount(to)} of timeline ${timeline} are in no surviving history`,
+  );
 }
 
 /** Only those that have become useless: the others are what ls shows. */

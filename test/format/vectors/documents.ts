@@ -111,6 +111,13 @@ function kinds(): Record<string, Buffer> {
       cause: 'history-changed',
       detail: 'the primary answered FULLRESYNC with another replication id',
     }).bytes,
+    'document-gap-orphan': encodeGap({
+      from: side,
+      to: { timeline: 2, id: secondId, offset: 90_000, stamp: noon + 60_000_000 },
+      cause: 'history-changed',
+      detail: 'a replica was promoted that did not have all of it',
+      orphan: { timeline: 1, id: firstId, offset: 1_400 },
+    }).bytes,
     'document-mark': encodeMark({ ...mark, name: 'vor dem Umzug → 7.4 🚚', note: 'Zeile 1\nZeile 2' }).bytes,
     'document-mark-largest': encodeMark({ ...mark, offset: largest, stamp: largest, created: largest }).bytes,
     'document-stop': encodeStop({ timeline: 1, offset: 1_500, stamp: noon }).bytes,
