@@ -69,6 +69,7 @@ test('an empty source is told as empty, with every key there', async () => {
     sync: null,
     intervals: [],
     gaps: [],
+    orphans: [],
     lastBase: null,
     segments: { open: 0, sealed: 0, bytes: 0 },
     bases: { count: 0, bytes: 0 },
