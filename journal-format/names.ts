@@ -28,6 +28,7 @@ export const fileNames = {
   lock: 'lock',
   holder: 'holder.json',
   state: 'state.json',
+  reserve: 'reserve',
   marks: 'marks',
   timelines: 'timelines',
   aside: 'aside',

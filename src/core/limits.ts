@@ -29,5 +29,10 @@ export const commitDelayMs = 5;
 /** This much does not wait at all. */
 export const commitBytesSoon = 1024 * 1024;
 
+/**
+ * Kept free for the last words of a journal on a full disk (storage/reserve.ts): more than can be waiting for the disk.
+ */
+export const reserveBytes = 16 * 1024 * 1024;
+
 /** A cache or settings file that is larger than this is not read. */
 export const smallFileBytesMax = 16 * 1024 * 1024;

@@ -6,12 +6,16 @@
 import { systemClock } from '../core/clock.ts';
 import { InterruptedError, JournalError } from '../core/errors.ts';
 import { formatInstant } from '../core/instant.ts';
-import { queueBytesMax, slabBytes } from '../core/limits.ts';
+import { queueBytesMax, reserveBytes, slabBytes } from '../core/limits.ts';
 import { formatPosition } from '../core/position.ts';
 import { SlabPool } from '../core/slabs.ts';
 import { createSourceTree, sourceTree } from '../log/source-tree.ts';
 import { formatServerVersion } from '../redis/server-version.ts';
 import { localDisk } from '../storage/local-disk.ts';
+import { Reserve } from '../storage/reserve.ts';
+import { Room } from '../storage/room.ts';
+import type { RoomEvents } from '../storage/room.ts';
+import { WatchedDisk } from '../storage/watched-disk.ts';
 import { WriterLock } from '../storage/writer-lock.ts';
 import { formatAddress } from '../upstream/address.ts';
 import { connectSocket } from '../upstream/connect.ts';
@@ -24,6 +28,7 @@ import { WorkerBaseChecker } from './base-checker.ts';
 import { Capture } from './capture.ts';
 import type { CaptureEvents } from './capture.ts';
 import type { RunConfig } from './config.ts';
+import { DiskWatch } from './disk-watch.ts';
 import type { Logger } from './logger.ts';
 import { SealHost } from './seal-host.ts';
 import { StateWriter } from './state-file.ts';
@@ -47,19 +52,40 @@ export async function runDaemon(options: RunOptions, signal: AbortSignal): Promi
   using _lock = WriterLock.acquire(tree.directory, startedAt);
   await using sealing = new SealHost();
   const run = new Run(options);
+  const reserve = new Reserve(localDisk, tree.reserve, reserveBytes);
+  const room = new Room({ reserve, clock: systemClock, random: Math.random, events: run.roomEvents }, signal);
+  const disk = new WatchedDisk(localDisk, room, systemClock);
   for (const warning of config.warnings) logger.warn({ event: 'warning', warning });
   logger.info({ event: 'started', version: writerName, directory: tree.directory, source });
   await using capture = await Capture.open({
-    disk: localDisk,
+    disk,
     clock: systemClock,
     root: config.root,
     tree,
     address: source,
     relativeTtl: config.relativeTtl,
-    seal: (path, end) => sealing.seal(path, end),
+    seal: (path, end) => {
+      // What it would take from a full disk before it fails is what the reserve was given up for.
+      if (room.full !== undefined) throw room.full.error;
+      return sealing.seal(path, end);
+    },
     check: (path) => new WorkerBaseChecker(path),
     events: run.captureEvents,
     segmentBytes: options.segmentBytes,
+  });
+  if (!(await reserve.make())) logger.warn({ event: 'no-reserve', reserve: tree.reserve, bytes: reserveBytes });
+  using watch = new DiskWatch({
+    disk: localDisk,
+    path: tree.directory,
+    clock: systemClock,
+    room,
+    unanswered: () => disk.unanswered,
+    silent: ({ message, hint }) => {
+      logger.error({ event: 'disk-silent', error: message, hint });
+    },
+    answers: () => {
+      logger.info({ event: 'disk-answers' });
+    },
   });
   // Not before: recovery clears away temporary files, the one that becomes the state file too.
   await using state = new StateWriter({
@@ -68,7 +94,7 @@ export async function runDaemon(options: RunOptions, signal: AbortSignal): Promi
     path: tree.state,
     source,
     startedAt,
-    poll: () => run.moving(),
+    poll: () => ({ ...run.moving(), disk: watch.state }),
     failed: (error) => {
       logger.warn({ event: 'state-file-failed', ...describe(error) });
     },
@@ -146,6 +172,17 @@ class Run {
       lastStamp: formatInstant(lastStamp),
       sealing,
       sync: this.#sync,
+    };
+  }
+
+  get roomEvents(): RoomEvents {
+    return {
+      full: (error) => {
+        this.#logger.error({ event: 'disk-full', ...describe(error) });
+      },
+      free: () => {
+        this.#logger.info({ event: 'disk-has-room' });
+      },
     };
   }
 

@@ -10,6 +10,7 @@ import type { Clock } from '../core/clock.ts';
 import { formatInstant } from '../core/instant.ts';
 import type { Disk } from '../storage/disk.ts';
 import { readSmall, replaceCache } from '../storage/publish.ts';
+import type { DiskState } from './disk-watch.ts';
 import { writerName } from './version.ts';
 
 export type RunPhase = 'connecting' | 'syncing' | 'streaming' | 'disconnected' | 'stopping';
@@ -41,6 +42,7 @@ export interface RunState {
   readonly lastError: RunError | null;
   /** When the primary is tried again. */
   readonly nextAttemptAt: string | null;
+  readonly disk: DiskState | null;
 }
 
 export interface RunError {
@@ -73,6 +75,22 @@ const schema: z.ZodType<RunState> = z.object({
   sealing: z.int(),
   lastError: z.object({ code: z.string(), message: z.string(), hint: z.string().nullable(), at: instant }).nullable(),
   nextAttemptAt: instant.nullable(),
+  disk: z
+    .object({
+      freeBytes: z.number().nullable(),
+      growthBytesPerSecond: z.number().nullable(),
+      fullInSeconds: z.number().nullable(),
+      trouble: z
+        .object({
+          code: z.enum(['disk-full', 'disk-silent']),
+          message: z.string(),
+          hint: z.string().nullable(),
+          since: instant,
+        })
+        .nullable(),
+    })
+    .nullable()
+    .default(null),
 });
 
 /** Undefined when there is none, or none that we understand: whoever asks must do without it. */
@@ -131,6 +149,7 @@ export class StateWriter implements AsyncDisposable {
       sealing: 0,
       lastError: null,
       nextAttemptAt: null,
+      disk: null,
     };
     this.#write();
     this.#schedule();

@@ -18,6 +18,7 @@ import { timeCoverage } from '../restore/locate-coverage.ts';
 import type { Disk } from '../storage/disk.ts';
 import { WriterLock } from '../storage/writer-lock.ts';
 import type { Holder } from '../storage/writer-lock.ts';
+import type { DiskState } from './disk-watch.ts';
 import { readRunState } from './state-file.ts';
 import type { RunError, RunState } from './state-file.ts';
 
@@ -53,6 +54,8 @@ export interface Status {
   /** Segments that wait to be sealed. */
   readonly sealingBacklog: number;
   readonly freeBytes: number | null;
+  /** What the living writer says of its disk. */
+  readonly disk: DiskState | null;
   readonly writer: Holder | null;
   /** Why the link is down; without a writer, what its last one said of that. */
   readonly error: RunError | null;
@@ -140,6 +143,7 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
     ...coverage(catalog),
     marks: marks.length,
     freeBytes,
+    disk: live === undefined ? null : diskOf(live, now),
     writer: writer ?? null,
     error: (live ?? words)?.lastError ?? null,
     nextAttemptAt: live?.nextAttemptAt ?? null,
@@ -192,7 +196,15 @@ function stateOf(
   if (Number.isNaN(heard) || now - heard > silentMicros) return 'stalled';
   if (live === undefined) return 'connecting';
   if (live.state === 'stopping') return 'stopped';
+  if ((live.disk?.trouble ?? null) !== null) return 'stalled';
   return live.state === 'streaming' && isBehind(live, heard) ? 'stalled' : live.state;
+}
+
+/** A disk that answers nobody does not take the words that would say so. */
+function diskOf({ disk, updatedAt }: RunState, now: Micros): DiskState | null {
+  if (disk?.trouble !== null || now - micros(updatedAt) <= silentMicros) return disk;
+  const message = 'nothing has been heard of the writer: its disk does not answer, or it hangs itself';
+  return { ...disk, trouble: { code: 'disk-silent', message, hint: null, since: updatedAt } };
 }
 
 /** Reading stops when too much waits for the disk, so what hangs grows old. */

@@ -14,6 +14,7 @@ export interface SourceTree {
   readonly timelines: string;
   readonly aside: string;
   readonly state: string;
+  readonly reserve: string;
 }
 
 export function sourceTree(root: string, source: string): SourceTree {
@@ -30,6 +31,7 @@ export function sourceTree(root: string, source: string): SourceTree {
     timelines: join(directory, 'timelines'),
     aside: join(directory, 'aside'),
     state: join(directory, 'state.json'),
+    reserve: join(directory, 'reserve'),
   };
 }
 

@@ -47,6 +47,7 @@ function say(tree: SourceTree, clock: ManualClock, words: Partial<RunState>): vo
     sealing: 0,
     lastError: null,
     nextAttemptAt: null,
+    disk: null,
     ...words,
   };
   writeFileSync(tree.state, JSON.stringify(state));
@@ -75,6 +76,7 @@ test('an empty source is told as empty, with every key there', async () => {
     bases: { count: 0, bytes: 0 },
     marks: 0,
     sealingBacklog: 0,
+    disk: null,
     freeBytes: expect.any(Number) as number,
     writer: null,
     error: null,
@@ -242,6 +244,28 @@ describe('with a writer that lives', () => {
     // An idle primary is no such case.
     say(tree, clock, { timeline: 1, position: { received: String(at.end), durable: String(at.end) }, lastStamp });
     expect((await statusOf(tree, clock)).state).toBe('streaming');
+  });
+
+  test.each(['streaming', 'syncing', 'disconnected'] as const)(
+    'one whose disk is full is stalled, and says so while it is %s',
+    async (state) => {
+      await using at = await scene();
+      const { tree, clock } = at.journal;
+      const trouble = { code: 'disk-full', message: 'full', hint: null, since: formatInstant(clock.wall()) } as const;
+      const told = { freeBytes: 5, growthBytesPerSecond: 1, fullInSeconds: 5, trouble };
+      say(tree, clock, { timeline: 1, state, disk: told });
+      expect(await statusOf(tree, clock)).toMatchObject({ state: 'stalled', healthy: false, disk: told });
+    },
+  );
+
+  test('one that has gone silent is said to have a disk that may not answer, since its last words', async () => {
+    await using at = await scene();
+    const { tree, clock } = at.journal;
+    const told = { freeBytes: 5, growthBytesPerSecond: null, fullInSeconds: null, trouble: null };
+    const since = formatInstant(clock.wall());
+    say(tree, clock, { timeline: 1, disk: told });
+    clock.advance(6000);
+    expect((await statusOf(tree, clock)).disk?.trouble).toMatchObject({ code: 'disk-silent', since });
   });
 
   test('the words of the writer before it are not taken for its own', async () => {

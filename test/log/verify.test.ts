@@ -481,7 +481,9 @@ describe('what is no problem', () => {
       `${tree.marks}/readme`,
     ];
     const others = [`${tree.aside}/kept`, `${directory}/.tmp-12345678`];
-    const known = [fileNames.lock, fileNames.holder, fileNames.state].map((name) => `${tree.directory}/${name}`);
+    const known = [fileNames.lock, fileNames.holder, fileNames.state, fileNames.reserve].map(
+      (name) => `${tree.directory}/${name}`,
+    );
     const bytes = Buffer.from('x');
     const disk = changed(Object.fromEntries([...strangers, ...others, ...known].map((path) => [path, bytes])));
     const { notes, problems } = await verify(disk);

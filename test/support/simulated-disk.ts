@@ -38,6 +38,8 @@ export class SimulatedDisk implements Disk {
   fault: (operation: Operation) => Fault | undefined = () => undefined;
   /** Awaited before every change. */
   gate: (operation: Operation) => Promise<void> | undefined = () => undefined;
+  /** What freeBytes() tells. */
+  free = 1024 ** 4;
   readonly #root: SimulatedFolder;
   #isDead = false;
 
@@ -205,7 +207,7 @@ export class SimulatedDisk implements Disk {
 
   async freeBytes(file: string): Promise<number> {
     await this.#alive('stat file system', file);
-    return 1024 ** 4;
+    return this.free;
   }
 
   #handle(file: string, content: SimulatedFile, isWritable: boolean): DiskFile {

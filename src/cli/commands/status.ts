@@ -25,7 +25,7 @@ export const statusVerb: Verb = {
         'SYNCING        a full sync is under way: nothing newer than the timeline before can be restored yet',
         'CONNECTING     the writer has just started',
         'DISCONNECTED   the primary cannot be reached; the writer tries again',
-        'STALLED        a writer is there but has said nothing for 5 s, or its disk does not keep up',
+        'STALLED        a writer is there but has said nothing for 5 s, or its disk is full or does not keep up',
         'STOPPED        no writer; what is covered can be restored',
         'EMPTY          no writer, and nothing has been journaled',
       ],
@@ -34,7 +34,7 @@ export const statusVerb: Verb = {
       'JSON',
       [
         'One document: source, state, healthy, timeline, position {id, received, durable, shipped}, lag, intervals[],',
-        'gaps[], lastBase, segments, bases, writer, error, warnings[] and more. With several sources and no --name it is',
+        'gaps[], lastBase, segments, bases, disk, writer, error, warnings[] and more. With several sources and no --name it is',
         '{"sources": [...]}. lag.bytes are received but not durable; lag.seconds have gone by since the last byte came',
         '(a primary without writes sends one in ten seconds).',
       ],
@@ -123,7 +123,8 @@ function syncText({ received, size }: NonNullable<Status['sync']>): string {
   return `${formatBytes(received)} of ${formatBytes(size)}, ${Math.floor((received / size) * 100)} %`;
 }
 
-function coverageFacts({ intervals, gaps, orphans, lastBase, segments, bases, marks, freeBytes }: Status): Facts {
+function coverageFacts(status: Status): Facts {
+  const { intervals, gaps, orphans, lastBase, segments, bases, marks, freeBytes, disk } = status;
   const facts: Facts = [];
   for (const [i, { timeline, from, to }] of intervals.entries()) {
     const length = formatSeconds(Math.max(0, Date.parse(to) - Date.parse(from)) / 1000);
@@ -151,12 +152,24 @@ function coverageFacts({ intervals, gaps, orphans, lastBase, segments, bases, ma
     `${formatBytes(segments.bytes)} in ${plural(segments.open + segments.sealed, 'segment')}, ` +
       `${formatBytes(bases.bytes)} in ${plural(bases.count, 'base')}${free}`,
   ]);
+  const { growthBytesPerSecond = null, fullInSeconds = null } = disk ?? {};
+  if (growthBytesPerSecond !== null && fullInSeconds !== null) {
+    const rate = `${formatBytes(growthBytesPerSecond)} a second`;
+    facts.push(['disk', `at the present rate (${rate}) full in ${formatSeconds(fullInSeconds)}`]);
+  }
   if (marks > 0) facts.push(['marks', String(marks)]);
   return facts;
 }
 
-function troubleFacts({ error, nextAttemptAt, sealingBacklog, warnings }: Status): Facts {
+function troubleFacts({ error, nextAttemptAt, sealingBacklog, warnings, disk, checkedAt }: Status): Facts {
   const facts: Facts = [];
+  const trouble = disk?.trouble ?? null;
+  if (trouble !== null) {
+    const { message, hint, since } = trouble;
+    const seconds = Math.max(0, Date.parse(checkedAt) - Date.parse(since)) / 1000;
+    facts.push(['stalled', `for ${formatSeconds(seconds)}: ${printable(message)}`]);
+    if (hint !== null) facts.push(['', printable(hint)]);
+  }
   if (sealingBacklog > 0) facts.push(['sealing', `${plural(sealingBacklog, 'segment')} to go`]);
   if (error !== null) {
     facts.push(['error', printable(error.message)]);
