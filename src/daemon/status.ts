@@ -13,7 +13,7 @@ import { idAt, loadCatalog } from '../log/catalog.ts';
 import type { Catalog, Timeline } from '../log/catalog.ts';
 import { orphansOf } from '../log/orphans.ts';
 import type { SourceTree } from '../log/source-tree.ts';
-import { readMarks } from '../log/timeline-store.ts';
+import { readMarksLeft } from '../log/timeline-store.ts';
 import { timeCoverage } from '../restore/locate-coverage.ts';
 import type { Disk } from '../storage/disk.ts';
 import { WriterLock } from '../storage/writer-lock.ts';
@@ -126,11 +126,15 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
   const now = clock.wall();
   const { writer, words, live } = await readWriter(disk, tree);
   const { catalog, damage } = await tryCatalog(disk, tree);
-  const marks = await readMarks(disk, tree);
+  const { marks, damage: damagedMarks } = await readMarksLeft(disk, tree);
   const freeBytes = await disk.freeBytes(tree.directory).catch(() => null);
   const newest = catalog.timelines.at(-1);
   const state = stateOf(writer, live, newest, now);
-  const warnings = [...damage, ...warningsOf(writer, words, catalog, freeBytes)];
+  if (newest !== undefined && newest.end < newest.stoppedAt) {
+    damage.push(`the journal is damaged: it ends at offset ${newest.end}, but ${newest.stoppedAt} had been durable`);
+  }
+  const marksLost = damagedMarks.map(({ message }) => `a mark is damaged: ${message}`);
+  const warnings = [...damage, ...marksLost, ...warningsOf(writer, words, catalog, freeBytes)];
   return {
     source: tree.source,
     state,
@@ -170,7 +174,7 @@ export async function readWriter(
 async function tryCatalog(
   disk: Disk,
   tree: SourceTree,
-): Promise<{ readonly catalog: Catalog; readonly damage: readonly string[] }> {
+): Promise<{ readonly catalog: Catalog; readonly damage: string[] }> {
   try {
     return { catalog: await loadCatalog(disk, tree), damage: [] };
   } catch (error) {

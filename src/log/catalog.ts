@@ -62,6 +62,8 @@ export interface Timeline {
   readonly segments: readonly SegmentEntry[];
   /** Last stream byte; the base's offset when there is none. */
   readonly end: Offset;
+  /** What a clean stop said was durable; 0 without one. Beyond `end`: bytes were lost. */
+  readonly stoppedAt: Offset;
   /** The last boundary at or before `end`. */
   readonly boundary: Offset;
   /** Stamp of `end`. */
@@ -88,9 +90,11 @@ export async function loadCatalog(disk: Disk, tree: SourceTree): Promise<Catalog
   }
 }
 
+const passingCodes: ReadonlySet<string> = new Set(['segment-missing', 'timeline-missing']);
+
 /** A listing is not taken at one instant, either: of a segment that is sealed meanwhile it may show neither file. */
 function isPassing(error: unknown): boolean {
-  return isNotFound(error) || (error instanceof IntegrityError && error.code === 'segment-missing');
+  return isNotFound(error) || (error instanceof IntegrityError && passingCodes.has(error.code));
 }
 
 /** The replication id in force at an offset of the timeline. */
@@ -117,7 +121,7 @@ export async function loadTimeline(disk: Disk, tree: SourceTree, number: number)
   const names = await disk.list(directory);
   const base = await loadBase(disk, directory, number, names);
   if (base === undefined) return undefined;
-  const record = await readDocumentFile(disk, join(directory, fileNames.timeline), decodeTimeline);
+  const record = await loadRecord(disk, directory);
   requireIdentity(join(directory, fileNames.timeline), record.timeline === number && record.source === tree.source);
   const gap = names.includes(fileNames.gap)
     ? await readDocumentFile(disk, join(directory, fileNames.gap), decodeGap)
@@ -133,7 +137,28 @@ export async function loadTimeline(disk: Disk, tree: SourceTree, number: number)
   const last = counted.at(-1);
   const tail = (last && tails.get(last.name)) ?? (await readTail(disk, directory, last, base.record));
   const { end, boundary, lastStamp, ids } = tail;
-  return { number, directory, record, base, gap, segments, end, boundary, lastStamp, ids };
+  const stoppedAt = lastStop(names);
+  return { number, directory, record, base, gap, segments, end, stoppedAt, boundary, lastStamp, ids };
+}
+
+/** From names alone: verify looks into them. */
+function lastStop(names: readonly string[]): Offset {
+  const stops = names.map((name) => parseTimelineEntry(name));
+  return stops.reduce((most, stop) => (stop.kind === 'stop' ? Math.max(most, stop.durable) : most), 0);
+}
+
+async function loadRecord(disk: Disk, directory: string): Promise<TimelineRecord> {
+  const path = join(directory, fileNames.timeline);
+  try {
+    return await readDocumentFile(disk, path, decodeTimeline);
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    throw new IntegrityError('timeline-missing', `${path} is not there, and says what the timeline is`, {
+      hint: 'bring the file back; journal verify shows the whole picture',
+      exitCode: 4,
+      cause: error,
+    });
+  }
 }
 
 /** The oldest base that is left; undefined when there is none. */

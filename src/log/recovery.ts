@@ -10,7 +10,7 @@ import { parseTimelineEntry } from '../../journal-format/names.ts';
 import { IntegrityError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
 import type { Disk } from '../storage/disk.ts';
-import { temporaryPrefix } from '../storage/publish.ts';
+import { temporaryPrefix, uniqueHex } from '../storage/publish.ts';
 import { moveAside } from './aside.ts';
 import { loadBase, loadTimeline } from './catalog.ts';
 import type { Timeline } from './catalog.ts';
@@ -22,7 +22,7 @@ import { SealedReader } from './segment-reader.ts';
 import { listOrEmpty, timelineDirectory, timelineNumbers } from './source-tree.ts';
 import type { SourceTree } from './source-tree.ts';
 import type { StreamTail } from './stream-writer.ts';
-import { readMarks } from './timeline-store.ts';
+import { readMarksLeft } from './timeline-store.ts';
 
 export interface Recovered {
   /** The newest timeline and where to go on in it; undefined: nothing has been journaled yet. */
@@ -65,7 +65,11 @@ async function clearTemporary(
   }
 }
 
-/** A timeline whose base was never published: nothing of it was acknowledged. Returns those that are left. */
+/**
+ * A timeline whose base was never published: nothing of it was acknowledged. Returns those that have one. Without one, an
+ * older timeline is left as it is, and so is what may be a lost base of the newest; what has a whole RDB is kept, for a
+ * document that was lost looks the same as one that was never written.
+ */
 async function removeUnfinished(
   disk: Disk,
   tree: SourceTree,
@@ -73,22 +77,32 @@ async function removeUnfinished(
   actions: string[],
 ): Promise<number[]> {
   const finished: number[] = [];
-  const unfinished: number[] = [];
+  const unfinished: { readonly number: number; readonly kinds: ReadonlySet<string> }[] = [];
   for (const number of numbers) {
-    const kinds = (await disk.list(timelineDirectory(tree, number))).map((name) => parseTimelineEntry(name).kind);
-    if (kinds.includes('base')) finished.push(number);
-    else if (kinds.includes('stop'))
-      throw baseMissing(timelineDirectory(tree, number), 'its writer had stopped cleanly');
-    else unfinished.push(number);
+    const names = await disk.list(timelineDirectory(tree, number));
+    const kinds = new Set(names.map((name) => parseTimelineEntry(name).kind));
+    if (kinds.has('base')) finished.push(number);
+    else unfinished.push({ number, kinds });
   }
-  const marks = unfinished.length === 0 ? [] : await readMarks(disk, tree);
-  for (const number of unfinished) {
+  const marks = unfinished.length === 0 ? [] : (await readMarksLeft(disk, tree)).marks;
+  for (const { number, kinds } of unfinished) {
     const directory = timelineDirectory(tree, number);
+    if (number < (finished.at(-1) ?? 0)) {
+      actions.push(`left ${directory} as it is: it has no base document, so nothing in it can be restored`);
+      continue;
+    }
+    if (kinds.has('stop')) throw baseMissing(directory, 'its writer had stopped cleanly');
     if (number < (numbers.at(-1) ?? 0)) throw baseMissing(directory, 'a later timeline exists');
     if (marks.some(({ timeline }) => timeline === number)) throw baseMissing(directory, 'there are marks on it');
-    await disk.removeTree(directory);
+    if (kinds.has('rdb')) {
+      const kept = `${directory}-unpublished-${uniqueHex()}`;
+      await disk.rename(directory, kept);
+      actions.push(`renamed ${directory} to ${kept}: it has an RDB, but no base document`);
+    } else {
+      await disk.removeTree(directory);
+      actions.push(`removed ${directory}: its full sync never finished`);
+    }
     await disk.syncDirectory(tree.timelines);
-    actions.push(`removed ${directory}: its full sync never finished`);
   }
   return finished;
 }
@@ -151,7 +165,7 @@ async function durableElsewhere(disk: Disk, tree: SourceTree, timeline: number):
     const entry = parseTimelineEntry(name);
     if (entry.kind === 'stop') durable = Math.max(durable, entry.durable);
   }
-  for (const mark of await readMarks(disk, tree)) {
+  for (const mark of (await readMarksLeft(disk, tree)).marks) {
     if (mark.timeline === timeline) durable = Math.max(durable, mark.offset);
   }
   return durable;

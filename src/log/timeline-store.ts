@@ -12,7 +12,7 @@ import { encodeStop } from '../../journal-format/stop.ts';
 import type { StopRecord } from '../../journal-format/stop.ts';
 import { encodeTimeline } from '../../journal-format/timeline.ts';
 import type { TimelineRecord } from '../../journal-format/timeline.ts';
-import { StorageError, UsageError } from '../core/errors.ts';
+import { IntegrityError, StorageError, UsageError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
 import type { Disk } from '../storage/disk.ts';
 import { publish, publishNew, uniqueHex } from '../storage/publish.ts';
@@ -89,9 +89,28 @@ export async function writeMark(disk: Disk, tree: SourceTree, mark: MarkRecord):
   }
 }
 
-/** All marks, oldest position first. */
+/** All marks, oldest position first; IntegrityError when one is damaged. */
 export async function readMarks(disk: Disk, tree: SourceTree): Promise<MarkRecord[]> {
+  const { marks, damage } = await readMarksLeft(disk, tree);
+  if (damage[0] !== undefined) throw damage[0];
+  return marks;
+}
+
+/** The marks that can be read, for whoever has to go on without the others, and what is wrong with those. */
+export async function readMarksLeft(
+  disk: Disk,
+  tree: SourceTree,
+): Promise<{ readonly marks: MarkRecord[]; readonly damage: readonly IntegrityError[] }> {
   const names = (await listOrEmpty(disk, tree.marks)).filter(isMarkFileName);
-  const marks = await Promise.all(names.map((name) => readDocumentFile(disk, join(tree.marks, name), decodeMark)));
-  return marks.sort((a, b) => a.stamp - b.stamp || a.offset - b.offset);
+  const marks: MarkRecord[] = [];
+  const damage: IntegrityError[] = [];
+  for (const name of names) {
+    try {
+      marks.push(await readDocumentFile(disk, join(tree.marks, name), decodeMark));
+    } catch (error) {
+      if (!(error instanceof IntegrityError)) throw error;
+      damage.push(error);
+    }
+  }
+  return { marks: marks.sort((a, b) => a.stamp - b.stamp || a.offset - b.offset), damage };
 }

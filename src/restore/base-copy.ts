@@ -37,6 +37,7 @@ export async function copyBase(
   advance: (bytes: number) => void,
 ): Promise<BaseCopy> {
   const { record, rdbPath } = base;
+  if ((await disk.size(rdbPath)) === undefined) throw rdbMissing(rdbPath);
   const isClone = await disk.clone(rdbPath, path);
   await reserve(isClone ? 0 : record.size);
   if (isClone) {
@@ -156,5 +157,12 @@ class ChunkCheck {
 function wrongSize(path: string, actual: number, expected: number): IntegrityError {
   return new IntegrityError('base-corrupt', `${path} has ${actual} bytes instead of ${expected}`, {
     hint: 'journal verify shows what else is damaged',
+  });
+}
+
+function rdbMissing(path: string): IntegrityError {
+  return new IntegrityError('base-missing', `${path} is not there: nothing on its timeline can be restored from it`, {
+    hint: 'bring the file back; journal verify shows what else can be restored',
+    exitCode: 4,
   });
 }

@@ -9,6 +9,7 @@
  * plan.ts goes on from the cut.
  */
 import type { Micros } from '../core/clock.ts';
+import { IntegrityError } from '../core/errors.ts';
 import { formatPosition } from '../core/position.ts';
 import type { Offset, ReplicationId } from '../core/position.ts';
 import { idAt } from '../log/catalog.ts';
@@ -98,6 +99,7 @@ async function findBoundaries(
     case 'latest': {
       const newest = timelines.at(-1);
       if (newest === undefined) throw nothingCovered();
+      if (newest.end < newest.stoppedAt) throw endLost(newest);
       return await findOffset(disk, newest, newest.boundary, mode, 'the end of the journal');
     }
     case 'mark': {
@@ -192,4 +194,12 @@ async function findOffset(
 function beforeBase(timeline: Timeline, offset: Offset, asked: string): Error {
   const id = idAt(timeline, offset);
   return offsetNotCovered(offsetCoverage([timeline], id), id, offset, asked);
+}
+
+/** What is left is not the latest: that would be restored without a word about what is missing. */
+function endLost({ directory, end, stoppedAt, ids, boundary }: Timeline): IntegrityError {
+  const whole = formatPosition({ id: idAt({ ids }, boundary), offset: boundary });
+  return new IntegrityError('tail-missing', `${directory} ends at offset ${end}, but ${stoppedAt} had been durable`, {
+    hint: `journal verify shows the whole picture; what is left can be restored with --at ${whole}`,
+  });
 }

@@ -18,8 +18,9 @@ export interface Holder {
   readonly since: string;
 }
 
-/** SQLite's code for a lock that another process holds. */
+/** SQLite's codes for a lock that another process holds, and for a file that is none of its own. */
 const sqliteBusy = 5;
+const sqliteNotADatabase = 26;
 
 /** Waits this long for a probe or a dying process to let go. */
 const patienceMs = 1000;
@@ -97,6 +98,12 @@ function locked(directory: string, cause: unknown): StorageError {
 }
 
 function unusable(directory: string, cause: unknown): StorageError {
+  if (cause instanceof Error && 'errcode' in cause && cause.errcode === sqliteNotADatabase) {
+    return new StorageError('lock-damaged', `${lockPath(directory)} is damaged: who holds it cannot be told`, {
+      hint: 'make sure that no journal runs on this directory, then remove that file; it holds nothing but the lock',
+      cause,
+    });
+  }
   return new StorageError('io', `cannot lock ${directory}: ${cause instanceof Error ? cause.message : String(cause)}`, {
     hint: 'the directory must be writable, on a file system with POSIX record locks',
     cause,

@@ -488,19 +488,43 @@ describe('timelines', () => {
 
   test('the newest without a base was never finished: it is removed, and its number not used again', async () => {
     const disk = await twoTimelines();
-    for (const path of baseFiles(disk, '00000002')) await disk.remove(path);
+    for (const path of disk.files().keys()) if (/\/00000002\/.*(base|rdb)$/.test(path)) await disk.remove(path);
     const { newest, nextTimeline, actions } = await recover(disk, tree);
     expect([newest?.timeline.number, nextTimeline]).toEqual([1, 3]);
     expect(actions).toEqual(['removed /journal/cache/timelines/00000002: its full sync never finished']);
     expect(await disk.list(tree.timelines)).toEqual(['00000001']);
   });
 
+  test('the newest whose base document is gone is not removed with all that is in it', async () => {
+    const disk = await twoTimelines();
+    const files = disk.files();
+    for (const path of baseFiles(disk, '00000002')) await disk.remove(path);
+    const { newest, actions } = await recover(disk, tree);
+    expect([newest?.timeline.number, actions.length]).toEqual([1, 1]);
+    const [, kept = ''] = await disk.list(tree.timelines);
+    expect(kept).toMatch(/^00000002-unpublished-[0-9a-f]{8}$/);
+    for (const [path, bytes] of files) {
+      if (!path.includes('/00000002/') || path.endsWith('.base')) continue;
+      expect(disk.files().get(path.replace('/00000002/', `/${kept}/`))).toEqual(bytes);
+    }
+    expect((await recover(disk, tree)).actions).toEqual([]);
+  });
+
+  test('an older one that lost its base does not keep the next writer from going on', async () => {
+    const disk = await twoTimelines();
+    await writeStop(disk, directory, { timeline: 1, offset: end, stamp: 1 });
+    for (const path of baseFiles(disk, '00000001')) await disk.remove(path);
+    const before = disk.files();
+    const { newest, actions } = await recover(disk, tree);
+    expect([newest?.timeline.number, actions.length]).toEqual([2, 1]);
+    expect(disk.files()).toEqual(before);
+  });
+
   test('one that has a successor, a mark or a stop has lost its base: nothing is removed', async () => {
     const followed = await twoTimelines();
     for (const path of baseFiles(followed, '00000001')) await followed.remove(path);
-    expect(await refusal(followed)).toMatchObject({ code: 'base-missing', exitCode: 4 });
     for (const path of baseFiles(followed, '00000002')) await followed.remove(path);
-    expect(await refusal(followed), 'followed by one without a base').toMatchObject({ code: 'base-missing' });
+    expect(await refusal(followed)).toMatchObject({ code: 'base-missing', exitCode: 4 });
     const [base = ''] = baseFiles(withTail(sample.bytes), '00000001');
     const stopped = changed({ [base]: undefined });
     await writeStop(stopped, directory, { timeline: 1, offset: end, stamp: 1 });
@@ -508,6 +532,20 @@ describe('timelines', () => {
     const marked = changed({ [base]: undefined });
     await writeMark(marked, tree, { name: 'm', timeline: 1, id: idA, offset: end, stamp: 1, created: 1 });
     expect((await refusal(marked)).code).toBe('base-missing');
+  });
+
+  test('a damaged mark does not keep the next writer from going on', async () => {
+    const disk = withTail(sample.bytes);
+    for (const [name, offset] of [
+      ['whole', end - 10],
+      ['damaged', end - 20],
+    ] as const) {
+      await writeMark(disk, tree, { name, timeline: 1, id: idA, offset, stamp: 1, created: 1 });
+    }
+    const damaged = [...disk.files()].find(([, bytes]) => bytes.includes('damaged'));
+    const [path = '', bytes = Buffer.alloc(0)] = damaged ?? [];
+    const files = new Map(disk.files()).set(path, bytes.subarray(0, -1));
+    expect((await recover(diskOf(files), tree)).newest?.tail.offset).toBe(end);
   });
 
   test('damage in an older one is no reason not to go on', async () => {
