@@ -1,0 +1,325 @@
+// Judges what is on a disk: every promise is kept, every restore is what the primary's state was or is refused, and all
+// reports tell of the same gaps. It reads with the real readers, on a copy, while the world stands still.
+// Neighbours: witness.ts knows what was promised, history.ts what is true.
+import assert from 'node:assert/strict';
+import { CoverageError } from '../../src/core/errors.ts';
+import { formatInstant } from '../../src/core/instant.ts';
+import type { Micros } from '../../src/core/clock.ts';
+import { formatPosition } from '../../src/core/position.ts';
+import type { Offset } from '../../src/core/position.ts';
+import { idAt, loadCatalog } from '../../src/log/catalog.ts';
+import type { Timeline } from '../../src/log/catalog.ts';
+import { readRange } from '../../src/log/read-range.ts';
+import type { SourceTree } from '../../src/log/source-tree.ts';
+import { timeCoverage } from '../../src/restore/locate-coverage.ts';
+import type { CutMode } from '../../src/restore/locate.ts';
+import { planRestore } from '../../src/restore/plan-restore.ts';
+import type { Plan } from '../../src/restore/plan.ts';
+import { executeRestore } from '../../src/restore/restore.ts';
+import type { Target } from '../../src/restore/target.ts';
+import { cli } from '../cli/cli.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import type { Random } from '../support/random.ts';
+import { SimulatedDisk } from '../support/simulated-disk.ts';
+import { Engine, decodeCommands, decodeRdb, text } from './dataset.ts';
+import type { Epoch, Witness } from './witness.ts';
+
+/** A timeline on the disk, and what it is a record of. */
+interface Kept {
+  readonly timeline: Timeline;
+  readonly epoch: Epoch;
+}
+
+interface Interval {
+  readonly timeline: number;
+  readonly from: string;
+  readonly to: string;
+  readonly fromPosition: string;
+  readonly toPosition: string;
+}
+
+interface Gap {
+  readonly timeline: number;
+  readonly fromPosition: string;
+  readonly toPosition: string;
+  readonly from: string;
+  readonly to: string;
+  readonly cause: string;
+}
+
+interface VerifySide {
+  readonly timeline: number;
+  readonly id: string;
+  readonly offset: string;
+  readonly time: string;
+}
+
+interface Verified {
+  readonly exitCode: number;
+  readonly problems: readonly { readonly kind: string; readonly message: string }[];
+  readonly gaps: readonly { readonly from: VerifySide; readonly to: VerifySide; readonly cause: string }[];
+  readonly timelines: readonly {
+    readonly timeline: number;
+    readonly isUnfinished: boolean;
+    readonly restorable: readonly {
+      readonly from: string;
+      readonly to: string;
+      readonly first: string;
+      readonly last: string;
+    }[];
+  }[];
+}
+
+export class Audit {
+  readonly #disk: SimulatedDisk;
+  readonly #tree: SourceTree;
+  readonly #root: string;
+  readonly #witness: Witness;
+  readonly #random: Random;
+  #kept: readonly Kept[] = [];
+  #restores = 0;
+
+  constructor(disk: SimulatedDisk, root: string, tree: SourceTree, witness: Witness, random: Random) {
+    this.#disk = disk;
+    this.#root = root;
+    this.#tree = tree;
+    this.#witness = witness;
+    this.#random = random;
+  }
+
+  /** Of a disk as it is now. */
+  static copyOf(disk: SimulatedDisk, tree: SourceTree): SimulatedDisk {
+    return SimulatedDisk.holding(disk.files(), [tree.marks, tree.timelines]);
+  }
+
+  /** All that was acknowledged is there, and every byte that is there is true. */
+  async promises(): Promise<void> {
+    if ((await this.#disk.size(this.#tree.timelines)) === undefined) {
+      for (const { acknowledged } of this.#witness.epochs)
+        assert.equal(acknowledged, 0, 'acknowledged, and all is gone');
+      return;
+    }
+    const { timelines } = await loadCatalog(this.#disk, this.#tree);
+    this.#kept = timelines.map((timeline) => {
+      const { id, offset, stamp } = timeline.record;
+      const epoch = this.#witness.find(id, offset, stamp);
+      assert(epoch !== undefined, `timeline ${timeline.number} is one that nobody began`);
+      return { timeline, epoch };
+    });
+    for (const epoch of this.#witness.epochs) {
+      if (epoch.acknowledged === 0) continue;
+      const kept = this.#kept.find((one) => one.epoch === epoch);
+      const end = kept?.timeline.end ?? 0;
+      assert(
+        end >= epoch.acknowledged,
+        `${epoch.acknowledged} was acknowledged behind ${epoch.offset}, and the journal ends at ${end}`,
+      );
+    }
+    for (const kept of this.#kept) await this.#isTrue(kept);
+  }
+
+  /** status, ls and verify tell the same, and the truth. */
+  async reports(): Promise<void> {
+    if ((await this.#disk.size(this.#tree.timelines)) === undefined) return;
+    const status = await this.#json<{ intervals: Interval[]; gaps: Gap[] }>('status');
+    const ls = await this.#json<{ timelines: Interval[]; gaps: Gap[] }>('ls');
+    const verify = await this.#json<Verified>('verify');
+    const intervals = ({ timeline, from, to, fromPosition, toPosition }: Interval): Interval => ({
+      ...{ timeline, from, to, fromPosition, toPosition },
+    });
+    assert.deepEqual(ls.timelines.map(intervals), status.intervals.map(intervals), 'ls and status on intervals');
+    assert.deepEqual(ls.gaps, status.gaps, 'ls and status on gaps');
+    const verified = verify.gaps.map(({ from, to, cause }) => ({
+      timeline: to.timeline,
+      from: from.time,
+      to: to.time,
+      fromPosition: `${from.id}:${from.offset}`,
+      toPosition: `${to.id}:${to.offset}`,
+      cause,
+    }));
+    const finished = new Set(status.intervals.map(({ timeline }) => timeline));
+    const told = status.gaps.map(({ timeline, from, to, fromPosition, toPosition, cause }) => ({
+      ...{ timeline, from, to, fromPosition, toPosition, cause },
+    }));
+    assert.deepEqual(
+      verified.filter(({ timeline }) => finished.has(timeline)),
+      told,
+      'verify and status on gaps',
+    );
+    this.#gapsAreTrue(told);
+    const problems = verify.problems.filter(({ kind }) => kind !== 'torn').map(({ message }) => message);
+    assert.deepEqual(problems, [], 'verify finds problems');
+    const restorable = verify.timelines.filter(({ isUnfinished }) => !isUnfinished).map((one) => one.restorable);
+    assert.deepEqual(
+      restorable.map((ranges) => ranges.map(({ from, first }) => ({ from, first }))),
+      status.intervals.map(({ from, fromPosition }) => [{ from: fromPosition.slice(41), first: from }]),
+      'verify and status on where coverage begins',
+    );
+    for (const [i, { to, toPosition }] of status.intervals.entries()) {
+      const range = restorable[i]?.[0];
+      const isIn = range !== undefined && range.last <= to && Number(range.to) >= Number(toPosition.slice(41));
+      assert(isIn, `verify ends at ${range?.last} (${range?.to}), status at ${to} (${toPosition})`);
+    }
+  }
+
+  /** So many restores, of all kinds of targets. */
+  async restores(count: number): Promise<void> {
+    for (let left = count; left > 0 && this.#kept.length > 0; left -= 1) {
+      const kept = this.#random.pick(this.#kept);
+      const mode = this.#random.chance(0.7) ? 'at' : 'before';
+      switch (this.#random.below(4)) {
+        case 0:
+          await this.#restorePosition(kept, mode);
+          break;
+        case 1:
+          await this.#restoreLatest();
+          break;
+        default:
+          await this.#restoreTime(this.#instantNear(kept), mode);
+      }
+    }
+  }
+
+  async #isTrue({ timeline, epoch }: Kept): Promise<void> {
+    const { number, base, end, boundary, lastStamp } = timeline;
+    const { history } = epoch;
+    const start = base.record.offset + 1;
+    let next = start;
+    for await (const { start: at, bytes } of readRange(this.#disk, timeline.segments, start, end)) {
+      assert.equal(at, next);
+      assert(history.bytes(at, at + bytes.length - 1).equals(bytes), `timeline ${number}: other bytes behind ${at}`);
+      next += bytes.length;
+    }
+    assert.equal(next, end + 1, `timeline ${number} ends early`);
+    assert.equal(boundary, Math.max(start - 1, history.boundary(end)), `timeline ${number}: boundary`);
+    if (epoch.acknowledged === 0) return;
+    const { from, to } = timeCoverage(timeline);
+    const received = epoch.reads.find(
+      ({ end: last }) => epoch.acknowledged > epoch.offset && last >= epoch.acknowledged,
+    );
+    assert(from <= (epoch.coveredFrom ?? from), `timeline ${number} is covered from too late on`);
+    assert(to >= (received?.stamp ?? to), `timeline ${number} was acknowledged beyond ${formatInstant(lastStamp)}`);
+  }
+
+  #gapsAreTrue(gaps: readonly Gap[]): void {
+    const followed = this.#kept.slice(1).map(({ timeline }) => timeline);
+    assert.deepEqual(
+      gaps.map(({ timeline, toPosition }) => ({ timeline, toPosition })),
+      followed.map(({ number, base }) => ({ timeline: number, toPosition: formatPosition(base.record) })),
+      'there is a gap before each timeline but the first',
+    );
+    for (const [i, { fromPosition }] of gaps.entries()) {
+      const before = this.#kept[i]?.timeline;
+      const ends = before?.ids.map(({ id }) => formatPosition({ id, offset: before.end })) ?? [];
+      // A switch of the id without a byte behind it leaves two names for one place.
+      assert(
+        ends.includes(fromPosition),
+        `a gap begins at ${fromPosition}, the timeline before ends at ${ends.join()}`,
+      );
+    }
+  }
+
+  /** On or near an edge as often as anywhere. */
+  #instantNear({ timeline, epoch }: Kept): Micros {
+    const { from, to } = timeCoverage(timeline);
+    const edges = [from, to, ...epoch.reads.map(({ stamp }) => stamp)];
+    const edge = this.#random.pick(edges);
+    if (this.#random.chance(0.6)) return edge + this.#random.between(-1, 1);
+    return Math.round(from - 1_000_000 + (to - from + 2_000_000) * this.#random.next());
+  }
+
+  async #restoreTime(at: Micros, mode: CutMode): Promise<void> {
+    const last = mode === 'at' ? at : at - 1;
+    const covering = this.#kept.filter(({ timeline }) => {
+      const { from, to } = timeCoverage(timeline);
+      return from <= last && last <= to;
+    });
+    const plan = await this.#plan({ kind: 'time', at }, mode, covering.length === 1 ? 0 : covering.length > 1 ? 5 : 4);
+    const [kept] = covering;
+    if (plan === undefined || kept === undefined) return;
+    const { timeline, epoch } = kept;
+    const read = epoch.reads.findLast(({ end, stamp }) => stamp <= last && end <= timeline.end);
+    // A read whose end was lost is on the disk as far as the timeline goes.
+    const cutRead = epoch.reads.find(({ end }) => end > timeline.end);
+    const isCutReadIn = cutRead !== undefined && cutRead.stamp <= last;
+    const received = isCutReadIn ? timeline.end : (read?.end ?? epoch.offset);
+    await this.#isRight(plan, kept, Math.max(epoch.offset, epoch.history.boundary(received)));
+  }
+
+  async #restoreLatest(): Promise<void> {
+    const kept = this.#kept.at(-1);
+    if (kept === undefined) return;
+    const plan = await this.#plan({ kind: 'latest' }, 'at', 0);
+    if (plan !== undefined) await this.#isRight(plan, kept, kept.timeline.boundary);
+  }
+
+  async #restorePosition({ timeline, epoch }: Kept, mode: CutMode): Promise<void> {
+    const first = timeline.base.record.offset;
+    const offset = this.#random.between(first + 1, Math.max(first + 1, timeline.end));
+    if (offset > timeline.end) return;
+    const id = idAt(timeline, offset);
+    const end = epoch.history.boundaryBehind(offset - 1) ?? Infinity;
+    const expected = mode === 'at' ? end : epoch.history.boundary(offset - 1);
+    const kept = this.#kept.filter((one) => one.timeline.ids.some((entry) => entry.id === id));
+    // Another timeline of the same history may hold the end of the command.
+    const isWhole = kept.some((one) => one.timeline.boundary >= expected) || expected <= timeline.boundary;
+    if (mode === 'at' && end > timeline.boundary && kept.length > 1) return;
+    const plan = await this.#plan({ kind: 'position', idPrefix: id, offset }, mode, isWhole ? 0 : 4);
+    if (plan === undefined) return;
+    const chosen = this.#kept.find((one) => one.timeline.number === plan.timeline);
+    assert(chosen !== undefined);
+    await this.#isRight(plan, chosen, Math.max(expected, chosen.timeline.base.record.offset));
+  }
+
+  /** The plan; undefined when it was refused, as it had to be. */
+  async #plan(target: Target, mode: CutMode, exitCode: 0 | 4 | 5): Promise<Plan | undefined> {
+    const asked = `${mode} ${JSON.stringify(target)}`;
+    try {
+      const now = Number.MAX_SAFE_INTEGER;
+      const request = { target, mode, now, text: asked, relativeTtl: 'refuse' } as const;
+      const plan = await planRestore(this.#disk, this.#tree, request);
+      assert.equal(exitCode, 0, `${asked} had to be refused, and gave a plan up to ${plan.cut.offset}`);
+      return plan;
+    } catch (error) {
+      if (!(error instanceof CoverageError)) throw error;
+      assert.equal(error.exitCode, exitCode, `${asked} was refused: ${error.message}`);
+      return undefined;
+    }
+  }
+
+  async #isRight(plan: Plan, { timeline, epoch }: Kept, cut: Offset): Promise<void> {
+    const what = `${plan.text} on timeline ${timeline.number}`;
+    assert.equal(plan.timeline, timeline.number, what);
+    assert.equal(plan.cut.offset, cut, what);
+    this.#restores += 1;
+    const to = `/restored-${this.#restores}`;
+    const clock = new PatientClock();
+    await executeRestore(this.#disk, plan, { to, clock, writer: 'simulation' });
+    const files = this.#disk.files();
+    const rdb = files.get(`${to}/appendonlydir/appendonly.aof.1.base.rdb`);
+    const aof = files.get(`${to}/appendonlydir/appendonly.aof.1.incr.aof`);
+    assert(rdb !== undefined && aof !== undefined, `${what}: no files`);
+    const dataset = decodeRdb(rdb);
+    assert.equal(text(dataset), text(epoch.base), `${what}: the base is another`);
+    const engine = new Engine(dataset);
+    for (const command of decodeCommands(aof)) engine.execute(command);
+    assert(!engine.inGroup, `${what}: it ends inside a MULTI`);
+    assert.equal(text(dataset), text(epoch.history.stateAt(cut)), `${what}: another state`);
+    await this.#disk.removeTree(to);
+  }
+
+  async #json<T>(verb: string): Promise<T> {
+    const argv = [verb, '--json', '--dir', this.#root, '--name', this.#tree.source];
+    const { stdout, stderr } = await cli(argv, { disk: this.#disk, clock: new PatientClock() });
+    assert.notEqual(stdout, '', `journal ${verb} says nothing but ${stderr}`);
+    return JSON.parse(stdout) as T;
+  }
+}
+
+/** Whoever waits has waited. */
+class PatientClock extends ManualClock {
+  override sleep(ms: number): Promise<void> {
+    this.advance(ms);
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,210 @@
+// What was promised: for every timeline that the journal ever began, which history it follows, when each read came, and
+// what was acknowledged. It stands between link and log (as a Sink around the real one), so nothing passes it unseen.
+// Neighbours: history.ts knows what is true; audit.ts compares a disk with both.
+// Invariant: an epoch is found again on disk by the id, offset and stamp of its full sync, whatever was lost in between.
+import type { Clock, Micros } from '../../src/core/clock.ts';
+import type { Offset, Position, ReplicationId } from '../../src/core/position.ts';
+import type { Capture } from '../../src/daemon/capture.ts';
+import type { FullSyncSink, ResumePoint, Sink, StreamSink } from '../../src/upstream/sink.ts';
+import type { Dataset } from './dataset.ts';
+import type { History } from './history.ts';
+
+export interface Read {
+  /** Last byte of it. */
+  readonly end: Offset;
+  readonly stamp: Micros;
+}
+
+/** A timeline, from the full sync that it begins with. */
+export interface Epoch {
+  readonly id: ReplicationId;
+  readonly offset: Offset;
+  readonly stamp: Micros;
+  readonly base: Dataset;
+  /** What its bytes are part of; after a promotion, the new primary's. */
+  history: History;
+  reads: Read[];
+  acknowledged: Offset;
+  /** From when on it is covered; undefined until its base is published. */
+  coveredFrom: Micros | undefined;
+}
+
+export class Witness {
+  readonly epochs: Epoch[] = [];
+  readonly histories = new Map<ReplicationId, History>();
+  readonly #violate: (what: string) => void;
+
+  constructor(violate: (what: string) => void) {
+    this.#violate = violate;
+  }
+
+  expect(isRight: boolean, what: () => string): void {
+    if (!isRight) this.#violate(what());
+  }
+
+  historyOf(id: ReplicationId): History {
+    const history = this.histories.get(id);
+    if (history === undefined) throw new Error(`no history has the id ${id}`);
+    return history;
+  }
+
+  begin({ id, offset }: Position, stamp: Micros): Epoch {
+    const history = this.historyOf(id);
+    const base = history.stateAt(offset);
+    const epoch = { id, offset, stamp, base, history, reads: [], acknowledged: 0, coveredFrom: undefined };
+    this.epochs.push(epoch);
+    return epoch;
+  }
+
+  find(id: ReplicationId, offset: Offset, stamp: Micros): Epoch | undefined {
+    return this.epochs.find((epoch) => epoch.id === id && epoch.offset === offset && epoch.stamp === stamp);
+  }
+}
+
+/** The last byte that came in. */
+export function receivedOf({ reads, offset }: Epoch): Offset {
+  return reads.at(-1)?.end ?? offset;
+}
+
+/** The Sink of one process: passes everything on to its capture, and takes it down. */
+export class WitnessedSink implements Sink {
+  readonly #witness: Witness;
+  readonly #capture: Capture;
+  readonly #clock: Clock;
+  /** The timeline that a restart would go on with. */
+  #established: Epoch | undefined;
+  #streaming: Epoch | undefined;
+  #last: { readonly stamp: Micros; readonly monotonic: Micros } | undefined;
+
+  constructor(witness: Witness, capture: Capture, clock: Clock, established: Epoch | undefined) {
+    this.#witness = witness;
+    this.#capture = capture;
+    this.#clock = clock;
+    this.#established = established;
+  }
+
+  /** The epoch whose stream comes in. */
+  get streaming(): Epoch | undefined {
+    return this.#streaming;
+  }
+
+  /** An acknowledgement leaves. */
+  acknowledged(offset: Offset): void {
+    const epoch = this.#streaming;
+    if (offset === 0) return;
+    this.#witness.expect(epoch?.coveredFrom !== undefined, () => `${offset} was acknowledged before a base was there`);
+    if (epoch === undefined) return;
+    const received = receivedOf(epoch);
+    this.#witness.expect(offset <= received, () => `${offset} was acknowledged, and only ${received} had come`);
+    epoch.acknowledged = Math.max(epoch.acknowledged, offset);
+  }
+
+  async resumePoint(): Promise<ResumePoint | undefined> {
+    this.#streaming = undefined;
+    const point = await this.#capture.resumePoint();
+    const epoch = this.#established;
+    this.#witness.expect((point === undefined) === (epoch === undefined), () => 'it forgot where to go on');
+    if (point === undefined || epoch === undefined) return point;
+    const { scanner, position } = point;
+    const { offset } = position;
+    const expected = epoch.history.boundary(offset);
+    this.#witness.expect(offset >= epoch.acknowledged, () => `${offset} is behind what was acknowledged`);
+    this.#witness.expect(offset <= receivedOf(epoch), () => `it wants to go on behind ${offset}, which never came`);
+    this.#witness.expect(
+      scanner.boundary === expected,
+      () => `the scanner takes ${scanner.boundary} for the last boundary instead of ${expected}`,
+    );
+    epoch.reads = upTo(epoch.reads, offset);
+    return point;
+  }
+
+  admit(...server: Parameters<Capture['admit']>): void {
+    this.#capture.admit(...server);
+  }
+
+  async beginFullSync(...sync: Parameters<Capture['beginFullSync']>): Promise<FullSyncSink> {
+    const [{ position, stamp }] = sync;
+    const epoch = this.#witness.begin(position, stamp);
+    const inner = await this.#capture.beginFullSync(...sync);
+    return {
+      append: (parts, slab) => {
+        inner.append(parts, slab);
+      },
+      get congested(): boolean {
+        return inner.congested;
+      },
+      relieved: () => inner.relieved(),
+      beginStream: (head) => {
+        this.#streaming = epoch;
+        return this.#stream(epoch, inner.beginStream(head));
+      },
+      publish: async (head) => {
+        await inner.publish(head);
+        this.#established = epoch;
+        epoch.coveredFrom = this.#capture.stamp();
+      },
+    };
+  }
+
+  async attach(...to: Parameters<Capture['attach']>): Promise<StreamSink> {
+    const inner = await this.#capture.attach(...to);
+    const epoch = this.#established;
+    if (epoch === undefined) throw new Error('attached to nothing');
+    const next = this.#witness.historyOf(to[0]);
+    const offset = inner.durable;
+    const isSame = next.bytesUpTo(offset).equals(epoch.history.bytesUpTo(offset));
+    if (!isSame) throw new Error(`the model primary went on with another history behind ${offset}`);
+    epoch.history = next;
+    this.#streaming = epoch;
+    return this.#stream(epoch, inner);
+  }
+
+  stamp(): Micros {
+    const stamp = this.#capture.stamp();
+    const monotonic = this.#clock.monotonic();
+    if (this.#last !== undefined) {
+      const advanced = stamp - this.#last.stamp;
+      const elapsed = monotonic - this.#last.monotonic;
+      this.#witness.expect(advanced >= 0, () => `stamps went back by ${-advanced} µs`);
+      this.#witness.expect(advanced >= 0.49 * elapsed - 2, () => `stamps stood still: ${advanced} µs in ${elapsed} µs`);
+    }
+    this.#last = { stamp, monotonic };
+    return stamp;
+  }
+
+  #stream(epoch: Epoch, inner: StreamSink): StreamSink {
+    const witness = this.#witness;
+    return {
+      append: (bytes, slab, stamp, mark) => {
+        const from = receivedOf(epoch) + 1;
+        const end = from + bytes.length - 1;
+        const isTrue = end <= epoch.history.end && epoch.history.bytes(from, end).equals(bytes);
+        witness.expect(isTrue, () => `bytes ${from} to ${end} came in wrong`);
+        const boundary = epoch.history.boundary(end);
+        witness.expect(mark.boundary === boundary, () => `boundary ${mark.boundary} instead of ${boundary}`);
+        witness.expect(stamp >= (epoch.reads.at(-1)?.stamp ?? 0), () => `stamp ${stamp} is before the one before it`);
+        epoch.reads.push({ end, stamp });
+        inner.append(bytes, slab, stamp, mark);
+      },
+      hurry: () => {
+        inner.hurry();
+      },
+      get congested(): boolean {
+        return inner.congested;
+      },
+      relieved: () => inner.relieved(),
+      drain: () => inner.drain(),
+      get durable(): Offset {
+        return inner.durable;
+      },
+    };
+  }
+}
+
+/** What is left of the reads when all behind the offset was lost. */
+function upTo(reads: readonly Read[], offset: Offset): Read[] {
+  const kept = reads.filter(({ end }) => end <= offset);
+  const cut = reads[kept.length];
+  if (cut !== undefined && (kept.at(-1)?.end ?? -1) < offset) kept.push({ end: offset, stamp: cut.stamp });
+  return kept;
+}
