@@ -49,14 +49,38 @@ export function markPath(tree: SourceTree, name: string): string {
   return join(tree.marks, markFileName(name));
 }
 
-/** Makes the folders of a source, durably; where the root is not there yet, also its own name and those above it. */
+/**
+ * Makes the folders of a source, durably. The name of each is synced before anything is made in it: a process may be
+ * killed in between, and then an empty folder tells the next one that this is still to be done.
+ */
 export async function createSourceTree(disk: Disk, root: string, tree: SourceTree): Promise<void> {
-  const parents: string[] = [];
-  for (let at = root; at !== dirname(at) && (await disk.size(at)) === undefined; at = dirname(at)) {
-    parents.push(dirname(at));
+  const missing: string[] = [];
+  let at = root;
+  for (; at !== dirname(at) && (await disk.size(at)) === undefined; at = dirname(at)) missing.unshift(at);
+  await syncNameOfEmpty(disk, at);
+  for (const directory of missing) {
+    await disk.makeDirectory(directory);
+    await disk.syncDirectory(dirname(directory));
   }
-  for (const directory of [root, tree.directory, tree.marks, tree.timelines]) await disk.makeDirectory(directory);
-  for (const directory of [...parents, root, tree.directory]) await disk.syncDirectory(directory);
+  await disk.makeDirectory(tree.directory);
+  await disk.syncDirectory(root);
+  for (const directory of [tree.marks, tree.timelines]) await disk.makeDirectory(directory);
+  await disk.syncDirectory(tree.directory);
+}
+
+/** Of a folder that was there before. What is above may not be ours to read; then the folder isn't ours, either. */
+async function syncNameOfEmpty(disk: Disk, directory: string): Promise<void> {
+  try {
+    if (directory === dirname(directory) || (await disk.list(directory)).length > 0) return;
+    await disk.syncDirectory(dirname(directory));
+  } catch (error) {
+    if (!isRefused(error)) throw error;
+  }
+}
+
+function isRefused(error: unknown): boolean {
+  const cause = error instanceof StorageError ? error.cause : undefined;
+  return cause instanceof Error && 'code' in cause && (cause.code === 'EACCES' || cause.code === 'EPERM');
 }
 
 /** The names in a folder, or none when it does not exist. */

@@ -133,7 +133,8 @@ async function whatIsNext(run: VerifyRun, place: SegmentPlace, walk: FrameFile):
   const rest = await walk.rest();
   if (rest === 'nothing' || (rest === 'zeros' && rangeOf(from, limit) === undefined)) return 'clean';
   if (limit === undefined && (await run.changesSoon(() => walk.canGoOn()))) return 'more';
-  if (limit !== undefined && limit >= from - 1) {
+  const isAbandoned = limit !== undefined && limit < (rest === 'remains' ? from : from - 1);
+  if (limit !== undefined && !isAbandoned) {
     const message = `the frames end at offset ${from - 1}, and what is behind them is no frame`;
     run.findings.add({ kind: 'corrupt', path, timeline, position, range: rangeOf(from, limit), message });
     return 'damaged';

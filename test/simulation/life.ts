@@ -2,6 +2,7 @@
 // Worker threads are plain functions; log lines are notes. It ends by a stop, by an error, or by being killed, and then
 // nothing of it ever reaches the world again.
 import { crc32 } from 'node:zlib';
+import { StorageError } from '../../src/core/errors.ts';
 import { formatInstant } from '../../src/core/instant.ts';
 import { slabBytes } from '../../src/core/limits.ts';
 import { SlabPool } from '../../src/core/slabs.ts';
@@ -34,6 +35,8 @@ export interface LifeOptions {
   readonly random: Random;
   readonly segmentBytes: number;
   readonly hasStateFile: boolean;
+  /** It was made to. */
+  readonly hasDiskFailed: () => boolean;
   readonly note: (text: string) => void;
   /** An acknowledgement has just left. */
   readonly acknowledged: () => void;
@@ -133,7 +136,7 @@ export class Life {
   }
 
   async #follow(sink: WitnessedSink): Promise<void> {
-    const { network, random, witness, note, acknowledged } = this.#options;
+    const { network, random, witness, note, acknowledged, hasDiskFailed } = this.#options;
     const { clock } = this;
     await follow(
       {
@@ -165,10 +168,13 @@ export class Life {
         },
         current: (session) => {
           this.#session = session;
+          if (session === undefined) this.#capture?.detached();
         },
         interrupted: (error, delayMs) => {
+          if (this.end !== undefined) return;
           note(`journal: ${error.message}; again in ${delayMs} ms`);
-          witness.expect(expectedTroubles.has(error.code), () => `a link ended that had to go on: ${error.message}`);
+          const isExpected = error instanceof StorageError ? hasDiskFailed() : expectedTroubles.has(error.code);
+          witness.expect(isExpected, () => `a link ended that had to go on: ${error.message}`);
         },
       },
       this.#stop.signal,

@@ -158,6 +158,7 @@ export class ModelPrimary {
     const { time, random } = this.#options;
     const [name = '', first = '', second = ''] = command;
     if (name === 'PING') link.send(Buffer.from('+PONG\r\n'));
+    else if (name === 'INFO' && first === 'replication') link.send(bulk(this.#lineage()));
     else if (name === 'INFO') link.send(bulk('# Server\r\nredis_version:7.2.5\r\nos:Linux\r\n'));
     else if (name === 'REPLCONF' && first === 'ACK') this.#acknowledge(replica, Number(second));
     else if (name === 'REPLCONF' && first === 'version')
@@ -175,6 +176,21 @@ export class ModelPrimary {
         });
       }
     } else throw new Error(`the journal sent ${JSON.stringify(command)}`);
+  }
+
+  #lineage(): string {
+    const { id, last } = this.#before ?? { id: '0'.repeat(40), last: -2 };
+    return [
+      '# Replication',
+      'role:master',
+      'connected_slaves:0',
+      'master_failover_state:no-failover',
+      `master_replid:${this.id}`,
+      `master_replid2:${id}`,
+      `master_repl_offset:${this.offset}`,
+      `second_repl_offset:${last + 1}`,
+      '',
+    ].join('\r\n');
   }
 
   #acknowledge(replica: Replica, offset: Offset): void {

@@ -12,7 +12,8 @@ vi.mock('../../src/core/limits.ts', async (original) => ({
   ...(await import('./small-limits.ts')),
 }));
 
-const count = Number(process.env['SIMULATION_HISTORIES'] ?? 5000);
+const { SIMULATION_HISTORIES: wantedHistories = '5000' } = process.env;
+const count = Number(wantedHistories);
 const each = 100;
 const first = seedWanted() ?? Date.now() % 1_000_000_000;
 

@@ -27,6 +27,8 @@ export interface Epoch {
   acknowledged: Offset;
   /** From when on it is covered; undefined until its base is published. */
   coveredFrom: Micros | undefined;
+  /** When the stream was away: behind `offset` nothing came from the one stamp to the other. */
+  readonly outages: { readonly offset: Offset; readonly from: Micros; readonly to: Micros }[];
 }
 
 export class Witness {
@@ -51,7 +53,8 @@ export class Witness {
   begin({ id, offset }: Position, stamp: Micros): Epoch {
     const history = this.historyOf(id);
     const base = history.stateAt(offset);
-    const epoch = { id, offset, stamp, base, history, reads: [], acknowledged: 0, coveredFrom: undefined };
+    const empty = { reads: [], acknowledged: 0, coveredFrom: undefined, outages: [] };
+    const epoch = { id, offset, stamp, base, history, ...empty };
     this.epochs.push(epoch);
     return epoch;
   }
@@ -155,8 +158,14 @@ export class WitnessedSink implements Sink {
     const isSame = next.bytesUpTo(offset).equals(epoch.history.bytesUpTo(offset));
     if (!isSame) throw new Error(`the model primary went on with another history behind ${offset}`);
     epoch.history = next;
+    const last = epoch.reads.at(-1);
+    if (last !== undefined) epoch.outages.push({ offset, from: last.stamp, to: this.#capture.stamp() });
     this.#streaming = epoch;
     return this.#stream(epoch, inner);
+  }
+
+  sampled(...sample: Parameters<Capture['sampled']>): void {
+    this.#capture.sampled(...sample);
   }
 
   stamp(): Micros {

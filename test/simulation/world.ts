@@ -191,6 +191,7 @@ export class World {
       random: this.#random,
       segmentBytes,
       hasStateFile,
+      hasDiskFailed: () => this.#storage.hasFailed,
       note: (text) => {
         this.#note(text);
       },
