@@ -3,7 +3,7 @@
 // Invariant: disposal unmounts it, also while something on it is still open. Where mounting is not allowed, `refusal`
 // says why, for a test to skip with.
 import { spawnSync } from 'node:child_process';
-import { closeSync, ftruncateSync, mkdirSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, mkdirSync, openSync, rmSync, statfsSync, statSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { temporaryDirectory } from './leash.ts';
 
@@ -16,6 +16,7 @@ export class SmallDisk implements Disposable {
 
   private constructor(mountPoint: string) {
     this.path = mountPoint;
+    process.once('exit', this.#unmount);
   }
 
   static mount(kind: SmallDiskKind, mebibytes: number): SmallDisk {
@@ -52,6 +53,10 @@ export class SmallDisk implements Disposable {
 
   /** Takes all the room there is but for about `leaveBytes`. */
   fill(leaveBytes = 0): void {
+    // All at once where the file system can, without writing it; then whatever is left.
+    const taken = statSync(this.#filler, { throwIfNoEntry: false })?.size ?? 0;
+    const wanted = this.freeBytes - leaveBytes - mebibyte;
+    if (wanted > 0) spawnSync('fallocate', ['--offset', String(taken), '--length', String(wanted), this.#filler]);
     const file = openSync(this.#filler, 'a');
     try {
       for (let size = mebibyte; size >= 1; size = size > 4096 ? Math.floor(size / 2) : 0) {
@@ -68,8 +73,13 @@ export class SmallDisk implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    spawnSync('umount', ['-l', this.path]);
+    process.off('exit', this.#unmount);
+    this.#unmount();
   }
+
+  readonly #unmount = (): void => {
+    spawnSync('umount', ['-l', this.path]);
+  };
 
   get #filler(): string {
     return path.join(this.path, 'filler');

@@ -21,6 +21,11 @@ export interface TapTarget {
   readonly host?: string;
 }
 
+export interface TapOptions {
+  /** False: nothing is kept, for hours of traffic; then `connections` has only those that are open. */
+  readonly keepsBytes?: boolean;
+}
+
 const throttleSliceMs = 10;
 
 /** A follower that reads slowly makes the tap pause the primary, as the network would. */
@@ -29,18 +34,20 @@ const heldBytesMax = 16 * 1024 * 1024;
 export class Tap implements AsyncDisposable {
   readonly #server: Server;
   #target: TapTarget;
+  readonly #keepsBytes: boolean;
   #conditions: LinkConditions = {};
   #port = 0;
   /** Every connection there has been, in order of arrival. */
   readonly connections: TapConnection[] = [];
 
-  private constructor(target: TapTarget) {
+  private constructor(target: TapTarget, { keepsBytes = true }: TapOptions) {
     this.#target = target;
+    this.#keepsBytes = keepsBytes;
     this.#server = createServer({ noDelay: true }, (follower) => this.#accept(follower));
   }
 
-  static async start(target: TapTarget): Promise<Tap> {
-    const tap = new Tap(target);
+  static async start(target: TapTarget, options: TapOptions = {}): Promise<Tap> {
+    const tap = new Tap(target, options);
     await tap.#listen(0);
     return tap;
   }
@@ -66,7 +73,7 @@ export class Tap implements AsyncDisposable {
 
   /** Ends all present connections, with a reset unless `orderly`. */
   cut(options: { readonly orderly?: boolean } = {}): void {
-    for (const connection of this.connections) connection.cut(options.orderly ?? false);
+    for (const connection of [...this.connections]) connection.cut(options.orderly ?? false);
   }
 
   /** New connections are refused until accept(); present ones go on. */
@@ -90,9 +97,14 @@ export class Tap implements AsyncDisposable {
   #accept(follower: Socket): void {
     const { port, host = '127.0.0.1' } = this.#target;
     const primary = new Socket();
-    const connection = new TapConnection(follower, primary, () => this.#conditions);
+    const connection = new TapConnection(follower, primary, () => this.#conditions, this.#keepsBytes);
     this.connections.push(connection);
+    if (!this.#keepsBytes) void connection.ended.then(() => this.#forget(connection));
     primary.setNoDelay(true).connect(port, host);
+  }
+
+  #forget(connection: TapConnection): void {
+    this.connections.splice(this.connections.indexOf(connection), 1);
   }
 
   #listen(port: number): Promise<void> {
@@ -123,13 +135,16 @@ export class TapConnection {
   /** Resolved when both sides have been closed. */
   readonly ended: Promise<void>;
 
-  constructor(follower: Socket, primary: Socket, conditions: () => LinkConditions) {
+  readonly #keepsBytes: boolean;
+
+  constructor(follower: Socket, primary: Socket, conditions: () => LinkConditions, keepsBytes: boolean) {
+    this.#keepsBytes = keepsBytes;
     this.#follower = follower;
     this.#primary = primary;
     this.#conditions = conditions;
     primary.on('data', (chunk: Buffer) => this.#receive(chunk));
     follower.on('data', (chunk: Buffer) => {
-      this.#sent.push(chunk);
+      if (keepsBytes) this.#sent.push(chunk);
       if (!primary.write(chunk)) void pauseUntilDrained(follower, primary);
     });
     // Either side's end, orderly or not, is passed on once what it sent before has been; 'close' follows every error.
@@ -170,7 +185,7 @@ export class TapConnection {
   }
 
   #receive(chunk: Buffer): void {
-    this.#received.push(chunk);
+    if (this.#keepsBytes) this.#received.push(chunk);
     this.#held.push({ bytes: chunk, dueAt: performance.now() + (this.#conditions().delayMs ?? 0) });
     this.#heldBytes += chunk.length;
     if (this.#heldBytes > heldBytesMax) this.#primary.pause();
