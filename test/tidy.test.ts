@@ -149,6 +149,21 @@ test('test titles state what holds', () => {
   ).toEqual([]);
 });
 
+test('the README tells of no fault that is not shown by a test', () => {
+  const [, section = ''] = read('README.md').split('## What happens when…\n');
+  const [table = ''] = section.split('\n## ');
+  const rows = table.split('\n').filter((line) => line.startsWith('| ') && !line.startsWith('| when'));
+  expect(rows.length).toBeGreaterThan(20);
+  const unproven = rows.filter((row) => {
+    const [, name = '', title = ''] = /\| `([a-z0-9/-]+)`: (.+) \|$/.exec(row) ?? [];
+    const file = `test/${name}.test.ts`;
+    return !files.includes(file) || !nodesOf(file).some((node) => titleText(node).includes(title));
+  });
+  expect(unproven, 'the last column is `folder/file`: and the title of a test, or of a describe, in that file').toEqual(
+    [],
+  );
+});
+
 /** Files of the repository, committed or about to be, not the ignored ones; in an unpacked archive, what is there. */
 function repositoryFiles(): string[] {
   const git = spawnSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: root });
@@ -260,6 +275,13 @@ function titleOf(node: ts.Node): string[] {
   const [first] = node.arguments;
   if (first === undefined || !ts.isStringLiteralLike(first)) return [];
   return /^(test|it|describe)\b/.test(node.expression.getText()) ? [first.text] : [];
+}
+
+/** The same of a title that is made of parts, and of those of our own functions that describe: as it is written. */
+function titleText(node: ts.Node): string {
+  if (!ts.isCallExpression(node) || !/^(test|describe)/.test(node.expression.getText())) return '';
+  const [first] = node.arguments;
+  return first === undefined ? '' : first.getText();
 }
 
 interface Manifest {
