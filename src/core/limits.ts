@@ -1,6 +1,6 @@
 /**
- * Every bound of the program in one place (README, "Limits"). Bounds of the format are in journal-format/limits.ts.
- * Units last in each name.
+ * Every bound of the program in one place; those of the format are in journal-format/limits.ts. What bounds bytes from the
+ * wire is far above what a real server sends, and small enough that a hostile one cannot hurt. Units last in each name.
  */
 
 /**
@@ -36,3 +36,15 @@ export const reserveBytes = 16 * 1024 * 1024;
 
 /** A cache or settings file that is larger than this is not read. */
 export const smallFileBytesMax = 16 * 1024 * 1024;
+
+/** One reply of a side connection or of the handshake, everything in it counted. INFO of a large server is some 10 KB. */
+export const replyBytesMax = 1024 * 1024;
+/** EXEC around ROLE: the results, ROLE, its list of replicas, one replica. */
+export const replyDepthMax = 4;
+
+/** Magic and leading AUX fields of an RDB; real ones take a few hundred bytes. */
+export const rdbHeadBytesMax = 1024 * 1024;
+
+/** What a command read for inspection may keep of one argument, and of all of them together. */
+export const keptArgumentBytesDefault = 64 * 1024;
+export const keptCommandBytesMax = 64 * 1024 * 1024;

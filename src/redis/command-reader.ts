@@ -7,7 +7,7 @@
  * is left out is told, and offsets always say where the whole command is.
  */
 import { IntegrityError } from '../core/errors.ts';
-import { argumentCountMax, bulkBytesMax } from '../core/limits.ts';
+import { argumentCountMax, bulkBytesMax, keptArgumentBytesDefault, keptCommandBytesMax } from '../core/limits.ts';
 import type { Offset } from '../core/position.ts';
 import type { ScannerState } from './boundary-scanner.ts';
 import {
@@ -20,7 +20,6 @@ import {
   ORDINARY,
   SELECT,
 } from './control-commands.ts';
-import { keptArgumentBytesDefault, keptCommandBytesMax } from './limits.ts';
 
 export interface StreamCommand {
   /** Offset of the first byte. */

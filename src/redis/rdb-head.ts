@@ -6,7 +6,7 @@ import { IntegrityError } from '../core/errors.ts';
 import { formatPosition } from '../core/position.ts';
 import type { Position } from '../core/position.ts';
 import { dbMax } from './control-commands.ts';
-import { rdbHeadBytesMax } from './limits.ts';
+import { rdbHeadBytesMax } from '../core/limits.ts';
 import { lzfDecompress } from './lzf.ts';
 import { printable } from './refusals.ts';
 import type { RdbMagic } from './server-version.ts';

@@ -8,8 +8,7 @@
  */
 import Parser from 'redis-parser';
 import { LinkError } from '../core/errors.ts';
-import { bulkBytesMax, replyLineBytesMax } from '../core/limits.ts';
-import { replyBytesMax, replyDepthMax } from './limits.ts';
+import { bulkBytesMax, replyBytesMax, replyDepthMax, replyLineBytesMax } from '../core/limits.ts';
 
 export type Reply =
   | { readonly kind: 'status'; readonly value: string }

@@ -104,7 +104,8 @@ async function makePlan({ io, layers }: VerbContext): Promise<Plan> {
   if (values.timezone !== undefined) parseZone(values.timezone);
   const target = parseTarget(text, { now, zone: values.timezone });
   const tree = await chooseSource(io.disk, values.dir, values.name);
-  return planRestore(io.disk, tree, { target, text, mode, now, relativeTtl: values['relative-ttl'] });
+  const request = { target, text, mode, now, relativeTtl: values['relative-ttl'] };
+  return planRestore(io.disk, tree, request, io.signal);
 }
 
 function wanted({ values, origin }: Layers): { readonly text: string; readonly mode: CutMode } {
