@@ -117,12 +117,16 @@ function addVerb(program: Command, verb: Verb, ask: (invocation: Invocation) => 
 type Words = Readonly<Record<string, string | boolean | undefined>>;
 
 function optionOf(key: SettingKey): Option {
-  const { value, help, fallback } = settings[key];
+  const { value, help, fallback, isList } = settings[key];
   const origin = fallback === undefined ? environmentName(key) : `${environmentName(key)}; default: ${fallback}`;
   const text = `${help} (${origin})`;
   return value === undefined
     ? new Option(`--${key}`, text)
-    : new Option(`--${key} <${value}>`, text).argParser(once(key));
+    : new Option(`--${key} <${value}>`, text).argParser(isList === true ? joined : once(key));
+}
+
+function joined(value: string, previous: string | undefined): string {
+  return previous === undefined ? value : `${previous},${value}`;
 }
 
 /** An option that is given twice has no one meaning. */

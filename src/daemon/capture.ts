@@ -310,7 +310,7 @@ export class Capture implements Sink, AsyncDisposable {
       id: sync.position.id,
       offset: sync.position.offset,
       stamp: sync.stamp,
-      address,
+      address: sync.address ?? address,
       server: { kind: sync.server?.kind ?? 'unknown', version: sync.server?.version ?? 'unknown' },
       writer: writerName,
     };

@@ -7,7 +7,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UsageError } from '../core/errors.ts';
-import { parseSource, sourceNameOf } from '../upstream/address.ts';
+import { formatAddress, parseSource, sourceNameOf } from '../upstream/address.ts';
 import type { Credentials, SourceAddress, TlsSettings } from '../upstream/address.ts';
 import { environmentName } from './settings.ts';
 import type { LogLevel, SettingKey } from './settings.ts';
@@ -16,7 +16,8 @@ import type { Environment, Layers } from './layers.ts';
 
 /** How to reach a primary. */
 export interface SourceConfig {
-  readonly address: SourceAddress;
+  /** All addresses that the primary may have, each once; the first is what a source is named after. */
+  readonly addresses: readonly [SourceAddress, ...SourceAddress[]];
   readonly credentials: Credentials;
   readonly tls: TlsSettings;
   /** To be told before anything else: what was accepted, though it is not wise. */
@@ -46,7 +47,7 @@ export function resolveRunConfig(layers: Layers, environment: Environment): RunC
   return {
     ...source,
     root: resolve(values.dir),
-    name: values.name ?? sourceNameOf(source.address),
+    name: values.name ?? sourceNameOf(source.addresses[0]),
     relativeTtl: values['relative-ttl'],
     once: values.once,
     logLevel: values['log-level'],
@@ -56,12 +57,24 @@ export function resolveRunConfig(layers: Layers, environment: Environment): RunC
 /** The primary that is configured, if any. */
 export function resolveSource(layers: Layers, environment: Environment): SourceConfig | undefined {
   const { values } = layers;
-  if (values.source === undefined) return undefined;
-  const { address, user } = parseSource(values.source);
+  const [first, ...more] = (values.source ?? []).map(parseSource);
+  if (first === undefined) return undefined;
+  if (more.some(({ address, user }) => user !== first.user || address.tls !== first.address.tls)) {
+    throw new UsageError('sources-differ', `${layers.origin('source')}: the addresses differ in user or in TLS`, {
+      hint: 'all are addresses that one primary may have, and are spoken to in the same way',
+    });
+  }
+  const { address, user } = first;
+  const others = more
+    .map((one) => one.address)
+    .filter((one, i, all) => {
+      const isFirstOfItsKind = all.findIndex((other) => formatAddress(other) === formatAddress(one)) === i;
+      return isFirstOfItsKind && formatAddress(one) !== formatAddress(address);
+    });
   const warnings: string[] = [];
   const credentials = resolveCredentials(layers, environment, user, warnings);
   const tls = resolveTls(layers, address, warnings);
-  return { address, credentials, tls, warnings };
+  return { addresses: [address, ...others], credentials, tls, warnings };
 }
 
 function resolveCredentials(

@@ -4,10 +4,11 @@
  * acknowledged.
  */
 import { systemClock } from '../core/clock.ts';
-import { InterruptedError, JournalError } from '../core/errors.ts';
+import { InterruptedError, JournalError, LinkError } from '../core/errors.ts';
 import { formatInstant } from '../core/instant.ts';
 import { queueBytesMax, reserveBytes, slabBytes } from '../core/limits.ts';
 import { formatPosition } from '../core/position.ts';
+import type { Position } from '../core/position.ts';
 import { SlabPool } from '../core/slabs.ts';
 import { createSourceTree, sourceTree } from '../log/source-tree.ts';
 import { formatServerVersion } from '../redis/server-version.ts';
@@ -18,10 +19,18 @@ import type { RoomEvents } from '../storage/room.ts';
 import { WatchedDisk } from '../storage/watched-disk.ts';
 import { WriterLock } from '../storage/writer-lock.ts';
 import { formatAddress } from '../upstream/address.ts';
+import type { SourceAddress } from '../upstream/address.ts';
+import { isSame } from '../upstream/choose-source.ts';
 import { connectSocket } from '../upstream/connect.ts';
 import { follow } from '../upstream/follow.ts';
 import { askOffset } from '../upstream/probe.ts';
 import { Sampling } from '../upstream/sampling.ts';
+import { SourceChoice } from '../upstream/source-choice.ts';
+import type { SourceChoiceEvents } from '../upstream/source-choice.ts';
+import { isUp } from '../upstream/source-sample.ts';
+import type { SourceSample } from '../upstream/source-sample.ts';
+import { degradation } from '../upstream/standing.ts';
+import type { Degradation, ServerRole } from '../upstream/standing.ts';
 import type { SamplerEvents } from '../upstream/sampler.ts';
 import type { ReplicaSession, SessionEvents } from '../upstream/session.ts';
 import { WorkerBaseChecker } from './base-checker.ts';
@@ -46,7 +55,7 @@ export interface RunOptions {
 export async function runDaemon(options: RunOptions, signal: AbortSignal): Promise<void> {
   const { config, logger } = options;
   const tree = sourceTree(config.root, config.name);
-  const source = formatAddress(config.address);
+  const source = formatAddress(config.addresses[0]);
   const startedAt = formatInstant(systemClock.wall());
   await createSourceTree(localDisk, config.root, tree);
   using _lock = WriterLock.acquire(tree.directory, startedAt);
@@ -124,29 +133,40 @@ class Run {
   #ready = false;
   #onceTarget: number | undefined;
   #failure: { readonly error: unknown } | undefined;
+  /** The server that is followed, or was last. */
+  #address: SourceAddress;
+  #degradation: Degradation | undefined;
+  /** Looking for a primary while a session lasts. */
+  #watching = new AbortController();
 
   constructor({ config, logger }: RunOptions) {
     this.#config = config;
     this.#logger = logger;
+    this.#address = config.addresses[0];
   }
 
   async follow(capture: Capture, state: StateWriter, signal: AbortSignal): Promise<void> {
     this.#capture = capture;
     this.#state = state;
-    const { address, credentials, tls } = this.#config;
-    const source = { address, credentials, tls, connect: connectSocket, clock: systemClock, random: Math.random };
+    const { addresses, credentials, tls } = this.#config;
+    const source = { credentials, tls, connect: connectSocket, clock: systemClock, random: Math.random };
+    const held = (): Position | undefined => positionHeld(capture);
+    const choice = new SourceChoice({ ...source, addresses, held, events: this.#choiceEvents });
     await using sampling = new Sampling({ ...source, events: this.#samplerEvents(capture) });
     await follow(
       {
         ...source,
+        choose: async (now) => this.#followed(await choice.choose(now)),
         pool: new SlabPool(slabBytes, queueBytesMax / slabBytes),
         sink: capture,
         events: this.#sessionEvents(() => {
-          sampling.point(address);
+          sampling.point(this.#address);
         }),
         current: (session) => {
           this.#session = session;
+          this.#watching.abort();
           if (session === undefined) capture.detached();
+          else void this.#watch(choice, session);
         },
         interrupted: (error, delayMs) => {
           this.#interrupted(error, delayMs);
@@ -217,6 +237,7 @@ class Run {
     return {
       sampled: (sample) => {
         capture.sampled(sample);
+        if (sample.source === formatAddress(this.#address)) this.#stands(roleIn(sample));
       },
       lost: (error) => {
         this.#logger.warn({ event: 'no-samples', ...describe(error) });
@@ -228,6 +249,9 @@ class Run {
   #sessionEvents(accepted: () => void): SessionEvents {
     const logger = this.#logger;
     return {
+      described: (lineage) => {
+        this.#stands(lineage);
+      },
       greeted: (server, notes) => {
         accepted();
         if (server !== undefined) this.#state?.update({ server: { kind: server.kind, version: server.version } });
@@ -262,15 +286,65 @@ class Run {
 
   /** `--once`: what the primary has now is what must be durable. */
   async #aimOnce(signal: AbortSignal): Promise<void> {
-    const { address, credentials, tls } = this.#config;
+    const { credentials, tls } = this.#config;
     try {
-      this.#onceTarget = await askOffset(address, credentials, tls, signal);
+      this.#onceTarget = await askOffset(this.#address, credentials, tls, signal);
       this.#progressed();
     } catch (error) {
       if (signal.aborted) return;
       this.#failure = { error };
       this.#ended.abort();
     }
+  }
+
+  get #choiceEvents(): SourceChoiceEvents {
+    return {
+      rivals: (chosen, rivals) => {
+        this.#logger.error({
+          event: 'two-primaries',
+          chosen: formatAddress(chosen),
+          others: rivals.map(formatAddress),
+          hint: 'the history that goes on from the journal is followed, else the server that was followed last, else the first in the list; make the others replicas again',
+        });
+      },
+    };
+  }
+
+  #followed(address: SourceAddress): SourceAddress {
+    if (isSame(address, this.#address)) return address;
+    this.#logger.info({ event: 'moving', from: formatAddress(this.#address), to: formatAddress(address) });
+    this.#address = address;
+    this.#degradation = undefined;
+    this.#state?.update({ source: formatAddress(address), degraded: null });
+    return address;
+  }
+
+  /** Ends the session when there is a primary to move over to. */
+  async #watch(choice: SourceChoice, session: ReplicaSession): Promise<void> {
+    this.#watching = new AbortController();
+    const { signal } = this.#watching;
+    try {
+      const primary = await choice.watch(signal);
+      if (primary === undefined) return;
+      session.fail(new LinkError('primary-found', `moving over to the primary ${formatAddress(primary)}`, 'soon'));
+    } catch (error) {
+      if (!signal.aborted) session.fail(error);
+    }
+  }
+
+  /** What the server that we follow says it is. */
+  #stands(role: ServerRole): void {
+    const found = degradation(this.#address, role);
+    if (found?.message === this.#degradation?.message) return;
+    this.#degradation = found;
+    if (found === undefined) {
+      this.#logger.info({ event: 'follows-primary', source: formatAddress(this.#address) });
+      this.#state?.update({ degraded: null });
+      return;
+    }
+    const { isGrave, code, message, hint } = found;
+    this.#logger[isGrave ? 'error' : 'warn']({ event: 'degraded', code, error: message, hint });
+    this.#state?.update({ degraded: { code, message, hint, isGrave, at: formatInstant(systemClock.wall()) } });
   }
 
   #progressed(): void {
@@ -294,6 +368,16 @@ class Run {
       nextAttemptAt: formatInstant(systemClock.wall() + delayMs * 1000),
     });
   }
+}
+
+/** What the journal has, if it has begun. */
+function positionHeld({ progress }: Capture): Position | undefined {
+  return progress?.isEstablished === true ? { id: progress.id, offset: progress.durable } : undefined;
+}
+
+function roleIn(sample: SourceSample): ServerRole {
+  if (sample.role !== 'slave') return { role: sample.role };
+  return { role: 'slave', primary: { ...sample.primary, isUp: isUp(sample.primary) } };
 }
 
 function positionOf(capture: Capture): Record<string, string> {

@@ -14,6 +14,8 @@ export interface Setting {
   readonly help: string;
   /** As told in help texts. */
   readonly fallback?: string;
+  /** May be given several times; the values are joined with commas. */
+  readonly isList?: true;
   /** Relative paths in a file are relative to that file. */
   readonly isPath?: true;
 }
@@ -28,7 +30,10 @@ export const settingsSchema = z.object({
   json: onOff.default(false),
   quiet: onOff.default(false),
   'no-color': onOff.default(false),
-  source: text.optional(),
+  source: z
+    .union([text, z.array(text)])
+    .transform((given) => [given].flat().flatMap((part) => part.split(',').map((one) => one.trim())))
+    .optional(),
   user: text.optional(),
   'password-file': text.optional(),
   'tls-ca': text.optional(),
@@ -59,7 +64,11 @@ export const settings: Readonly<Record<SettingKey, Setting>> = {
   json: { value: undefined, help: 'print one JSON document instead of text, errors too' },
   quiet: { value: undefined, help: 'no progress and no notes' },
   'no-color': { value: undefined, help: 'no colors (NO_COLOR works too)' },
-  source: { value: 'URL', help: 'the primary: redis://[user@]host:port, rediss:// for TLS' },
+  source: {
+    value: 'URL',
+    help: 'the primary: redis://[user@]host:port, rediss:// for TLS; several times (in a variable: with commas) for all servers that may be the primary',
+    isList: true,
+  },
   user: { value: 'NAME', help: 'ACL user to log in as', fallback: 'the user in the URL, else the default user' },
   'password-file': {
     value: 'FILE',

@@ -24,8 +24,10 @@ export interface RunState {
   readonly startedAt: string;
   readonly updatedAt: string;
   readonly state: RunPhase;
-  /** The primary's host:port. */
+  /** host:port of the server that is followed. */
   readonly source: string;
+  /** It is not a primary that goes on: why, and whether somebody must act. Null of a primary. */
+  readonly degraded: Degraded | null;
   readonly server: { readonly kind: string; readonly version: string } | null;
   /** The timeline being written; null before the first byte of one. */
   readonly timeline: number | null;
@@ -45,6 +47,10 @@ export interface RunState {
   readonly disk: DiskState | null;
 }
 
+export interface Degraded extends RunError {
+  readonly isGrave: boolean;
+}
+
 export interface RunError {
   readonly code: string;
   readonly message: string;
@@ -58,6 +64,8 @@ export type RunChange = Partial<Omit<RunState, 'version' | 'writer' | 'pid' | 's
 const instant = z.string().refine((text) => !Number.isNaN(Date.parse(text)));
 const offset = z.string().regex(/^\d{1,16}$/);
 
+const error = { code: z.string(), message: z.string(), hint: z.string().nullable(), at: instant };
+
 const schema: z.ZodType<RunState> = z.object({
   version: z.literal(1),
   writer: z.string(),
@@ -66,6 +74,10 @@ const schema: z.ZodType<RunState> = z.object({
   updatedAt: instant,
   state: z.enum(['connecting', 'syncing', 'streaming', 'disconnected', 'stopping']),
   source: z.string(),
+  degraded: z
+    .object({ ...error, isGrave: z.boolean() })
+    .nullable()
+    .default(null),
   server: z.object({ kind: z.string(), version: z.string() }).nullable(),
   timeline: z.int().nullable(),
   id: z.string().nullable(),
@@ -73,7 +85,7 @@ const schema: z.ZodType<RunState> = z.object({
   lastStamp: instant.nullable(),
   sync: z.object({ received: z.int(), size: z.int().nullable() }).nullable(),
   sealing: z.int(),
-  lastError: z.object({ code: z.string(), message: z.string(), hint: z.string().nullable(), at: instant }).nullable(),
+  lastError: z.object(error).nullable(),
   nextAttemptAt: instant.nullable(),
   disk: z
     .object({
@@ -140,6 +152,7 @@ export class StateWriter implements AsyncDisposable {
       updatedAt: startedAt,
       state: 'connecting',
       source,
+      degraded: null,
       server: null,
       timeline: null,
       id: null,
@@ -159,11 +172,12 @@ export class StateWriter implements AsyncDisposable {
     return this.#state;
   }
 
-  /** Takes what changed; it is written within a second, at once when `state` or `lastError` is another. */
+  /** Takes what changed; it is written within a second, at once when `state`, `lastError` or `degraded` is another. */
   update(change: RunChange): void {
     const before = this.#state;
     this.#state = { ...before, ...change };
-    if (this.#state.state !== before.state || this.#state.lastError !== before.lastError) this.#write();
+    const { state, lastError, degraded } = this.#state;
+    if (state !== before.state || lastError !== before.lastError || degraded !== before.degraded) this.#write();
   }
 
   /** Writes the last state and stops. */

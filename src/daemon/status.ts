@@ -20,10 +20,14 @@ import { WriterLock } from '../storage/writer-lock.ts';
 import type { Holder } from '../storage/writer-lock.ts';
 import type { DiskState } from './disk-watch.ts';
 import { readRunState } from './state-file.ts';
-import type { RunError, RunState } from './state-file.ts';
+import type { Degraded, RunError, RunState } from './state-file.ts';
 
-/** `stalled`: a writer holds the lock but has said nothing for 5 s, or cannot make durable what it receives. */
-export type SourceState = 'streaming' | 'syncing' | 'connecting' | 'disconnected' | 'stalled' | 'stopped' | 'empty';
+/**
+ * `degraded`: the stream of a server that is no primary comes in and is durable. `stalled`: a writer holds the lock but
+ * has said nothing for 5 s, or cannot make durable what it receives.
+ */
+export type SourceState =
+  'streaming' | 'degraded' | 'syncing' | 'connecting' | 'disconnected' | 'stalled' | 'stopped' | 'empty';
 
 /** Printed as it is by `status --json`: keys are always there, null where unknown; times RFC 3339, offsets strings. */
 export interface Status {
@@ -57,6 +61,8 @@ export interface Status {
   /** What the living writer says of its disk. */
   readonly disk: DiskState | null;
   readonly writer: Holder | null;
+  /** Why a server is followed that is not a primary; null when it is one. */
+  readonly degraded: Degraded | null;
   /** Why the link is down; without a writer, what its last one said of that. */
   readonly error: RunError | null;
   readonly nextAttemptAt: string | null;
@@ -138,7 +144,7 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
   return {
     source: tree.source,
     state,
-    healthy: state === 'streaming' && damage.length === 0,
+    healthy: isWell(state, live) && damage.length === 0,
     checkedAt: formatInstant(now),
     address: live?.source ?? newest?.record.address ?? null,
     server: live?.server ?? newest?.record.server ?? null,
@@ -149,6 +155,7 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
     freeBytes,
     disk: live === undefined ? null : diskOf(live, now),
     writer: writer ?? null,
+    degraded: live?.degraded ?? null,
     error: (live ?? words)?.lastError ?? null,
     nextAttemptAt: live?.nextAttemptAt ?? null,
     warnings,
@@ -201,7 +208,14 @@ function stateOf(
   if (live === undefined) return 'connecting';
   if (live.state === 'stopping') return 'stopped';
   if ((live.disk?.trouble ?? null) !== null) return 'stalled';
-  return live.state === 'streaming' && isBehind(live, heard) ? 'stalled' : live.state;
+  if (live.state !== 'streaming') return live.state;
+  if (isBehind(live, heard)) return 'stalled';
+  return live.degraded === null ? 'streaming' : 'degraded';
+}
+
+/** A replica that is followed hands on all that its primary does. */
+function isWell(state: SourceState, live: RunState | undefined): boolean {
+  return state === 'streaming' || (state === 'degraded' && live?.degraded?.isGrave === false);
 }
 
 /** A disk that answers nobody does not take the words that would say so. */

@@ -10,10 +10,13 @@
 import { LinkError, StorageError } from '../core/errors.ts';
 import type { Position } from '../core/position.ts';
 import { retryDelayMs } from '../core/retry.ts';
+import type { SourceAddress } from './address.ts';
 import { ReplicaSession } from './session.ts';
 import type { SessionOptions } from './session.ts';
 
-export interface FollowOptions extends SessionOptions {
+export interface FollowOptions extends Omit<SessionOptions, 'address'> {
+  /** Whom to follow: asked before each attempt; LinkError when it is nobody. */
+  readonly choose: (signal: AbortSignal) => Promise<SourceAddress>;
   /** The session under way, for progressed() and fail(); undefined between sessions. */
   readonly current: (session: ReplicaSession | undefined) => void;
   /** A session ended; the next begins in `delayMs`. */
@@ -58,7 +61,8 @@ export async function follow(options: FollowOptions, signal: AbortSignal): Promi
 
 async function runSession(options: FollowOptions, signal: AbortSignal): Promise<void> {
   try {
-    const session = await ReplicaSession.open(options, signal);
+    const address = await options.choose(signal);
+    const session = await ReplicaSession.open({ ...options, address }, signal);
     options.current(session);
     await session.run(signal);
   } finally {

@@ -22,6 +22,7 @@ import { serverVersionFromAux } from '../redis/server-version.ts';
 import type { ServerVersion } from '../redis/server-version.ts';
 import type { Position } from '../core/position.ts';
 import { Acker } from './acker.ts';
+import { formatAddress } from './address.ts';
 import type { Credentials, SourceAddress, TlsSettings } from './address.ts';
 import type { Connect, Connection } from './connect.ts';
 import type { FullSyncSink, ResumePoint, Sink, StreamSink } from './sink.ts';
@@ -38,8 +39,10 @@ export interface SessionOptions {
 }
 
 export interface SessionEvents {
+  /** What the server says of itself, before it is known whether it takes us. */
+  described?(lineage: ReplicationInfo): void;
   /** The server answered; `notes` are replies that were passed over. */
-  greeted(server: ServerVersion | undefined, notes: readonly string[], lineage: ReplicationInfo | undefined): void;
+  greeted(server: ServerVersion | undefined, notes: readonly string[]): void;
   fullSync(position: Position): void;
   /** Bytes of the RDB so far; `size` where the primary told it. */
   receiving(received: number, size: number | undefined): void;
@@ -214,10 +217,13 @@ export class ReplicaSession {
   #shake(handshake: Handshake, bytes: Buffer): void {
     const { send, outcome } = handshake.push(bytes);
     if (this.#server === undefined && handshake.server !== undefined) this.#admit(handshake.server);
+    if (this.#lineage === undefined && handshake.lineage !== undefined) {
+      this.#lineage = handshake.lineage;
+      this.#options.events.described?.(handshake.lineage);
+    }
     if (send !== undefined) this.#connection?.send(send);
     if (outcome === undefined) return;
-    this.#lineage = handshake.lineage;
-    this.#options.events.greeted(this.#server, handshake.notes, this.#lineage);
+    this.#options.events.greeted(this.#server, handshake.notes);
     // A copy: the handshake's bytes are not a slab's, and what is appended must stay as it is until it is written.
     void this.#settle(outcome, Buffer.from(handshake.rest()));
   }
@@ -268,6 +274,7 @@ export class ReplicaSession {
       stamp: sink.stamp(),
       server: this.#server,
       lineage: this.#lineage,
+      address: formatAddress(this.#options.address),
     });
     return { name: 'transfer', transfer: new RdbTransfer(), sink: full, position };
   }

@@ -42,6 +42,8 @@ export interface FullSync {
   readonly server: ServerVersion | undefined;
   /** What the primary said of its history just before. */
   readonly lineage?: ReplicationInfo | undefined;
+  /** host:port, where it is not always the same. */
+  readonly address?: string;
 }
 
 export interface FullSyncSink {

@@ -82,3 +82,8 @@ function unexpected(command: string): LinkError {
     'later',
   );
 }
+
+/** Whether a replica hears from its primary, in the words of ROLE. */
+export function isUp({ link }: { readonly link: string }): boolean {
+  return link === 'connected';
+}

@@ -38,7 +38,7 @@ test('without any options but the source, the rest is sensible', () => {
   const { root, ...rest } = config({});
   expect(root).toBe(path.resolve('journal-data'));
   expect(rest).toEqual({
-    address: { host: '10.0.0.5', port: 6379, tls: false },
+    addresses: [{ host: '10.0.0.5', port: 6379, tls: false }],
     credentials: { user: undefined, password: undefined },
     tls: { ca: undefined, cert: undefined, key: undefined, serverName: undefined, verify: true },
     warnings: [],
@@ -47,6 +47,15 @@ test('without any options but the source, the rest is sensible', () => {
     once: false,
     logLevel: 'info',
   });
+});
+
+test('several sources are the addresses of one primary: each once, named after the first, spoken to in the same way', () => {
+  const given = 'redis://10.0.0.5:6379,redis://10.0.0.6:6379, redis://10.0.0.5';
+  const { addresses, name } = config({ source: given });
+  expect(addresses.map(({ host }) => host)).toEqual(['10.0.0.5', '10.0.0.6']);
+  expect(name).toBe('10.0.0.5-6379');
+  expect(refusal({ source: 'redis://a,rediss://b' }).code).toBe('sources-differ');
+  expect(refusal({ source: 'redis://ops@a,redis://b' }).code).toBe('sources-differ');
 });
 
 test('a missing source is asked for, with an example', () => {
@@ -134,8 +143,8 @@ describe('TLS', () => {
       'tls-key': file('key.pem', key),
       'tls-server-name': 'cache.internal',
     };
-    const { tls, address } = config(given);
-    expect(address.tls).toBe(true);
+    const { tls, addresses } = config(given);
+    expect(addresses[0].tls).toBe(true);
     expect(tls).toEqual({
       ca: Buffer.from(certificate),
       cert: Buffer.from(certificate),

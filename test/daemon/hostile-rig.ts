@@ -152,7 +152,7 @@ export class HostileRig implements AsyncDisposable {
     const nothing = (): void => undefined;
     return follow(
       {
-        address: { host: 'fake', port: 1, tls: false },
+        choose: async () => ({ host: 'fake', port: 1, tls: false }),
         credentials: {},
         tls: { verify: true },
         connect: primary.connect,

@@ -45,13 +45,21 @@ describe('precedence', () => {
     expect(values['log-level']).toBe('info');
   });
 
+  test('a list may be given in one text, with commas, or as a list in a file', () => {
+    const expected = ['redis://a', 'redis://b'];
+    expect(resolve({ source: 'redis://a,redis://b' }).source).toEqual(expected);
+    expect(resolve({}, { JOURNAL_SOURCE: 'redis://a, redis://b' }).source).toEqual(expected);
+    expect(resolve({}, {}, 'source:\n  - redis://a\n  - redis://b\n').source).toEqual(expected);
+  });
+
   test('every setting can come from each of the three', () => {
     for (const key of settingKeys) {
       const value = sampleOf(key);
       const file = `${key}: ${JSON.stringify(value)}\n`;
       const isRelative = settings[key].isPath === true;
-      expect(resolve({ [key]: value })[key]).toBe(value);
-      expect(resolve({}, { [environmentName(key)]: String(value) })[key]).toBe(value);
+      const expected = settings[key].isList === true ? [value] : value;
+      expect(resolve({ [key]: value })[key]).toEqual(expected);
+      expect(resolve({}, { [environmentName(key)]: String(value) })[key]).toEqual(expected);
       expect(String(resolve({}, {}, file)[key])).toMatch(isRelative ? /\/sample$/ : new RegExp(`^${String(value)}$`));
     }
   });

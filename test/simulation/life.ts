@@ -140,7 +140,7 @@ export class Life {
     const { clock } = this;
     await follow(
       {
-        address: { host: '10.0.0.5', port: 6379, tls: false },
+        choose: async () => ({ host: '10.0.0.5', port: 6379, tls: false }),
         credentials: {},
         tls: { verify: true },
         connect: network.connectFor(clock, this.slabs, (bytes) => {

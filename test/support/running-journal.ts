@@ -57,7 +57,7 @@ export class RunningJournal implements AsyncDisposable {
     this.tree = sourceTree(this.root, sourceName);
     this.#restores = temporaryDirectory('restores');
     const config = {
-      address: { host, port, tls: false },
+      addresses: [{ host, port, tls: false }],
       credentials: {},
       tls: { verify: true },
       warnings: [],

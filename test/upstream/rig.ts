@@ -47,6 +47,7 @@ export class Rig {
       pool: new SlabPool(slabBytes, 4),
       sink,
       events: {
+        described: () => undefined,
         greeted: (server, notes) => void told.push(['greeted', server?.version ?? 'unknown', ...notes].join(' ')),
         fullSync: ({ offset }) => void told.push(`fullSync ${offset}`),
         receiving: () => undefined,
@@ -69,6 +70,7 @@ export class Rig {
       follow(
         {
           ...this.options,
+          choose: async () => this.options.address,
           ...options,
           random: () => 1,
           current: (session) => {

@@ -14,6 +14,7 @@ import { chooseSource } from '../../log/source-tree.ts';
 import type { SourceTree } from '../../log/source-tree.ts';
 import type { Disk } from '../../storage/disk.ts';
 import { formatAddress } from '../../upstream/address.ts';
+import type { SourceAddress } from '../../upstream/address.ts';
 import { askOffset } from '../../upstream/probe.ts';
 import type { Output } from '../output.ts';
 import { shellQuoted } from '../shell.ts';
@@ -54,8 +55,10 @@ export const markVerb: Verb = {
     const tree = await chooseSource(disk, dir, name);
     const source = resolveSource(layers, io.env);
     for (const warning of source?.warnings ?? []) output.warn(warning);
-    if (source !== undefined) await compareAddresses(source, tree, disk, output);
-    const primaryOffset = source === undefined ? undefined : await askPrimary(source, signal);
+    const primaryOffset =
+      source === undefined
+        ? undefined
+        : await askPrimary(await addressToAsk(source, tree, disk, output), source, signal);
     const mark = await setMark({ disk, clock, tree, name: argument, note, primaryOffset, signal });
     output.answer(documentOf(tree, mark), () => describeMark(mark, clock.wall()));
     return 0;
@@ -63,21 +66,28 @@ export const markVerb: Verb = {
 };
 
 /** An offset says nothing of whose it is. One primary may have several addresses, so another one is only warned of. */
-async function compareAddresses(
-  { address }: SourceConfig,
+async function addressToAsk(
+  { addresses }: SourceConfig,
   tree: SourceTree,
   disk: Disk,
   output: Output,
-): Promise<void> {
+): Promise<SourceAddress> {
   const { live } = await readWriter(disk, tree);
-  const asked = formatAddress(address);
-  if (live === undefined || live.source === asked) return;
+  const [first] = addresses;
+  const followed = addresses.find((address) => formatAddress(address) === live?.source);
+  if (live === undefined || followed !== undefined) return followed ?? first;
+  const asked = formatAddress(first);
   output.warn(
     `the journal follows ${live.source}, and ${asked} is asked: unless they are the same primary, the mark is misplaced`,
   );
+  return first;
 }
 
-async function askPrimary({ address, credentials, tls }: SourceConfig, signal: AbortSignal): Promise<Offset> {
+async function askPrimary(
+  address: SourceAddress,
+  { credentials, tls }: SourceConfig,
+  signal: AbortSignal,
+): Promise<Offset> {
   try {
     return await askOffset(address, credentials, tls, signal);
   } catch (error) {

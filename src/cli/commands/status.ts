@@ -22,6 +22,7 @@ export const statusVerb: Verb = {
       'States',
       [
         'PROTECTED      the stream comes in and is durable (JSON: streaming)',
+        'DEGRADED       the same, but from a replica: why, and what to do, is told below; red when nothing can come in',
         'SYNCING        a full sync is under way: nothing newer than the timeline before can be restored yet',
         'CONNECTING     the writer has just started',
         'DISCONNECTED   the primary cannot be reached; the writer tries again',
@@ -75,13 +76,15 @@ async function chooseSources({ io, layers }: Pick<VerbContext, 'io' | 'layers'>)
 
 /** The lines for people. */
 export function describeStatus(status: Status, output: Output): string[] {
-  const [label, style] = labels[status.state];
+  const [label, usual] = labels[status.state];
+  const style = status.degraded?.isGrave === true ? 'red' : usual;
   const head = `${output.style('bold', printable(status.source))}  ${output.style(style, label)}${lagText(status)}`;
   return [head, ...formatFacts([...standingFacts(status), ...coverageFacts(status), ...troubleFacts(status)])];
 }
 
 const labels: Readonly<Record<Status['state'], readonly [label: string, style: Style]>> = {
   streaming: ['PROTECTED', 'green'],
+  degraded: ['DEGRADED', 'yellow'],
   syncing: ['SYNCING', 'yellow'],
   connecting: ['CONNECTING', 'yellow'],
   disconnected: ['DISCONNECTED', 'red'],
@@ -161,7 +164,7 @@ function coverageFacts(status: Status): Facts {
   return facts;
 }
 
-function troubleFacts({ error, nextAttemptAt, sealingBacklog, warnings, disk, checkedAt }: Status): Facts {
+function troubleFacts({ degraded, error, nextAttemptAt, sealingBacklog, warnings, disk, checkedAt }: Status): Facts {
   const facts: Facts = [];
   const trouble = disk?.trouble ?? null;
   if (trouble !== null) {
@@ -171,6 +174,10 @@ function troubleFacts({ error, nextAttemptAt, sealingBacklog, warnings, disk, ch
     if (hint !== null) facts.push(['', printable(hint)]);
   }
   if (sealingBacklog > 0) facts.push(['sealing', `${plural(sealingBacklog, 'segment')} to go`]);
+  if (degraded !== null) {
+    facts.push(['degraded', printable(degraded.message)]);
+    if (degraded.hint !== null) facts.push(['', printable(degraded.hint)]);
+  }
   if (error !== null) {
     facts.push(['error', printable(error.message)]);
     if (error.hint !== null) facts.push(['', printable(error.hint)]);

@@ -147,7 +147,7 @@ class Demo {
     const run = runDaemon(
       {
         config: {
-          address: { host: '127.0.0.1', port, tls: false },
+          addresses: [{ host: '127.0.0.1', port, tls: false }],
           credentials: {},
           tls: { verify: true },
           warnings: [],
