@@ -237,7 +237,7 @@ describe('the systemd unit', () => {
     const [start = ''] = valuesOf('ExecStart');
     const [program, ...argv] = start.split(' ');
     expect(program).toBe('/usr/local/bin/journal');
-    expect(understood(argv, Object.fromEntries(pairs)).values.source).toMatch(/^redis:/);
+    expect(understood(argv, Object.fromEntries(pairs)).values.source).toEqual([expect.stringMatching(/^redis:/)]);
     expect(valuesOf('StateDirectory').map((name) => `%S/${name}`)).toEqual([Object.fromEntries(pairs).JOURNAL_DIR]);
   });
 });
