@@ -25,8 +25,13 @@ export const baseOffset = 1000;
 export const tree = sourceTree('/journal', 'source');
 const slabBytes = 64 * 1024;
 
+export interface HostileRigOptions {
+  readonly segmentBytes?: number;
+  readonly disk?: SimulatedDisk;
+}
+
 export class HostileRig implements AsyncDisposable {
-  readonly disk = new SimulatedDisk();
+  readonly disk: SimulatedDisk;
   readonly clock = new TurningClock();
   readonly primary: FakePrimary;
   /** Why sessions ended, in order. */
@@ -41,20 +46,21 @@ export class HostileRig implements AsyncDisposable {
   #session: ReplicaSession | undefined;
   #running: Promise<void> = Promise.resolve();
 
-  private constructor(script: FakeScript, segmentBytes: number) {
+  private constructor(script: FakeScript, { segmentBytes = 300, disk = new SimulatedDisk() }: HostileRigOptions) {
     this.primary = new FakePrimary(script);
     this.#segmentBytes = segmentBytes;
+    this.disk = disk;
   }
 
-  /** A run that begins with nothing. */
-  static async start(script: FakeScript, options: { readonly segmentBytes?: number } = {}): Promise<HostileRig> {
-    const rig = new HostileRig(script, options.segmentBytes ?? 300);
+  /** A run that begins with what is on the disk: nothing, if none is given. */
+  static async start(script: FakeScript, options: HostileRigOptions = {}): Promise<HostileRig> {
+    const rig = new HostileRig(script, options);
     await rig.#start();
     return rig;
   }
 
   /** A run that an honest primary has sent `stream`, all of it durable. */
-  static async after(stream: Buffer, options: { readonly segmentBytes?: number } = {}): Promise<HostileRig> {
+  static async after(stream: Buffer, options: HostileRigOptions = {}): Promise<HostileRig> {
     const rig = await HostileRig.start({ psync: honestPsync }, options);
     await rig.until('the base', () => rig.progress?.isEstablished === true);
     rig.primary.link.say(stream);
@@ -82,6 +88,7 @@ export class HostileRig implements AsyncDisposable {
   async until(what: string, holds: () => boolean): Promise<void> {
     for (let left = 3000; left > 0; left--) {
       if (holds()) return;
+      if (this.disk.isDead) throw new Error('the power is gone');
       if (this.failure !== undefined) throw new Error(`waited for ${what}; it ended`, { cause: this.failure });
       // Soon at first, for a commit; then as long as the loop waits before it connects again.
       await this.clock.advance(left > 2500 ? 10 : 1000);
@@ -90,11 +97,16 @@ export class HostileRig implements AsyncDisposable {
     throw new Error(`waited for ${what} in vain; interruptions: ${told}`);
   }
 
-  /** Stops it; then everything on the disk is right, and nothing but the link has failed. */
-  async end(): Promise<readonly Timeline[]> {
+  /** A clean stop, as SIGTERM brings it about. */
+  async stop(): Promise<void> {
     this.#stop.abort(new Error('the test is over'));
     await this.#running;
     await this.#capture.stop();
+  }
+
+  /** Stops it; then everything on the disk is right, and nothing but the link has failed. */
+  async end(): Promise<readonly Timeline[]> {
+    await this.stop();
     await this.#capture[Symbol.asyncDispose]();
     expect(this.failure).toBeUndefined();
     expect(this.storageFailures).toEqual([]);
@@ -103,10 +115,14 @@ export class HostileRig implements AsyncDisposable {
     return (await loadCatalog(this.disk, tree)).timelines;
   }
 
-  async streamOf(timeline: Timeline): Promise<Buffer> {
+  streamOf(timeline: Timeline): Promise<Buffer> {
+    return HostileRig.streamOf(this.disk, timeline);
+  }
+
+  static async streamOf(disk: Disk, timeline: Timeline): Promise<Buffer> {
     const parts: Buffer[] = [];
     const from = timeline.base.record.offset + 1;
-    for await (const { bytes } of readRange(this.disk, timeline.segments, from, timeline.end)) {
+    for await (const { bytes } of readRange(disk, timeline.segments, from, timeline.end)) {
       parts.push(Buffer.from(bytes));
     }
     return Buffer.concat(parts);

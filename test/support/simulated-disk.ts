@@ -32,6 +32,17 @@ export interface Operation {
 /** `power`: the process ends here; the operation may or may not have had its effect. */
 export type Fault = 'no-space' | 'io' | 'power';
 
+/** Always chooses what loses most. */
+class Unlucky extends Random {
+  override chance(): boolean {
+    return false;
+  }
+
+  override below(): number {
+    return 0;
+  }
+}
+
 export class SimulatedDisk implements Disk {
   readonly operations: Operation[] = [];
   /** Asked before every change. */
@@ -52,15 +63,16 @@ export class SimulatedDisk implements Disk {
     return this.#isDead;
   }
 
-  /** The disk as it is found after a power loss. This one is dead from now on. */
-  crash(seed: number): SimulatedDisk {
+  /** The disk as it is found after a power loss. This one is dead from now on. `nothing` of what was unsynced is left. */
+  crash(seed: number | 'nothing'): SimulatedDisk {
     this.#isDead = true;
     return this.afterPowerLoss(seed);
   }
 
   /** What would be found if the power went now; this one goes on. */
-  afterPowerLoss(seed: number): SimulatedDisk {
-    return new SimulatedDisk(this.#root.afterPowerLoss(new Random(seed)));
+  afterPowerLoss(seed: number | 'nothing'): SimulatedDisk {
+    const random = seed === 'nothing' ? new Unlucky(0) : new Random(seed);
+    return new SimulatedDisk(this.#root.afterPowerLoss(random));
   }
 
   /** The disk as the next process finds it when this one was killed: nothing is lost, nothing more is synced. */
