@@ -23,6 +23,13 @@ interface Frame {
   readonly file: string;
 }
 
+interface Covered {
+  readonly file: string;
+  readonly frames: readonly Frame[];
+  readonly names: readonly string[];
+  readonly writes: number;
+}
+
 /** What the medium holds for certain, as the calls go by. */
 class Medium {
   /** Frames written, and of these the ones that were synced. */
@@ -31,8 +38,11 @@ class Medium {
   /** Names made in a directory, and those that were synced with it. */
   readonly #names: string[] = [];
   readonly #syncedNames = new Set<string>();
+  /** By file, how many writes of any bytes there were, and how many of them were synced; a rename takes them along. */
+  readonly #writes = new Map<string, number>();
+  readonly #syncedWrites = new Map<string, number>();
   /** What a sync that is under way will have synced. */
-  readonly #covered = new Map<number, { readonly frames: readonly Frame[]; readonly names: readonly string[] }>();
+  readonly #covered = new Map<number, Covered>();
   /** Acknowledged offsets that were not zero, in order. */
   readonly acks: number[] = [];
   readonly lies: string[] = [];
@@ -48,7 +58,7 @@ class Medium {
       const file = fileOf(call);
       const frames = this.#written.filter((frame) => frame.file === file);
       const names = this.#names.filter((name) => path.dirname(name) === file);
-      this.#covered.set(call.id, { frames, names });
+      this.#covered.set(call.id, { file, frames, names, writes: this.#writes.get(file) ?? 0 });
     }
     if (fileOf(call).startsWith('socket:')) this.#acknowledge(Buffer.concat(stringsOf(call)));
   }
@@ -64,11 +74,12 @@ class Medium {
       case 'rename':
       case 'renameat':
       case 'renameat2':
-        this.#names.push(stringsOf(call)[1]?.toString() ?? '');
+        this.#rename(stringsOf(call).map(String));
         break;
       case 'pwrite64':
       case 'pwritev':
       case 'pwritev2':
+        this.#count(this.#writes, fileOf(call), 1);
         for (const bytes of stringsOf(call)) this.#write(fileOf(call), bytes);
         break;
       case 'fdatasync':
@@ -90,8 +101,21 @@ class Medium {
     const covered = this.#covered.get(call.id);
     if (covered === undefined) throw new Error(`a sync that never began: ${call.args}`);
     this.#covered.delete(call.id);
+    this.#syncedWrites.set(covered.file, Math.max(covered.writes, this.#syncedWrites.get(covered.file) ?? 0));
     for (const frame of covered.frames) this.#synced.add(frame);
     for (const name of covered.names) this.#syncedNames.add(name);
+  }
+
+  #rename([from = '', to = '']: readonly string[]): void {
+    this.#names.push(to);
+    for (const counts of [this.#writes, this.#syncedWrites]) {
+      this.#count(counts, to, counts.get(from) ?? 0);
+      counts.delete(from);
+    }
+  }
+
+  #count(counts: Map<string, number>, file: string, more: number): void {
+    counts.set(file, (counts.get(file) ?? 0) + more);
   }
 
   #acknowledge(bytes: Buffer): void {
@@ -111,11 +135,28 @@ class Medium {
     return wanted.includes(file) && wanted.every((name) => this.#syncedNames.has(name));
   }
 
+  /** All that was ever written to it, and its name. */
+  #isWhole(file: string): boolean {
+    const writes = this.#writes.get(file) ?? 0;
+    return writes > 0 && this.#syncedWrites.get(file) === writes && this.#isNamed(file);
+  }
+
+  /** The offset of the base whose document and RDB could not be lost any more. */
+  #base(): number | undefined {
+    for (const document of this.#syncedNames) {
+      const [, offset] = /([0-9a-f]{16})-\w+\.base$/.exec(document) ?? [];
+      if (offset === undefined) continue;
+      const needed = [document, document.replace(/base$/, 'rdb'), path.join(path.dirname(document), 'timeline')];
+      if (needed.every((file) => this.#isWhole(file))) return Number.parseInt(offset, 16);
+    }
+    return undefined;
+  }
+
   /** The last byte before the first that could still be lost; undefined without a base. */
   #durable(): number | undefined {
-    const base = [...this.#syncedNames].map((name) => /([0-9a-f]{16})-\w+\.base$/.exec(name)?.[1]).find(Boolean);
+    const base = this.#base();
     if (base === undefined) return undefined;
-    let end = Number.parseInt(base, 16);
+    let end = base;
     const files = new Set<string>();
     for (const frame of this.#written) {
       if (!this.#synced.has(frame) || !this.#isNamed(frame.file)) break;
@@ -129,7 +170,7 @@ class Medium {
 }
 
 describe.skipIf(!canTrace())('in the kernel’s record (needs strace)', () => {
-  test('every acknowledgement follows the sync of what it acknowledges, and of its files’ names', async () => {
+  test('every acknowledgement follows the sync of what it acknowledges, of the base before it, and of all their names', async () => {
     const file = path.join(temporaryDirectory('trace'), 'trace');
     await using rig = await CaptureRig.start(pickServer());
     await rig.client.call('SET', 'before', 'the base');
