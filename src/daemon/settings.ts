@@ -49,6 +49,7 @@ export const settingsSchema = z.object({
   at: text.optional(),
   before: text.optional(),
   to: text.optional(),
+  'accept-uncertainty': onOff.default(false),
   'dry-run': onOff.default(false),
   owner: text.optional(),
   timezone: text.optional(),
@@ -100,6 +101,10 @@ export const settings: Readonly<Record<SettingKey, Setting>> = {
   at: { value: 'TARGET', help: 'restore everything up to and including this (see Targets)' },
   before: { value: 'TARGET', help: 'restore everything before this' },
   to: { value: 'OUT', help: 'directory to make; it must not exist, or be empty', isPath: true },
+  'accept-uncertainty': {
+    value: undefined,
+    help: 'of a time that is uncertain, take the earliest state that it may mean',
+  },
   'dry-run': { value: undefined, help: 'print the plan and write nothing' },
   owner: { value: 'USER[:GROUP]', help: 'who shall own the restored files', fallback: 'you' },
   timezone: {

@@ -38,6 +38,8 @@ export interface RunState {
   readonly lastStamp: string | null;
   /** Bytes of a full sync under way; `size` where the primary told it. */
   readonly sync: { readonly received: number; readonly size: number | null } | null;
+  /** In seconds: see StatusClock. */
+  readonly clock: { readonly skew: number | null; readonly sampledAt: string | null; readonly wallError: number };
   /** Segments that wait to be sealed. */
   readonly sealing: number;
   /** Why the last session ended; null once the link is up again. */
@@ -84,6 +86,7 @@ const schema: z.ZodType<RunState> = z.object({
   position: z.object({ received: offset, durable: offset }).nullable(),
   lastStamp: instant.nullable(),
   sync: z.object({ received: z.int(), size: z.int().nullable() }).nullable(),
+  clock: z.object({ skew: z.number().nullable(), sampledAt: instant.nullable(), wallError: z.number() }),
   sealing: z.int(),
   lastError: z.object(error).nullable(),
   nextAttemptAt: instant.nullable(),
@@ -159,6 +162,7 @@ export class StateWriter implements AsyncDisposable {
       position: null,
       lastStamp: null,
       sync: null,
+      clock: { skew: null, sampledAt: null, wallError: 0 },
       sealing: 0,
       lastError: null,
       nextAttemptAt: null,

@@ -10,6 +10,7 @@ import type { OrphanRange } from '../log/orphans.ts';
 import { formatServerVersion } from '../redis/server-version.ts';
 import { describeInstant, formatInstantShort, quote } from './instant.ts';
 import type { StampedOffset } from './locate-boundaries.ts';
+import type { TimeReading } from './locate-time.ts';
 import type { Plan } from './plan.ts';
 
 export interface PlanContext {
@@ -23,12 +24,26 @@ interface PlaceJson {
   readonly time: string;
 }
 
+/** How sure the time of the cut is. */
+interface TimeJson {
+  /** `receipt`: of when bytes were received; `samples`: they came late, and samples of the primary's clock tell. */
+  readonly basis: TimeReading['basis'];
+  /** Our clock less the primary's, in seconds; 0 where they agree within 50 ms. */
+  readonly skew: number;
+  /** The cut may be earlier than asked by this much, in seconds. */
+  readonly resolution: number;
+  /** Offsets of the first and last state that the time may mean, where that was accepted. */
+  readonly uncertain: { readonly from: string; readonly to: string } | null;
+}
+
 export interface PlanJson {
   readonly source: string;
   readonly timeline: number;
   readonly server: { readonly kind: string; readonly version: string } | null;
   readonly requested: { readonly mode: string; readonly target: string; readonly time: string | null };
   readonly reached: { readonly position: string; readonly time: string };
+  /** Null where the target is not a time. */
+  readonly time: TimeJson | null;
   readonly lastApplied: PlaceJson;
   readonly firstOmitted: PlaceJson | null;
   readonly base: {
@@ -60,6 +75,7 @@ export function planToJson(plan: Plan): PlanJson {
     server: server === undefined ? null : { kind: server.kind, version: server.version },
     requested: { mode, target: plan.text, time: target.kind === 'time' ? formatInstant(target.at) : null },
     reached: { position: formatPosition(cut), time: formatInstant(cut.reached) },
+    time: cut.time === undefined ? null : timeJson(cut.time),
     lastApplied: placeJson(cut.lastApplied),
     firstOmitted: cut.firstOmitted === undefined ? null : placeJson(cut.firstOmitted),
     base: {
@@ -100,6 +116,7 @@ export function planToText(plan: Plan, context: PlanContext): string[] {
     ],
     ['stream', stream],
     ['cut', formatPosition(cut)],
+    ...timeLines(cut.time),
     ['last applied', `${instants(cut.reached, context)}, offset ${cut.offset}`],
     ['first omitted', cut.firstOmitted === undefined ? 'nothing: this is the end' : place(cut.firstOmitted, context)],
     ['output', formDescription[plan.form]],
@@ -143,6 +160,41 @@ function asTyped(text: string): string {
 function resolved(plan: Plan, context: PlanContext): (readonly [string, string])[] {
   const { target } = plan.cut.requested;
   return target.kind === 'time' ? [['resolved', instants(target.at, context)]] : [];
+}
+
+/** Nothing where bytes were received as they were written, and the clocks agree. */
+function timeLines(time: TimeReading | undefined): (readonly [string, string])[] {
+  if (time === undefined) return [];
+  const { basis, skew, resolution, uncertain } = time;
+  const lines: (readonly [string, string])[] = [];
+  if (uncertain !== undefined) {
+    lines.push([
+      'uncertain',
+      `that time may mean any state from offset ${uncertain.from} to ${uncertain.to}; this is the first`,
+    ]);
+  } else if (basis === 'samples') {
+    lines.push([
+      'time',
+      `by samples of the primary's clock, to ${resolution / 1_000_000} s: what was written then was received later`,
+    ]);
+  }
+  if (skew !== 0) {
+    const direction = skew < 0 ? 'ahead of' : 'behind';
+    lines.push([
+      'clocks',
+      `the primary's was ${Math.abs(skew) / 1_000_000} s ${direction} ours; the target is the primary's`,
+    ]);
+  }
+  return lines;
+}
+
+function timeJson({ basis, skew, resolution, uncertain }: TimeReading): TimeJson {
+  return {
+    basis,
+    skew: skew / 1_000_000,
+    resolution: resolution / 1_000_000,
+    uncertain: uncertain === undefined ? null : { from: String(uncertain.from), to: String(uncertain.to) },
+  };
 }
 
 function place({ offset, stamp }: StampedOffset, context: PlanContext): string {

@@ -40,7 +40,7 @@ async function planOnce(
   request: RestoreRequest,
   signal: AbortSignal | undefined,
 ): Promise<Plan> {
-  const cut = await locate(disk, catalog, request.target, request.mode);
+  const cut = await locate(disk, catalog, request.target, request.mode, request.uncertainty);
   const timeline = catalog.timelines.find(({ number }) => number === cut.timeline);
   if (timeline === undefined) throw new RangeError(`the cut is on timeline ${cut.timeline}, which is not there`);
   const plan = buildPlan(catalog.tree, timeline, cut, request);

@@ -13,7 +13,7 @@ import type { OrphanRange } from '../log/orphans.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import { replicatesRelativeTtl, serverVersionFromAux, usesMultiPartAof } from '../redis/server-version.ts';
 import type { ServerVersion } from '../redis/server-version.ts';
-import type { Cut, CutMode } from './locate.ts';
+import type { Cut, CutMode, UncertaintyRule } from './locate.ts';
 import type { Target } from './target.ts';
 
 export interface RestoreRequest {
@@ -21,6 +21,8 @@ export interface RestoreRequest {
   /** The target as the user wrote it. */
   readonly text: string;
   readonly mode: CutMode;
+  /** `refuse` when left out. */
+  readonly uncertainty?: UncertaintyRule;
   readonly now: Micros;
   /** What to do with the relative TTLs of a source up to Redis 6.2. */
   readonly relativeTtl: 'refuse' | 'convert';

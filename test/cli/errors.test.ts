@@ -17,7 +17,7 @@ describe('a mistyped command line', () => {
     [['status', '--jsn'], 'unknown option --jsn', 'did you mean --json?'],
     [['run', '--sorce', 'x'], 'unknown option --sorce', 'did you mean --source?'],
     [['ls', 'gap'], 'unknown kind', 'did you mean gaps?'],
-    [['ls', 'everything'], 'unknown kind', 'one of timelines, bases, segments, gaps, orphans, marks'],
+    [['ls', 'everything'], 'unknown kind', 'one of timelines, bases, segments, gaps, orphans, uncertain, marks'],
     [['mark'], "missing required argument 'mark'", 'journal --help'],
     [['status', 'extra'], "too many arguments for 'status'. Expected 0 arguments", 'journal --help'],
     [['run', '--source'], "option '--source <URL>' argument missing", 'journal --help'],

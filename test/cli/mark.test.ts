@@ -18,7 +18,8 @@ const startedAt = '2026-11-20T14:30:00.000000Z';
 function say(journal: MadeJournal, words: Partial<RunState>): void {
   const updatedAt = formatInstant(journal.clock.wall());
   const nothing = { server: null, id: null, position: null, lastStamp: null, sync: null, lastError: null };
-  const state = { version: 1, writer: 'x', pid: process.pid, startedAt, updatedAt, source: 'x', sealing: 0 };
+  const clock = { skew: null, sampledAt: null, wallError: 0 };
+  const state = { version: 1, writer: 'x', pid: process.pid, startedAt, updatedAt, source: 'x', sealing: 0, clock };
   writeFileSync(
     journal.tree.state,
     JSON.stringify({ ...state, ...nothing, state: 'streaming', timeline: 1, nextAttemptAt: null, ...words }),

@@ -101,7 +101,16 @@ describe('journal ls', () => {
     const { root } = await twoTimelines();
     await cli(['mark', 'noon', '--note', 'lunch', '--dir', root]);
     const document = json(await cli(['ls', '--dir', root, '--json']));
-    expect(Object.keys(document)).toEqual(['source', 'timelines', 'bases', 'segments', 'gaps', 'orphans', 'marks']);
+    expect(Object.keys(document)).toEqual([
+      'source',
+      'timelines',
+      'bases',
+      'segments',
+      'gaps',
+      'orphans',
+      'uncertain',
+      'marks',
+    ]);
     expect(document).toMatchObject({
       source: 'shop',
       timelines: [
@@ -135,6 +144,7 @@ describe('journal ls', () => {
       segments: [],
       gaps: [],
       orphans: [],
+      uncertain: [],
       marks: [],
     });
   });

@@ -79,6 +79,7 @@ test('as JSON, offsets are strings, times RFC 3339, and nothing is missing', asy
     server: { kind: 'redis', version: '7.0.15' },
     requested: { mode: 'at', target: '2026-11-20 15:30:10.5 Europe/Madrid', time: '2026-11-20T14:30:10.500000Z' },
     reached: { position: `${id}:${end}`, time: '2026-11-20T14:30:10.000000Z' },
+    time: { basis: 'receipt', skew: 0, resolution: 0, uncertain: null },
     lastApplied: { offset: String(end), time: '2026-11-20T14:30:10.000000Z' },
     firstOmitted: { offset: String(end + set.length), time: '2026-11-20T14:30:11.000000Z' },
     base: {

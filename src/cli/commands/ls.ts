@@ -4,27 +4,30 @@
 import type { MarkRecord } from '../../../journal-format/mark.ts';
 import { formatInstant } from '../../core/instant.ts';
 import { formatPosition } from '../../core/position.ts';
-import { gapBefore, intervalOf, orphansIn } from '../../daemon/status.ts';
-import type { StatusGap, StatusInterval, StatusOrphan } from '../../daemon/status.ts';
+import { gapBefore, intervalOf, orphansIn, uncertainOf } from '../../daemon/status.ts';
+import type { StatusGap, StatusInterval, StatusOrphan, StatusUncertain } from '../../daemon/status.ts';
 import { loadCatalog } from '../../log/catalog.ts';
 import type { Catalog, Timeline } from '../../log/catalog.ts';
 import { chooseSource } from '../../log/source-tree.ts';
 import { readMarks } from '../../log/timeline-store.ts';
+import { uncertainSpans } from '../../restore/uncertain.ts';
+import type { UncertainSpan } from '../../restore/uncertain.ts';
 import { formatTable } from '../table.ts';
 import type { Column } from '../table.ts';
 import { formatBytes, formatCount, formatSeconds, formatTime, printable } from '../units.ts';
 import type { Verb } from '../verb.ts';
 
-const kinds = ['timelines', 'bases', 'segments', 'gaps', 'orphans', 'marks'] as const;
+const kinds = ['timelines', 'bases', 'segments', 'gaps', 'orphans', 'uncertain', 'marks'] as const;
 type Kind = (typeof kinds)[number];
 
 export const lsVerb: Verb = {
   name: 'ls',
-  summary: 'list timelines, bases, segments, gaps, orphans and marks',
+  summary: 'list timelines, bases, segments, gaps, orphans, uncertain times and marks',
   description:
     'Lists what the journal of one source holds, oldest first. A timeline is a stretch of history without a hole: a base ' +
     '(an RDB) and the segments of the stream behind it; a gap is what lies between two timelines; an orphan is the end of ' +
-    'a timeline that the history which survived a failover does not contain.',
+    'a timeline that the history which survived a failover does not contain. ' +
+    'Of uncertain times it is not known what the primary had written by then, for the link was down and nothing sampled it.',
   argument: { name: 'kind', help: `only these: ${kinds.join(', ')}`, isRequired: false, choices: kinds },
   settings: [],
   sections: [
@@ -45,8 +48,11 @@ export const lsVerb: Verb = {
   async run({ io, layers, output, argument }) {
     const { dir, name } = layers.values;
     const tree = await chooseSource(io.disk, dir, name);
-    const listing = listingOf(await loadCatalog(io.disk, tree), await readMarks(io.disk, tree));
     const shown = kinds.filter((kind) => argument === undefined || argument === kind);
+    const catalog = await loadCatalog(io.disk, tree);
+    // One footer a segment is read for these.
+    const spans = shown.includes('uncertain') ? await uncertainSpans(io.disk, catalog.timelines, Infinity) : [];
+    const listing = listingOf(catalog, spans, await readMarks(io.disk, tree));
     output.answer({ source: tree.source, ...Object.fromEntries(shown.map((kind) => [kind, listing[kind]])) }, () =>
       shown.flatMap((kind, i) => [...(i === 0 ? [] : ['']), ...describe(listing, kind, output.style('bold', kind))]),
     );
@@ -60,6 +66,7 @@ interface Listing {
   readonly segments: readonly SegmentLine[];
   readonly gaps: readonly StatusGap[];
   readonly orphans: readonly StatusOrphan[];
+  readonly uncertain: readonly StatusUncertain[];
   readonly marks: readonly MarkLine[];
 }
 
@@ -104,13 +111,15 @@ interface MarkLine {
   readonly note: string | null;
 }
 
-function listingOf({ timelines }: Catalog, marks: readonly MarkRecord[]): Listing {
+function listingOf(catalog: Catalog, spans: readonly UncertainSpan[], marks: readonly MarkRecord[]): Listing {
+  const { timelines } = catalog;
   return {
     timelines: timelines.map(timelineLine),
     bases: timelines.map(baseLine),
     segments: timelines.flatMap(segmentLines),
     gaps: timelines.flatMap(gapBefore),
     orphans: orphansIn(timelines),
+    uncertain: spans.map((span) => uncertainOf(span, catalog)),
     marks: marks.map((mark) => ({
       name: mark.name,
       timeline: mark.timeline,
@@ -214,6 +223,15 @@ function rowsOf(listing: Listing, kind: Kind): string[][] {
         shortPosition(line.fromPosition),
         shortPosition(line.toPosition),
       ]);
+    case 'uncertain':
+      return listing.uncertain.map((line) => [
+        String(line.timeline),
+        formatTime(line.from),
+        formatTime(line.to),
+        formatSeconds(line.seconds),
+        shortPosition(line.fromPosition),
+        line.cause,
+      ]);
     case 'marks':
       return listing.marks.map((line) => [
         printable(line.name),
@@ -233,6 +251,7 @@ const columns: Readonly<Record<Kind, readonly Column[]>> = {
   segments: titles('timeline', 'kind', 'from', 'to', ['start'], ['end'], ['size']),
   gaps: titles('before timeline', 'from', 'to', ['length'], 'cause', 'detail'),
   orphans: titles('timeline', 'first position', 'last position'),
+  uncertain: titles('timeline', 'from', 'to', ['length'], 'last position before', 'cause'),
   marks: titles('name', 'time', 'position', 'timeline', 'note'),
 };
 

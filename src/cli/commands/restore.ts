@@ -27,7 +27,7 @@ export const restoreVerb: Verb = {
     'no command and no MULTI split. Every byte is verified while it is read. The journal is only read, and may be running.\n\n' +
     'Nothing is approximated: a moment that the journal does not cover is refused, with the nearest that it does. OUT ' +
     'appears when it is complete, never before, and restore.json in it says what was restored.',
-  settings: ['at', 'before', 'to', 'dry-run', 'owner', 'timezone', 'relative-ttl'],
+  settings: ['at', 'before', 'accept-uncertainty', 'to', 'dry-run', 'owner', 'timezone', 'relative-ttl'],
   sections: [
     [
       'Targets',
@@ -40,6 +40,8 @@ export const restoreVerb: Verb = {
         '1c5b6fad:88120554871                   a position: replication id (at least 4 digits of it) and offset',
         'mark:NAME                              a mark (journal mark)',
         '--at T applies all that was received up to and including T, --before T all that was received before it.',
+        'Times are those of the primary, as its clock was sampled; where it was not, those of receipt. What was written',
+        'while the link was down came later: where no samples tell when it was written, the time is refused (exit 5).',
         '--at POSITION applies the command that ends there, --before POSITION leaves it out, with its whole MULTI.',
       ],
     ],
@@ -66,7 +68,7 @@ export const restoreVerb: Verb = {
     [0, 'restored; with --dry-run: it can be'],
     [3, 'restored (with --dry-run: it can be), with writes that the surviving history does not contain: an orphan'],
     [4, 'the journal does not cover the target; the nearest that it covers are named'],
-    [5, 'the target has more than one meaning'],
+    [5, 'the target has more than one meaning, or its time is uncertain'],
     [6, 'the journal is damaged where it is needed; nothing was restored'],
     [7, 'OUT is not empty'],
     [9, 'the disk failed or is full'],
@@ -104,7 +106,8 @@ async function makePlan({ io, layers }: VerbContext): Promise<Plan> {
   if (values.timezone !== undefined) parseZone(values.timezone);
   const target = parseTarget(text, { now, zone: values.timezone });
   const tree = await chooseSource(io.disk, values.dir, values.name);
-  const request = { target, text, mode, now, relativeTtl: values['relative-ttl'] };
+  const uncertainty = values['accept-uncertainty'] ? 'accept' : 'refuse';
+  const request = { target, text, mode, now, relativeTtl: values['relative-ttl'], uncertainty } as const;
   return planRestore(io.disk, tree, request, io.signal);
 }
 

@@ -127,7 +127,7 @@ function syncText({ received, size }: NonNullable<Status['sync']>): string {
 }
 
 function coverageFacts(status: Status): Facts {
-  const { intervals, gaps, orphans, lastBase, segments, bases, marks, freeBytes, disk } = status;
+  const { intervals, gaps, orphans, uncertain, lastBase, segments, bases, marks, freeBytes, disk } = status;
   const facts: Facts = [];
   for (const [i, { timeline, from, to }] of intervals.entries()) {
     const length = formatSeconds(Math.max(0, Date.parse(to) - Date.parse(from)) / 1000);
@@ -146,6 +146,12 @@ function coverageFacts(status: Status): Facts {
     facts.push([
       i === 0 ? 'orphans' : '',
       `${fromPosition} → ${toPosition.slice(41)}, timeline ${timeline}: in no surviving history`,
+    ]);
+  }
+  for (const [i, { from, to, seconds, cause }] of uncertain.entries()) {
+    facts.push([
+      i === 0 ? 'uncertain' : '',
+      `${formatTime(from)} → ${formatTime(to)}  ${formatSeconds(seconds)}, ${cause.replaceAll('-', ' ')} without samples`,
     ]);
   }
   if (lastBase !== null) facts.push(['last base', `${formatTime(lastBase.time)}  ${formatBytes(lastBase.size)}`]);
