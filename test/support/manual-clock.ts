@@ -61,6 +61,11 @@ export class ManualClock implements Clock {
     this.#wall += ms * 1000;
   }
 
+  /** Time goes by without a timer that runs, as for a process that is stopped. */
+  skip(ms: number): void {
+    this.#move(ms * 1000);
+  }
+
   advance(ms: number): void {
     const end = this.#elapsed + ms * 1000;
     for (let next = this.#nextDue(end); next !== undefined; next = this.#nextDue(end)) {

@@ -1,0 +1,183 @@
+// Times of journals whose bytes came late: an outage, a full sync, a lag. What was written when is known here, for the
+// test made it up; the journal has only stamps and samples of it.
+import { describe, expect, test } from 'vitest';
+import type { Sample } from '../../journal-format/samples.ts';
+import { CoverageError } from '../../src/core/errors.ts';
+import { locate } from '../../src/restore/locate.ts';
+import type { Cut, CutMode, UncertaintyRule } from '../../src/restore/locate.ts';
+import { uncertainSpans } from '../../src/restore/uncertain.ts';
+import { localDisk } from '../../src/storage/local-disk.ts';
+import { command } from '../redis-protocol/bytes.ts';
+import { JournalBuilder } from '../support/journal-builder.ts';
+import type { TimelineBuilder } from '../support/journal-builder.ts';
+
+const id = 'ab'.repeat(20);
+const t0 = Date.UTC(2026, 10, 20, 14, 30, 0) * 1000;
+const second = 1_000_000;
+const set = command('SET', 'key', 'value');
+const base = 1000;
+
+/** The offset behind the first `count` commands. */
+function after(count: number): number {
+  return base + count * set.length;
+}
+
+/** One command a second is written from `from` on, `count` of them; sampled ten times a second. */
+function samplesOfWrites(from: number, seconds: number, before = 0, skew = 0): Sample[] {
+  return Array.from({ length: seconds * 10 }, (_, i) => ({
+    stamp: from + (i * second) / 10 + 300,
+    primaryTime: from + (i * second) / 10 + 200 - skew,
+    primaryOffset: after(before + Math.floor(i / 10) + (i === 0 ? 0 : 1)),
+    roundTripMicros: 200,
+  }));
+}
+
+async function cutAt(
+  journal: JournalBuilder,
+  at: number,
+  mode: CutMode = 'at',
+  uncertainty: UncertaintyRule = 'refuse',
+): Promise<Cut | CoverageError> {
+  try {
+    return await locate(localDisk, await journal.catalog(), { kind: 'time', at }, mode, uncertainty);
+  } catch (error) {
+    if (error instanceof CoverageError) return error;
+    throw error;
+  }
+}
+
+/** Five commands received as they were written, an outage of 20 s with one command a second, then five more. */
+async function withOutage(journal: JournalBuilder, samples: readonly Sample[], skew = 0): Promise<TimelineBuilder> {
+  const timeline = await journal.timeline({ id, offset: base, completed: t0 });
+  for (let i = 1; i <= 5; i += 1) timeline.read(set, t0 + i * second);
+  await timeline.commit();
+  timeline.samples([
+    {
+      stamp: t0 + 5 * second + 100,
+      primaryTime: t0 + 5 * second - skew,
+      primaryOffset: after(5),
+      roundTripMicros: 200,
+    },
+    ...samples,
+  ]);
+  timeline.attach(id, t0 + 25 * second);
+  for (let i = 6; i <= 25; i += 1) timeline.read(set, t0 + 25 * second + i);
+  const caughtUp = t0 + 25.1 * second;
+  if (samples.length > 0) {
+    timeline.samples([
+      { stamp: caughtUp, primaryTime: caughtUp - 100 - skew, primaryOffset: after(25), roundTripMicros: 200 },
+    ]);
+  }
+  for (let i = 26; i <= 30; i += 1) timeline.read(set, t0 + i * second);
+  await timeline.commit();
+  return timeline;
+}
+
+describe.each(['open', 'sealed'] as const)('in %s segments, what was written in an outage', (kind) => {
+  test('is found when it was written, where the primary was sampled', async () => {
+    await using journal = await JournalBuilder.create();
+    const timeline = await withOutage(journal, samplesOfWrites(t0 + 5 * second, 20, 5));
+    if (kind === 'sealed') await timeline.seal(1);
+    for (const [seconds, count] of [
+      [5.5, 6],
+      [7.5, 8],
+      [24.5, 25],
+      [26.5, 26],
+    ] as const) {
+      expect(await cutAt(journal, t0 + seconds * second)).toMatchObject({ offset: after(count) });
+    }
+    expect(await cutAt(journal, t0 + 7.5 * second)).toMatchObject({
+      time: { basis: 'samples', resolution: second / 10 },
+    });
+    expect(await cutAt(journal, t0 + 26.5 * second)).toMatchObject({ time: { basis: 'receipt' } });
+    expect(await uncertainSpans(localDisk, (await journal.catalog()).timelines, Infinity)).toEqual([]);
+  });
+
+  test('is uncertain where it was not, and both states that it may mean are named', async () => {
+    await using journal = await JournalBuilder.create();
+    const timeline = await withOutage(journal, []);
+    if (kind === 'sealed') await timeline.seal(1);
+    for (const seconds of [5, 12, 25.5]) {
+      expect(await cutAt(journal, t0 + seconds * second)).toMatchObject({
+        code: 'time-uncertain',
+        exitCode: 5,
+        hint: expect.stringContaining(`--at ${id}:${after(5)} to`) as string,
+      });
+      expect(await cutAt(journal, t0 + seconds * second, 'at', 'accept')).toMatchObject({
+        offset: after(5),
+        time: { uncertain: { from: after(5) } },
+      });
+    }
+    expect(await cutAt(journal, t0 + 4.5 * second)).toMatchObject({ offset: after(4) });
+    const spans = await uncertainSpans(localDisk, (await journal.catalog()).timelines, Infinity);
+    expect(spans).toMatchObject([{ timeline: 1, from: t0 + 5 * second, offset: after(5), cause: 'interruption' }]);
+  });
+});
+
+test('the primary’s clock is the one that a target means, when ours is an hour ahead of it', async () => {
+  await using journal = await JournalBuilder.create();
+  const hour = 3600 * second;
+  await withOutage(journal, samplesOfWrites(t0 + 5 * second, 20, 5, hour), hour);
+  expect(await cutAt(journal, t0 - hour + 7.5 * second)).toMatchObject({ offset: after(8), time: { skew: hour } });
+  expect(await cutAt(journal, t0 - hour + 26.5 * second)).toMatchObject({ offset: after(26) });
+  expect(await cutAt(journal, t0 + 7.5 * second)).toBeInstanceOf(CoverageError);
+});
+
+describe('what was written during a full sync', () => {
+  const script = { id, offset: base, stamp: t0, completed: t0 + 20 * second };
+
+  test('is found when it was written, where the primary was sampled', async () => {
+    await using journal = await JournalBuilder.create();
+    const timeline = await journal.timeline(script);
+    timeline.samples(samplesOfWrites(t0, 20));
+    for (let i = 1; i <= 20; i += 1) timeline.read(set, t0 + 20 * second + i);
+    await timeline.commit();
+    expect(await cutAt(journal, t0)).toMatchObject({ offset: base });
+    expect(await cutAt(journal, t0 + 7.5 * second)).toMatchObject({ offset: after(8) });
+  });
+
+  test('is uncertain where it was not, and never given for an instant before it', async () => {
+    await using journal = await JournalBuilder.create();
+    const timeline = await journal.timeline(script);
+    for (let i = 1; i <= 20; i += 1) timeline.read(set, t0 + 20 * second + i);
+    await timeline.commit();
+    expect(await cutAt(journal, t0 - 1)).toMatchObject({ code: 'time-not-covered' });
+    expect(await cutAt(journal, t0 + 7.5 * second)).toMatchObject({ code: 'time-uncertain', exitCode: 5 });
+    expect(await cutAt(journal, t0 + 7.5 * second, 'at', 'accept')).toMatchObject({ offset: base });
+    const spans = await uncertainSpans(localDisk, (await journal.catalog()).timelines, Infinity);
+    expect(spans).toMatchObject([{ from: t0, offset: base, cause: 'full-sync' }]);
+  });
+});
+
+describe('lag', () => {
+  test('does not move what was written before: samples say how far the primary was', async () => {
+    await using journal = await JournalBuilder.create();
+    const timeline = await journal.timeline({ id, offset: base, completed: t0 });
+    // Written one a second; received three seconds late.
+    timeline.samples(samplesOfWrites(t0, 10));
+    for (let i = 1; i <= 9; i += 1) timeline.read(set, t0 + (i + 3) * second);
+    await timeline.commit();
+    expect(await cutAt(journal, t0 + 4.5 * second)).toMatchObject({ offset: after(5), time: { basis: 'samples' } });
+  });
+
+  test('that lasted to the end is no coverage: the primary had written more', async () => {
+    await using journal = await JournalBuilder.create();
+    const timeline = await journal.timeline({ id, offset: base, completed: t0 });
+    timeline.samples(samplesOfWrites(t0, 10));
+    for (let i = 1; i <= 4; i += 1) timeline.read(set, t0 + (i + 3) * second);
+    await timeline.commit();
+    expect(await cutAt(journal, t0 + 6.5 * second)).toMatchObject({ code: 'time-not-covered', exitCode: 4 });
+  });
+
+  test('of less than the sampling period leaves the order to the stamps', async () => {
+    await using journal = await JournalBuilder.create();
+    const timeline = await journal.timeline({ id, offset: base, completed: t0 });
+    for (let i = 1; i <= 4; i += 1) timeline.read(set, t0 + i * second);
+    // Asked between the write and its arrival.
+    const primaryTime = t0 + 3 * second - 30;
+    timeline.samples([{ stamp: primaryTime + 20, primaryTime, primaryOffset: after(3), roundTripMicros: 40 }]);
+    await timeline.commit();
+    expect(await cutAt(journal, t0 + 3 * second, 'before')).toMatchObject({ offset: after(2) });
+    expect(await cutAt(journal, t0 + 3 * second, 'at')).toMatchObject({ offset: after(3) });
+  });
+});
