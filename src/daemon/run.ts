@@ -42,7 +42,7 @@ import type { Logger } from './logger.ts';
 import { SealHost } from './seal-host.ts';
 import { StateWriter } from './state-file.ts';
 import type { RunChange, RunError, RunState } from './state-file.ts';
-import type { ClockReading } from './timekeeper.ts';
+import { clockInSeconds } from './timekeeper.ts';
 import { writerName } from './version.ts';
 
 export interface RunOptions {
@@ -192,7 +192,7 @@ class Run {
       position: { received: String(received), durable: String(durable) },
       lastStamp: formatInstant(lastStamp),
       sealing,
-      clock: clockOf(clock),
+      clock: clockInSeconds(clock),
       sync: this.#sync,
     };
   }
@@ -380,14 +380,6 @@ function positionHeld({ progress }: Capture): Position | undefined {
 function roleIn(sample: SourceSample): ServerRole {
   if (sample.role !== 'slave') return { role: sample.role };
   return { role: 'slave', primary: { ...sample.primary, isUp: isUp(sample.primary) } };
-}
-
-function clockOf({ skew, sampledAt, wallError }: ClockReading): RunState['clock'] {
-  return {
-    skew: skew === null ? null : skew / 1_000_000,
-    sampledAt: sampledAt === null ? null : formatInstant(sampledAt),
-    wallError: wallError / 1_000_000,
-  };
 }
 
 function positionOf(capture: Capture): Record<string, string> {

@@ -16,13 +16,14 @@ import type { SourceTree } from '../log/source-tree.ts';
 import { readMarksLeft } from '../log/timeline-store.ts';
 import { timeCoverage } from '../restore/locate-coverage.ts';
 import { uncertainSpans } from '../restore/uncertain.ts';
-import type { UncertainSpan } from '../restore/uncertain.ts';
 import type { Disk } from '../storage/disk.ts';
 import { WriterLock } from '../storage/writer-lock.ts';
 import type { Holder } from '../storage/writer-lock.ts';
 import type { DiskState } from './disk-watch.ts';
 import { readRunState } from './state-file.ts';
 import type { Degraded, RunError, RunState } from './state-file.ts';
+import { clockWarnings, uncertainOf } from './status-time.ts';
+import type { StatusClock, StatusUncertain } from './status-time.ts';
 
 /**
  * `degraded`: the stream of a server that is no primary comes in and is durable. `stalled`: a writer holds the lock but
@@ -118,25 +119,6 @@ export interface StatusOrphan {
   readonly toPosition: string;
 }
 
-export interface StatusUncertain {
-  readonly timeline: number;
-  readonly from: string;
-  readonly to: string;
-  readonly fromPosition: string;
-  readonly seconds: number;
-  readonly cause: UncertainSpan['cause'];
-}
-
-/** In seconds; null where a living writer does not say, or has no samples. */
-export interface StatusClock {
-  /** The writer's clock less the primary's. */
-  readonly skew: number | null;
-  /** When the primary's clock was last sampled. */
-  readonly sampledAt: string | null;
-  /** The wall clock less the stamps: a step that is not believed yet, or is being made up for. */
-  readonly wallError: number | null;
-}
-
 export interface StatusBase {
   readonly timeline: number;
   readonly position: string;
@@ -152,8 +134,6 @@ const silentMicros: Micros = 5_000_000;
 const durableWithinMicros: Micros = 5_000_000;
 /** A minute each at least: the last four hours. */
 const uncertainSegments = 256;
-/** Clocks that differ by more are worth a warning. */
-const clockErrorSeconds = 1;
 const freeBytesLow = 1024 * 1024 * 1024;
 
 export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Promise<Status> {
@@ -168,7 +148,12 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
     damage.push(`the journal is damaged: it ends at offset ${newest.end}, but ${newest.stoppedAt} had been durable`);
   }
   const marksLost = damagedMarks.map(({ message }) => `a mark is damaged: ${message}`);
-  const warnings = [...damage, ...marksLost, ...warningsOf(writer, words, catalog, freeBytes), ...clockWarnings(live?.clock)];
+  const warnings = [
+    ...damage,
+    ...marksLost,
+    ...warningsOf(writer, words, catalog, freeBytes),
+    ...clockWarnings(live?.clock),
+  ];
   return {
     source: tree.source,
     state,
@@ -354,39 +339,6 @@ export function gapBefore({ gap, number }: Timeline): StatusGap[] {
       detail,
     },
   ];
-}
-
-export function uncertainOf(
-  { timeline, from, to, offset, cause }: UncertainSpan,
-  { timelines }: Catalog,
-): StatusUncertain {
-  const found = timelines.find(({ number }) => number === timeline);
-  if (found === undefined) throw new RangeError(`timeline ${timeline} is not in the catalog`);
-  return {
-    timeline,
-    from: formatInstant(from),
-    to: formatInstant(to),
-    fromPosition: formatPosition({ id: idAt(found, offset), offset }),
-    seconds: (to - from) / 1_000_000,
-    cause,
-  };
-}
-
-function clockWarnings(clock: StatusClock | undefined): string[] {
-  const warnings: string[] = [];
-  const { skew = null, wallError = null } = clock ?? {};
-  if (skew !== null && Math.abs(skew) > clockErrorSeconds) {
-    const direction = skew < 0 ? 'ahead of' : 'behind';
-    warnings.push(
-      `the primary's clock is ${Math.abs(skew).toFixed(1)} s ${direction} ours; targets of restores are times of the primary`,
-    );
-  }
-  if (wallError !== null && Math.abs(wallError) > clockErrorSeconds) {
-    warnings.push(
-      `the wall clock of this machine was set by ${wallError.toFixed(1)} s; stamps follow it slowly, or in a minute`,
-    );
-  }
-  return warnings;
 }
 
 function baseOf({ number, base }: Timeline): StatusBase {

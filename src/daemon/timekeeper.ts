@@ -7,6 +7,7 @@
  */
 import type { Sample } from '../../journal-format/samples.ts';
 import type { Clock, Micros } from '../core/clock.ts';
+import { formatInstant } from '../core/instant.ts';
 import type { Offset, ReplicationId } from '../core/position.ts';
 import { Stamper } from '../core/stamper.ts';
 import { SampleKeeper } from '../log/sample-keeper.ts';
@@ -37,6 +38,21 @@ export interface ClockReading {
   readonly sampledAt: Micros | null;
   /** The wall clock less the stamps. */
   readonly wallError: Micros;
+}
+
+/** As the state file and status have it. */
+export interface ClockSeconds {
+  readonly skew: number | null;
+  readonly sampledAt: string | null;
+  readonly wallError: number;
+}
+
+export function clockInSeconds({ skew, sampledAt, wallError }: ClockReading): ClockSeconds {
+  return {
+    skew: skew === null ? null : skew / 1_000_000,
+    sampledAt: sampledAt === null ? null : formatInstant(sampledAt),
+    wallError: wallError / 1_000_000,
+  };
 }
 
 const beatMs = 250;

@@ -4,8 +4,10 @@
 import type { MarkRecord } from '../../../journal-format/mark.ts';
 import { formatInstant } from '../../core/instant.ts';
 import { formatPosition } from '../../core/position.ts';
-import { gapBefore, intervalOf, orphansIn, uncertainOf } from '../../daemon/status.ts';
-import type { StatusGap, StatusInterval, StatusOrphan, StatusUncertain } from '../../daemon/status.ts';
+import { gapBefore, intervalOf, orphansIn } from '../../daemon/status.ts';
+import type { StatusGap, StatusInterval, StatusOrphan } from '../../daemon/status.ts';
+import { uncertainOf } from '../../daemon/status-time.ts';
+import type { StatusUncertain } from '../../daemon/status-time.ts';
 import { loadCatalog } from '../../log/catalog.ts';
 import type { Catalog, Timeline } from '../../log/catalog.ts';
 import { chooseSource } from '../../log/source-tree.ts';
