@@ -7,7 +7,9 @@
  */
 import { formatPosition } from '../core/position.ts';
 import type { Micros } from '../core/clock.ts';
-import { CoverageError } from '../core/errors.ts';
+import type { Interruption } from '../../journal-format/footer.ts';
+import type { Sample } from '../../journal-format/samples.ts';
+import { CoverageError, IntegrityError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
 import { idAt } from '../log/catalog.ts';
 import type { SegmentEntry, Timeline } from '../log/catalog.ts';
@@ -117,14 +119,22 @@ async function evidenceAround(disk: Disk, timeline: Timeline, stamp: Micros): Pr
   };
 }
 
-/** What these segments say, and the full sync that the timeline began with. */
+/**
+ * What these segments say, and the full sync that the timeline began with. A damaged one says nothing here: an instant
+ * that depends on it has its cut behind bytes of it, and is refused when they are read.
+ */
 export async function gather(disk: Disk, { base }: Timeline, segments: readonly SegmentEntry[]): Promise<Evidence> {
   const { offset, stamp: lostStamp, completed: stamp } = base.record;
-  const found = await Promise.all(segments.map((segment) => readEvidence(disk, segment)));
+  const found = await Promise.all(segments.map((segment) => readEvidence(disk, segment).catch(asSilent)));
   return {
     samples: found.flatMap(({ samples }) => samples),
     interruptions: [{ offset, lostStamp, stamp }, ...found.flatMap(({ attaches }) => attaches)],
   };
+}
+
+function asSilent(error: unknown): { samples: readonly Sample[]; attaches: readonly Interruption[] } {
+  if (!(error instanceof IntegrityError)) throw error;
+  return { samples: [], attaches: [] };
 }
 
 function timeUncertain(
