@@ -84,6 +84,13 @@ export class History {
     return new History(this.start, this.#initial, this.#initialDb, units, this.bytesUpTo(boundary));
   }
 
+  /** Whether both are the same up to there. */
+  isLike(other: History, offset: Offset): boolean {
+    if (offset > this.end || offset > other.end) return false;
+    const from = Math.max(this.start, other.start);
+    return from >= offset || this.bytes(from + 1, offset).equals(other.bytes(from + 1, offset));
+  }
+
   bytesUpTo(offset: Offset): Buffer {
     return this.#bytes.subarray(0, offset - this.start);
   }

@@ -104,7 +104,7 @@ class Link implements Connection {
   isSilent = false;
   readonly #network: SimulatedNetwork;
   readonly #server: ModelPrimary;
-  readonly #serverEnd: ServerLink;
+  readonly #serverEnd: ServerEnd;
   readonly #options: LinkOptions;
   readonly #incoming: Buffer[] = [];
   readonly #outgoing: Buffer[] = [];
@@ -177,6 +177,7 @@ class Link implements Connection {
   /** It breaks: what is under way is lost, and both sides hear of it. */
   break(why: string): void {
     this.#tellServer(0);
+    this.#serverEnd.isOpen = false;
     this.#incoming.length = 0;
     this.#outgoing.length = 0;
     this.clock.after(this.#network.latencyMs(), () => {
@@ -264,6 +265,7 @@ class Link implements Connection {
 }
 
 class ServerEnd implements ServerLink {
+  isOpen = true;
   readonly #queue: Buffer[];
   readonly #events: { readonly sent: () => void; readonly close: (why: string) => void };
 
@@ -277,6 +279,7 @@ class ServerEnd implements ServerLink {
   }
 
   send(bytes: Buffer): void {
+    if (!this.isOpen) return;
     this.#queue.push(bytes);
     this.#events.sent();
   }

@@ -24,6 +24,10 @@ export interface Epoch {
   /** What its bytes are part of; after a promotion, the new primary's. */
   history: History;
   reads: Read[];
+  /** The disk failed while it was written. */
+  hasFailed: boolean;
+  /** Reads that were given up when the stream was asked for again: some may still be on the disk. */
+  readonly givenUp: Read[][];
   acknowledged: Offset;
   /** From when on it is covered; undefined until its base is published. */
   coveredFrom: Micros | undefined;
@@ -53,7 +57,7 @@ export class Witness {
   begin({ id, offset }: Position, stamp: Micros): Epoch {
     const history = this.historyOf(id);
     const base = history.stateAt(offset);
-    const empty = { reads: [], acknowledged: 0, coveredFrom: undefined, outages: [] };
+    const empty = { hasFailed: false, reads: [], givenUp: [], acknowledged: 0, coveredFrom: undefined, outages: [] };
     const epoch = { id, offset, stamp, base, history, ...empty };
     this.epochs.push(epoch);
     return epoch;
@@ -91,6 +95,11 @@ export class WitnessedSink implements Sink {
     return this.#streaming;
   }
 
+  /** A write or sync failed. */
+  failed(): void {
+    for (const epoch of [this.#streaming, this.#established]) if (epoch !== undefined) epoch.hasFailed = true;
+  }
+
   /** An acknowledgement leaves. */
   acknowledged(offset: Offset): void {
     const epoch = this.#streaming;
@@ -112,12 +121,16 @@ export class WitnessedSink implements Sink {
     const { offset } = position;
     const expected = epoch.history.boundary(offset);
     this.#witness.expect(offset >= epoch.acknowledged, () => `${offset} is behind what was acknowledged`);
-    this.#witness.expect(offset <= receivedOf(epoch), () => `it wants to go on behind ${offset}, which never came`);
+    const found = readsUpTo(epoch, offset);
+    this.#witness.expect(found !== undefined, () => `it wants to go on behind ${offset}, which never came`);
     this.#witness.expect(
       scanner.boundary === expected,
       () => `the scanner takes ${scanner.boundary} for the last boundary instead of ${expected}`,
     );
-    epoch.reads = upTo(epoch.reads, offset);
+    if (found !== undefined) {
+      epoch.givenUp.push(epoch.reads);
+      epoch.reads = found;
+    }
     return point;
   }
 
@@ -208,6 +221,12 @@ export class WitnessedSink implements Sink {
       },
     };
   }
+}
+
+/** The newest reads that reach that far; undefined when none do. */
+function readsUpTo({ reads, givenUp, offset: base }: Epoch, offset: Offset): Read[] | undefined {
+  const long = [...givenUp, reads].findLast((one) => (one.at(-1)?.end ?? base) >= offset);
+  return long === undefined ? undefined : upTo(long, offset);
 }
 
 /** What is left of the reads when all behind the offset was lost. */

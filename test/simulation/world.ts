@@ -136,6 +136,7 @@ export class World {
   /** Lets so much time go by. */
   async #pass(ms: number, isOver: () => boolean = () => false): Promise<void> {
     const end = this.#time.now + ms * 1000;
+    await this.#look();
     while (!isOver() && (await this.#time.step(end))) {
       this.#steps += 1;
       if (this.#steps > stepsMax) throw new Error(`more than ${stepsMax} events: something turns in circles`);
