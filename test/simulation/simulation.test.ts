@@ -14,7 +14,7 @@ vi.mock('../../src/core/limits.ts', async (original) => ({
 }));
 
 const wanted = seedWanted();
-const count = 200;
+const count = 150;
 const groups = 10;
 
 describe.skipIf(wanted !== undefined)(`in ${count} random histories`, () => {

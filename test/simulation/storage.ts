@@ -24,6 +24,8 @@ export interface StorageOptions {
   readonly note: (text: string) => void;
   /** The process has to end here. */
   readonly kill: (end: End, where: string) => void;
+  /** A good place to ask what would be left if the power went. */
+  readonly look: (where: string) => void;
 }
 
 /** How long syncs take, in ms: at least, at most. */
@@ -32,6 +34,9 @@ const speeds = [
   [0.5, 6],
   [5, 60],
 ] as const;
+
+/** Of all changes of the disk, how many are looked at. */
+const lookChance = 0.002;
 
 export class MachineStorage {
   disk = new SimulatedDisk();
@@ -79,28 +84,35 @@ export class MachineStorage {
   }
 
   async #gate(disk: SimulatedDisk, operation: Operation): Promise<void> {
-    const { time, random, kill } = this.#options;
+    const { time, random, kill, look } = this.#options;
     const [least, most] = this.#speed;
     const factor = operation.kind === 'sync' || operation.kind === 'syncDirectory' ? 1 : 0.05;
     const stalledMs = Math.max(0, this.#stalledUntil - time.now) / 1000;
     await time.sleep(stalledMs + factor * (least + (most - least) * random.next()));
+    if (random.chance(lookChance)) this.#at(disk, random.pick(['before', 'behind']), operation, look);
     const point = this.killPoint;
     if (point === undefined || disk.isDead) return;
     point.countdown -= 1;
     if (point.countdown > 0) return;
     this.killPoint = undefined;
-    const where = `${point.side} ${nameOf(operation)}`;
-    if (point.side === 'before') {
+    this.#at(disk, point.side, operation, (where) => {
       kill(point.end, where);
-      await new Promise(() => {});
-    } else {
-      // The change is made as soon as we return; who asked for it hears of it only after this.
-      queueMicrotask(() => {
-        queueMicrotask(() => {
-          if (!disk.isDead) kill(point.end, where);
-        });
-      });
+    });
+    await neverIfDead(disk);
+  }
+
+  #at(disk: SimulatedDisk, side: KillPoint['side'], operation: Operation, act: (where: string) => void): void {
+    const where = `${side} ${nameOf(operation)}`;
+    if (side === 'before') {
+      act(where);
+      return;
     }
+    // The change is made as soon as the gate opens; who asked for it hears of it only after this.
+    queueMicrotask(() => {
+      queueMicrotask(() => {
+        if (!disk.isDead) act(where);
+      });
+    });
   }
 
   #fault({ kind }: Operation): Fault | undefined {
@@ -112,6 +124,11 @@ export class MachineStorage {
     }
     return fault;
   }
+}
+
+/** Whoever waits for a disk whose process is gone waits for ever. */
+function neverIfDead({ isDead }: SimulatedDisk): Promise<void> {
+  return isDead ? new Promise(() => {}) : Promise.resolve();
 }
 
 /** What a change of the disk does, and to what. */

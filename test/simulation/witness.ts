@@ -63,6 +63,11 @@ export class Witness {
     return epoch;
   }
 
+  /** What is promised by now. */
+  promises(): ReadonlyMap<Epoch, Offset> {
+    return new Map(this.epochs.map((epoch) => [epoch, epoch.acknowledged]));
+  }
+
   find(id: ReplicationId, offset: Offset, stamp: Micros): Epoch | undefined {
     return this.epochs.find((epoch) => epoch.id === id && epoch.offset === offset && epoch.stamp === stamp);
   }

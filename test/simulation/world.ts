@@ -19,6 +19,7 @@ import type { End } from './storage.ts';
 import { SimulatedTime } from './time.ts';
 import type { WallClock } from './time.ts';
 import { receivedOf, Witness } from './witness.ts';
+import type { Epoch } from './witness.ts';
 
 export interface HistoryReport {
   readonly trace: readonly string[];
@@ -29,6 +30,13 @@ export interface HistoryReport {
   /** Timelines that were begun. */
   readonly epochs: number;
   readonly acknowledged: Offset;
+}
+
+/** A disk that has to be looked at, with what was promised when it was as it is. */
+interface Suspect {
+  readonly disk: SimulatedDisk;
+  readonly promised: ReadonlyMap<Epoch, Offset>;
+  readonly why: string;
 }
 
 const root = '/simulated/journal';
@@ -68,7 +76,7 @@ export class World {
   #isRestarting = false;
   #isEnding = false;
   #violation: string | undefined;
-  readonly #suspects: { readonly disk: SimulatedDisk; readonly why: string }[] = [];
+  readonly #suspects: Suspect[] = [];
   #keys = 0;
   #steps = 0;
 
@@ -90,6 +98,9 @@ export class World {
       note,
       kill: (end, where) => {
         this.#kill(end, where);
+      },
+      look: (where) => {
+        this.#suspect(`the power could go ${where}`);
       },
     });
     this.#witness = new Witness((what) => {
@@ -149,10 +160,10 @@ export class World {
     if (this.#violation !== undefined) throw new Error(this.#violation);
     const held = this.#life?.slabs.heldBytes ?? 0;
     if (held > slabBytesMax) throw new Error(`${held} bytes of slabs are held`);
-    for (const { disk, why } of this.#suspects.splice(0)) {
+    for (const { disk, promised, why } of this.#suspects.splice(0)) {
       this.#note(`audit: ${why}`);
       const audit = this.#audit(disk);
-      await audit.promises();
+      await audit.promises(promised);
       await audit.restores(this.#random.between(0, 1));
       if (this.#random.chance(0.1)) await audit.reports();
     }
@@ -204,7 +215,8 @@ export class World {
 
   /** What would be found if the power went now. */
   #suspect(why: string): void {
-    this.#suspects.push({ disk: this.#storage.disk.afterPowerLoss(this.#seed()), why });
+    const disk = this.#storage.disk.afterPowerLoss(this.#seed());
+    this.#suspects.push({ disk, promised: this.#witness.promises(), why });
   }
 
   #audit(disk: SimulatedDisk): Audit {
@@ -220,7 +232,8 @@ export class World {
     life.kill(end === 'killed');
     const { disk } = this.#storage;
     this.#storage.use(end === 'killed' ? disk.kill() : disk.crash(this.#seed()));
-    this.#suspects.push({ disk: Audit.copyOf(this.#storage.disk, tree), why: `${end} ${where}` });
+    const found = Audit.copyOf(this.#storage.disk, tree);
+    this.#suspects.push({ disk: found, promised: this.#witness.promises(), why: `${end} ${where}` });
   }
 
   /** One thing happens. */
@@ -395,7 +408,7 @@ export class World {
     this.#requireNothingHeld();
     await this.#pass(second);
     const audit = this.#audit(Audit.copyOf(this.#storage.disk, tree));
-    await audit.promises();
+    await audit.promises(this.#witness.promises());
     await audit.reports();
     await audit.restores(4);
   }
