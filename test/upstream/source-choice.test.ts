@@ -1,6 +1,6 @@
 // Asking several servers who the primary is: at once, within a limit, no more often than needed.
 import { expect, test } from 'vitest';
-import { LinkError } from '../../src/core/errors.ts';
+import type { LinkError } from '../../src/core/errors.ts';
 import type { Connect } from '../../src/upstream/connect.ts';
 import { SourceChoice } from '../../src/upstream/source-choice.ts';
 import { fakeId, FakePrimary } from '../support/fake-primary.ts';
@@ -53,16 +53,21 @@ class ChoiceRig {
   }
 
   async choose(): Promise<number | LinkError> {
-    let outcome: number | LinkError | undefined;
+    const outcomes: (number | LinkError)[] = [];
     this.choice.choose(this.stop.signal).then(
-      ({ port }) => (outcome = port),
-      (error: unknown) => (outcome = error as LinkError),
+      ({ port }) => outcomes.push(port),
+      (error: unknown) => outcomes.push(error as LinkError),
     );
-    for (let waited = 0; outcome === undefined && waited < 5_000; waited += 500) {
+    for (let waited = 0; waited < 5_000; waited += 500) {
       await turns(30);
-      if (outcome === undefined) await this.clock.advance(500);
+      const [outcome] = outcomes;
+      if (outcome !== undefined) return this.#leaving(outcome);
+      await this.clock.advance(500);
     }
-    if (outcome === undefined) throw new Error('no choice within five seconds');
+    throw new Error('no choice within five seconds');
+  }
+
+  #leaving<T>(outcome: T): T {
     expect(this.openConnections, 'connections left').toBe(0);
     expect(this.clock.pending, 'timers left').toBe(0);
     return outcome;
