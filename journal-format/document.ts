@@ -14,7 +14,7 @@ export const formatVersion = 1;
 export const documentHeaderBytes = 16;
 
 export type DocumentKind =
-  'open-header' | 'sealed-header' | 'sealed-footer' | 'timeline' | 'base' | 'gap' | 'mark' | 'stop';
+  'open-header' | 'sealed-header' | 'sealed-footer' | 'timeline' | 'base' | 'gap' | 'mark' | 'stop' | 'removed';
 
 export interface DecodedDocument {
   readonly kind: DocumentKind;
@@ -36,6 +36,7 @@ const kindNumbers: Record<DocumentKind, number> = {
   gap: 6,
   mark: 7,
   stop: 8,
+  removed: 9,
 };
 const kindNames: ReadonlyMap<number, DocumentKind> = new Map(
   Object.entries(kindNumbers).map(([name, number]) => [number, name as DocumentKind]),

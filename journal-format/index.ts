@@ -34,6 +34,7 @@ export {
   fileNames,
   isMarkFileName,
   isMarkName,
+  isRemovedName,
   isReplicationId,
   isSourceName,
   isUnique,
@@ -42,6 +43,7 @@ export {
   parseTimelineEntry,
   parseTimelineFolder,
   rdbName,
+  removedName,
   sealedSegmentName,
   stopName,
   temporaryPrefix,
@@ -50,6 +52,8 @@ export {
 export type { Read } from './reads.ts';
 export { Reads, ReadsEncoder, decodeReads } from './reads.ts';
 export type { Decoded, Encoded } from './record.ts';
+export type { RemovedRecord } from './removed.ts';
+export { decodeRemoved, encodeRemoved } from './removed.ts';
 export type { Sample } from './samples.ts';
 export { decodeSamples, encodeSamples } from './samples.ts';
 export type { Trailer } from './sealed.ts';

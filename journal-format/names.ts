@@ -32,6 +32,7 @@ export const fileNames = {
   marks: 'marks',
   timelines: 'timelines',
   aside: 'aside',
+  removed: 'removed',
   timeline: 'timeline',
   gap: 'gap',
 } as const;
@@ -99,6 +100,14 @@ export function baseName(offset: number, unique: string): string {
 
 export function stopName(durable: number, unique: string): string {
   return `${hex16(durable)}-${checkedUnique(unique)}.stop`;
+}
+
+export function removedName(timeline: number): string {
+  return `${timelineFolder(timeline)}.removed`;
+}
+
+export function isRemovedName(text: string): boolean {
+  return /^[0-9a-f]{8}\.removed$/.test(text);
 }
 
 /** What a name in a timeline's folder stands for. */

@@ -353,6 +353,20 @@ DOCUMENTS = {
         {"note": text()},
     ),
     8: ("stop", {"timeline": TIMELINE, "offset": OFFSET, "stamp": STAMP}, {}),
+    9: (
+        "removed",
+        {
+            "timeline": TIMELINE,
+            "ids": id_list,
+            "offset": OFFSET,
+            "end": OFFSET,
+            "first": STAMP,
+            "last": STAMP,
+            "removed": STAMP,
+            "rule": text(),
+        },
+        {},
+    ),
 }
 
 
@@ -881,9 +895,11 @@ class Check:
         self.errors = []
         self.foreign = []
         self.timelines = []
+        self.removed = {}
 
     def run(self):
-        folders = timeline_folders(self.source)
+        self.removed = self.removals()
+        folders = [one for one in timeline_folders(self.source) if one[0] not in self.removed]
         marks = self.marks()
         for number, folder in folders:
             self.timelines.append(self.timeline(number, folder, number == folders[-1][0], marks))
@@ -896,6 +912,7 @@ class Check:
             "timelines": self.timelines,
             "ranges": ranges,
             "marks": marks,
+            "removed": [self.removed[number] for number in sorted(self.removed)],
             "foreign": self.foreign,
             "errors": self.errors,
         }
@@ -916,6 +933,22 @@ class Check:
             self.error(path, problem)
             return None
 
+    def removals(self):
+        folder = os.path.join(self.source, "removed")
+        removed = {}
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+            path = os.path.join(folder, name)
+            if not re.fullmatch(r"[0-9a-f]{8}\.removed", name):
+                self.note_foreign(path)
+                continue
+            record = self.document(path, "removed")
+            if record is None:
+                continue
+            if "%08x.removed" % record["timeline"] != name:
+                self.error(path, corrupt("the document is of another timeline"))
+            removed[record["timeline"]] = record
+        return removed
+
     def marks(self):
         folder = os.path.join(self.source, "marks")
         marks = []
@@ -935,6 +968,8 @@ class Check:
     def check_position(self, known, position, what, file):
         timeline = known.get(position["timeline"])
         path = os.path.join(self.source, file)
+        if position["timeline"] in self.removed:
+            return
         if timeline is None:
             self.error(path, corrupt("%s names timeline %d, which is missing" % (what, position["timeline"])))
             return

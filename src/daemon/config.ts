@@ -9,6 +9,8 @@ import { resolve } from 'node:path';
 import { UsageError } from '../core/errors.ts';
 import { formatAddress, parseSource, sourceNameOf } from '../upstream/address.ts';
 import type { Credentials, SourceAddress, TlsSettings } from '../upstream/address.ts';
+import { parseKeepLocal } from './keep-local.ts';
+import type { KeepLocal } from './keep-local.ts';
 import { environmentName } from './settings.ts';
 import type { LogLevel, SettingKey } from './settings.ts';
 import { reasonOf, setVariable } from './layers.ts';
@@ -30,6 +32,8 @@ export interface RunConfig extends SourceConfig {
   /** The source's folder in it. */
   readonly name: string;
   readonly relativeTtl: 'refuse' | 'convert';
+  /** Absent: everything is kept. */
+  readonly keepLocal?: KeepLocal | undefined;
   /** Stop when what the primary had at the start is journaled. */
   readonly once: boolean;
   readonly logLevel: LogLevel;
@@ -49,9 +53,20 @@ export function resolveRunConfig(layers: Layers, environment: Environment): RunC
     root: resolve(values.dir),
     name: values.name ?? sourceNameOf(source.addresses[0]),
     relativeTtl: values['relative-ttl'],
+    keepLocal: resolveKeepLocal(layers),
     once: values.once,
     logLevel: values['log-level'],
   };
+}
+
+function resolveKeepLocal({ values, origin }: Layers): KeepLocal | undefined {
+  const text = values['keep-local'];
+  if (text === undefined) return undefined;
+  const keep = parseKeepLocal(text);
+  if (keep !== undefined) return keep;
+  throw new UsageError('bad-setting', `${origin('keep-local')} is neither a duration nor a size`, {
+    hint: 'a number and a unit: s, m, h, d, w; or MB, GB, TB, MiB, GiB, TiB; for example 7d or 200GB',
+  });
 }
 
 /** The primary that is configured, if any. */

@@ -4,11 +4,17 @@
  *
  * Neighbours: storage/watched-disk.ts and room.ts, which it asks; run.ts, which logs what it tells.
  */
+import { systemClock } from '../core/clock.ts';
 import type { Clock, Micros } from '../core/clock.ts';
+import type { StorageError } from '../core/errors.ts';
 import { formatInstant } from '../core/instant.ts';
 import type { Disk } from '../storage/disk.ts';
-import type { Room } from '../storage/room.ts';
+import { localDisk } from '../storage/local-disk.ts';
+import type { Reserve } from '../storage/reserve.ts';
+import { Room } from '../storage/room.ts';
 import type { Unanswered } from '../storage/watched-disk.ts';
+import { describe } from './describe-error.ts';
+import type { Logger } from './logger.ts';
 
 export interface DiskTrouble {
   readonly code: 'disk-full' | 'disk-silent';
@@ -125,6 +131,38 @@ export class DiskWatch implements Disposable {
     }
     this.#isSampling = false;
   }
+}
+
+/** The watch of a daemon. */
+export function loggedWatch(
+  options: Pick<DiskWatchOptions, 'path' | 'room' | 'unanswered'>,
+  logger: Logger,
+): DiskWatch {
+  return new DiskWatch({
+    ...options,
+    disk: localDisk,
+    clock: systemClock,
+    silent: ({ message, hint }) => {
+      logger.error({ event: 'disk-silent', error: message, hint });
+    },
+    answers: () => {
+      logger.info({ event: 'disk-answers' });
+    },
+  });
+}
+
+/** The room of a daemon; `full` is called when there is none any more. */
+export function loggedRoom(reserve: Reserve, logger: Logger, signal: AbortSignal, full: () => void): Room {
+  const events = {
+    full: (error: StorageError): void => {
+      logger.error({ event: 'disk-full', ...describe(error) });
+      full();
+    },
+    free: (): void => {
+      logger.info({ event: 'disk-has-room' });
+    },
+  };
+  return new Room({ reserve, clock: systemClock, random: Math.random, events }, signal);
 }
 
 /** `samples`: oldest first. */

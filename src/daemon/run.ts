@@ -4,17 +4,17 @@
  * acknowledged.
  */
 import { systemClock } from '../core/clock.ts';
-import { InterruptedError, JournalError, LinkError } from '../core/errors.ts';
+import type { JournalError } from '../core/errors.ts';
+import { InterruptedError, LinkError } from '../core/errors.ts';
 import { formatInstant } from '../core/instant.ts';
 import { queueBytesMax, reserveBytes, slabBytes } from '../core/limits.ts';
 import { formatPosition, type Position } from '../core/position.ts';
 import { SlabPool } from '../core/slabs.ts';
 import { createSourceTree, sourceTree } from '../log/source-tree.ts';
+import type { SourceTree } from '../log/source-tree.ts';
 import { formatServerVersion } from '../redis/server-version.ts';
 import { localDisk } from '../storage/local-disk.ts';
 import { Reserve } from '../storage/reserve.ts';
-import { Room } from '../storage/room.ts';
-import type { RoomEvents } from '../storage/room.ts';
 import { WatchedDisk } from '../storage/watched-disk.ts';
 import { WriterLock } from '../storage/writer-lock.ts';
 import { formatAddress } from '../upstream/address.ts';
@@ -36,7 +36,10 @@ import { WorkerBaseChecker } from './base-checker.ts';
 import { Capture } from './capture.ts';
 import type { CaptureEvents } from './capture.ts';
 import type { RunConfig } from './config.ts';
-import { DiskWatch } from './disk-watch.ts';
+import { describe } from './describe-error.ts';
+import { loggedRoom, loggedWatch } from './disk-watch.ts';
+import { loggedRetention } from './keep-local.ts';
+import type { KeepLocal, Retention, RetentionState } from './keep-local.ts';
 import type { Logger } from './logger.ts';
 import { SealHost } from './seal-host.ts';
 import { StateWriter } from './state-file.ts';
@@ -62,7 +65,9 @@ export async function runDaemon(options: RunOptions, signal: AbortSignal): Promi
   await using sealing = new SealHost();
   const run = new Run(options);
   const reserve = new Reserve(localDisk, tree.reserve, reserveBytes);
-  const room = new Room({ reserve, clock: systemClock, random: Math.random, events: run.roomEvents }, signal);
+  const room = loggedRoom(reserve, logger, signal, () => {
+    run.makeRoom();
+  });
   const disk = new WatchedDisk(localDisk, room, systemClock);
   for (const warning of config.warnings) logger.warn({ event: 'warning', warning });
   logger.info({ event: 'started', version: writerName, directory: tree.directory, source });
@@ -83,19 +88,7 @@ export async function runDaemon(options: RunOptions, signal: AbortSignal): Promi
     segmentBytes: options.segmentBytes,
   });
   if (!(await reserve.make())) logger.warn({ event: 'no-reserve', reserve: tree.reserve, bytes: reserveBytes });
-  using watch = new DiskWatch({
-    disk: localDisk,
-    path: tree.directory,
-    clock: systemClock,
-    room,
-    unanswered: () => disk.unanswered,
-    silent: ({ message, hint }) => {
-      logger.error({ event: 'disk-silent', error: message, hint });
-    },
-    answers: () => {
-      logger.info({ event: 'disk-answers' });
-    },
-  });
+  using watch = loggedWatch({ path: tree.directory, room, unanswered: () => disk.unanswered }, logger);
   // Not before: recovery clears away temporary files, the one that becomes the state file too.
   await using state = new StateWriter({
     disk: localDisk,
@@ -103,11 +96,12 @@ export async function runDaemon(options: RunOptions, signal: AbortSignal): Promi
     path: tree.state,
     source,
     startedAt,
-    poll: () => ({ ...run.moving(), disk: watch.state }),
+    poll: () => ({ ...run.moving(), disk: watch.state, retention: run.retentionState }),
     failed: (error) => {
       logger.warn({ event: 'state-file-failed', ...describe(error) });
     },
   });
+  await using _retention = config.keepLocal && run.retention(capture, tree, config.keepLocal);
   try {
     await run.follow(capture, state, signal);
     state.update({ state: 'stopping' });
@@ -127,6 +121,7 @@ class Run {
   /** Ends the run from within: `--once` is there, or sampling for it failed. */
   readonly #ended = new AbortController();
   #state: StateWriter | undefined;
+  #retention: Retention | undefined;
   #session: ReplicaSession | undefined;
   #capture: Capture | undefined;
   #sync: RunState['sync'] = null;
@@ -196,15 +191,19 @@ class Run {
     };
   }
 
-  get roomEvents(): RoomEvents {
-    return {
-      full: (error) => {
-        this.#logger.error({ event: 'disk-full', ...describe(error) });
-      },
-      free: () => {
-        this.#logger.info({ event: 'disk-has-room' });
-      },
-    };
+  retention(capture: Capture, tree: SourceTree, keep: KeepLocal): Retention {
+    const newest = (): number | undefined =>
+      capture.progress?.isEstablished === true ? capture.progress.timeline : undefined;
+    return (this.#retention = loggedRetention({ tree, keep, newest }, this.#logger));
+  }
+
+  get retentionState(): RetentionState | null {
+    return this.#retention?.state ?? null;
+  }
+
+  /** The disk is full. */
+  makeRoom(): void {
+    this.#retention?.apply();
   }
 
   get captureEvents(): CaptureEvents {
@@ -268,6 +267,7 @@ class Run {
       },
       published: () => {
         logger.info({ event: 'base-published' });
+        this.#retention?.apply();
         // The link may be gone by now: then the next attachment says that the stream goes on.
         if (this.#session !== undefined) this.#streaming();
       },
@@ -386,11 +386,6 @@ function positionOf(capture: Capture): Record<string, string> {
   if (progress === undefined) return {};
   const { id, durable, lastStamp } = progress;
   return { position: formatPosition({ id, offset: durable }), time: formatInstant(lastStamp) };
-}
-
-function describe(error: unknown): { readonly code: string; readonly error: string; readonly hint?: string } {
-  if (!(error instanceof JournalError)) return { code: 'unexpected', error: String(error) };
-  return { code: error.code, error: error.message, ...(error.hint !== undefined && { hint: error.hint }) };
 }
 
 /** An error as the state file holds it. */

@@ -11,6 +11,7 @@ import { formatInstant } from '../core/instant.ts';
 import type { Disk } from '../storage/disk.ts';
 import { readSmall, replaceCache } from '../storage/publish.ts';
 import type { DiskState } from './disk-watch.ts';
+import type { RetentionState } from './keep-local.ts';
 import { writerName } from './version.ts';
 
 export type RunPhase = 'connecting' | 'syncing' | 'streaming' | 'disconnected' | 'stopping';
@@ -47,6 +48,7 @@ export interface RunState {
   /** When the primary is tried again. */
   readonly nextAttemptAt: string | null;
   readonly disk: DiskState | null;
+  readonly retention: RetentionState | null;
 }
 
 export interface Degraded extends RunError {
@@ -106,6 +108,7 @@ const schema: z.ZodType<RunState> = z.object({
     })
     .nullable()
     .default(null),
+  retention: z.object({ rule: z.string(), heldBytes: z.number() }).nullable().default(null),
 });
 
 /** Undefined when there is none, or none that we understand: whoever asks must do without it. */
@@ -167,6 +170,7 @@ export class StateWriter implements AsyncDisposable {
       lastError: null,
       nextAttemptAt: null,
       disk: null,
+      retention: null,
     };
     this.#write();
     this.#schedule();

@@ -5,6 +5,7 @@
  * Invariant: coverage (intervals, gaps, bases) is told from files alone. The state file only adds what files cannot
  * tell: what the living writer is doing, and what it has received beyond the last sync.
  */
+import type { RemovedRecord } from '../../journal-format/removed.ts';
 import type { Clock, Micros } from '../core/clock.ts';
 import { IntegrityError } from '../core/errors.ts';
 import { formatInstant } from '../core/instant.ts';
@@ -20,6 +21,7 @@ import type { Disk } from '../storage/disk.ts';
 import { WriterLock } from '../storage/writer-lock.ts';
 import type { Holder } from '../storage/writer-lock.ts';
 import type { DiskState } from './disk-watch.ts';
+import type { RetentionState } from './keep-local.ts';
 import { readRunState } from './state-file.ts';
 import type { Degraded, RunError, RunState } from './state-file.ts';
 import { clockWarnings, uncertainOf } from './status-time.ts';
@@ -64,6 +66,10 @@ export interface Status {
   /** Segments that wait to be sealed. */
   readonly sealingBacklog: number;
   readonly freeBytes: number | null;
+  /** What was covered and then removed on purpose, oldest first. */
+  readonly removed: readonly StatusRemoved[];
+  /** How much of the journal is kept here, as the living writer was told; null: all of it. */
+  readonly retention: RetentionState | null;
   /** What the living writer says of its disk. */
   readonly disk: DiskState | null;
   readonly writer: Holder | null;
@@ -119,6 +125,14 @@ export interface StatusOrphan {
   readonly toPosition: string;
 }
 
+export interface StatusRemoved {
+  readonly timeline: number;
+  readonly from: string;
+  readonly to: string;
+  readonly removedAt: string;
+  readonly rule: string;
+}
+
 export interface StatusBase {
   readonly timeline: number;
   readonly position: string;
@@ -170,6 +184,8 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
     clock: live?.clock ?? { skew: null, sampledAt: null, wallError: null },
     marks: marks.length,
     freeBytes,
+    removed: catalog.removed.map(removedOf),
+    retention: live?.retention ?? null,
     disk: live === undefined ? null : diskOf(live, now),
     writer: writer ?? null,
     degraded: live?.degraded ?? null,
@@ -204,7 +220,7 @@ async function tryCatalog(
   } catch (error) {
     if (!(error instanceof IntegrityError)) throw error;
     const damage = [`the journal is damaged, coverage is unknown: ${error.message}`];
-    return { catalog: { tree, timelines: [], unfinished: [] }, damage };
+    return { catalog: { tree, timelines: [], unfinished: [], removed: [] }, damage };
   }
 }
 
@@ -321,6 +337,16 @@ export function orphansIn(timelines: readonly Timeline[]): StatusOrphan[] {
     fromPosition: formatPosition({ id, offset: from }),
     toPosition: formatPosition({ id, offset: to }),
   }));
+}
+
+export function removedOf({ timeline, first, last, removed, rule }: RemovedRecord): StatusRemoved {
+  return {
+    timeline,
+    from: formatInstant(first),
+    to: formatInstant(last),
+    removedAt: formatInstant(removed),
+    rule,
+  };
 }
 
 /** As a list of none or one. */

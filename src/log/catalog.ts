@@ -12,6 +12,7 @@ import type { IdEntry } from '../../journal-format/fields.ts';
 import { decodeGap } from '../../journal-format/gap.ts';
 import type { GapRecord } from '../../journal-format/gap.ts';
 import { fileNames, parseTimelineEntry, rdbName } from '../../journal-format/names.ts';
+import type { RemovedRecord } from '../../journal-format/removed.ts';
 import { decodeTimeline } from '../../journal-format/timeline.ts';
 import type { TimelineRecord } from '../../journal-format/timeline.ts';
 import type { Micros } from '../core/clock.ts';
@@ -24,6 +25,7 @@ import { FrameFile } from './frame-file.ts';
 import { walkTail } from './open-tail.ts';
 import type { OpenTail } from './open-tail.ts';
 import { findEnd } from './segment-end.ts';
+import { readRemoved } from './removed.ts';
 import { namedSegments, requireOrder, withoutTwins } from './segment-order.ts';
 import type { NamedSegment } from './segment-order.ts';
 import { SealedReader } from './segment-reader.ts';
@@ -77,6 +79,8 @@ export interface Catalog {
   readonly timelines: readonly Timeline[];
   /** Folders of timelines whose base is not there (yet): a full sync under way, or one that never finished. */
   readonly unfinished: readonly number[];
+  /** Timelines that were removed on purpose, oldest first. */
+  readonly removed: readonly RemovedRecord[];
 }
 
 export async function loadCatalog(disk: Disk, tree: SourceTree): Promise<Catalog> {
@@ -107,12 +111,20 @@ export function idAt(timeline: Pick<Timeline, 'ids'>, offset: Offset): Replicati
 async function loadOnce(disk: Disk, tree: SourceTree): Promise<Catalog> {
   const timelines: Timeline[] = [];
   const unfinished: number[] = [];
-  for (const number of await timelineNumbers(disk, tree)) {
+  const numbers = await timelineNumbers(disk, tree);
+  // Behind the listing: of what vanishes from it the record is there before.
+  const removed = await readRemoved(disk, tree);
+  for (const number of numbers) {
+    if (removed.some(({ timeline }) => timeline === number)) continue;
     const timeline = await loadTimeline(disk, tree, number);
     if (timeline === undefined) unfinished.push(number);
     else timelines.push(timeline);
   }
-  return { tree, timelines, unfinished };
+  if (unfinished.length === 0) return { tree, timelines, unfinished, removed };
+  // What has no base may have begun to be removed while we looked.
+  const now = await readRemoved(disk, tree);
+  const isRemoved = (number: number): boolean => now.some(({ timeline }) => timeline === number);
+  return { tree, timelines, unfinished: unfinished.filter((number) => !isRemoved(number)), removed: now };
 }
 
 /** Undefined when it has no base. */

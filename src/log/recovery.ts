@@ -16,6 +16,7 @@ import { loadBase, loadTimeline } from './catalog.ts';
 import type { Timeline } from './catalog.ts';
 import { fileProblem } from './format-problem.ts';
 import { recoverTail } from './recover-tail.ts';
+import { finishRemovals } from './removal.ts';
 import { findEnd } from './segment-end.ts';
 import { namedSegments, withoutTwins } from './segment-order.ts';
 import { SealedReader } from './segment-reader.ts';
@@ -36,7 +37,7 @@ export interface Recovered {
 }
 
 export async function recover(disk: Disk, tree: SourceTree): Promise<Recovered> {
-  const actions: string[] = [];
+  const actions = await finishRemovals(disk, tree);
   const numbers = await timelineNumbers(disk, tree);
   const nextTimeline = Math.max(0, ...numbers) + 1;
   await clearTemporary(disk, tree, numbers, actions);
@@ -55,7 +56,12 @@ async function clearTemporary(
   numbers: readonly number[],
   actions: string[],
 ): Promise<void> {
-  const directories = [tree.directory, tree.marks, ...numbers.map((number) => timelineDirectory(tree, number))];
+  const directories = [
+    tree.directory,
+    tree.marks,
+    tree.removed,
+    ...numbers.map((number) => timelineDirectory(tree, number)),
+  ];
   for (const directory of directories) {
     for (const name of await listOrEmpty(disk, directory)) {
       if (!name.startsWith(temporaryPrefix)) continue;

@@ -15,6 +15,7 @@ export interface SourceTree {
   readonly aside: string;
   readonly state: string;
   readonly reserve: string;
+  readonly removed: string;
 }
 
 export function sourceTree(root: string, source: string): SourceTree {
@@ -32,6 +33,7 @@ export function sourceTree(root: string, source: string): SourceTree {
     aside: join(directory, 'aside'),
     state: join(directory, 'state.json'),
     reserve: join(directory, 'reserve'),
+    removed: join(directory, 'removed'),
   };
 }
 

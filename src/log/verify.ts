@@ -7,7 +7,15 @@ import { join } from 'node:path';
 import { decodeGap } from '../../journal-format/gap.ts';
 import type { GapRecord } from '../../journal-format/gap.ts';
 import type { MarkRecord } from '../../journal-format/mark.ts';
-import { fileNames, parseTimelineFolder, temporaryPrefix } from '../../journal-format/names.ts';
+import {
+  fileNames,
+  isRemovedName,
+  parseTimelineFolder,
+  removedName,
+  temporaryPrefix,
+} from '../../journal-format/names.ts';
+import { decodeRemoved } from '../../journal-format/removed.ts';
+import type { RemovedRecord } from '../../journal-format/removed.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Disk } from '../storage/disk.ts';
 import { orphansOf } from './orphans.ts';
@@ -29,7 +37,8 @@ interface FoundMark {
 
 export async function verifySource(disk: Disk, tree: SourceTree, options: VerifyOptions = {}): Promise<VerifyReport> {
   const run = new VerifyRun(disk, { ...options, clock: options.clock ?? systemClock });
-  const numbers = await timelineNumbers(disk, tree);
+  const removed = await verifyRemoved(run, tree);
+  const numbers = (await timelineNumbers(disk, tree)).filter((number) => !removed.has(number));
   for (const directory of [tree.marks, ...numbers.map((number) => timelineDirectory(tree, number))]) {
     run.expect(await bytesIn(disk, directory));
   }
@@ -49,7 +58,7 @@ export async function verifySource(disk: Disk, tree: SourceTree, options: Verify
     );
   }
   checkGapEnds(run, tree, gaps, timelines);
-  const placed = marks.map((mark) => verifyPlace(run, mark, timelines));
+  const placed = marks.map((mark) => verifyPlace(run, mark, timelines, removed));
   return {
     source: tree.source,
     directory: tree.directory,
@@ -78,7 +87,7 @@ async function bytesIn(disk: Disk, directory: string): Promise<number> {
 async function noteStrangers(run: VerifyRun, tree: SourceTree): Promise<void> {
   const own = new Set<string>([
     ...[fileNames.lock, fileNames.holder, fileNames.state, fileNames.reserve],
-    ...[fileNames.marks, fileNames.timelines, fileNames.aside],
+    ...[fileNames.marks, fileNames.timelines, fileNames.aside, fileNames.removed],
   ]);
   for (const name of await listOrEmpty(run.disk, tree.directory)) {
     if (own.has(name) || name.startsWith(temporaryPrefix)) continue;
@@ -90,6 +99,22 @@ async function noteStrangers(run: VerifyRun, tree: SourceTree): Promise<void> {
   for (const name of await listOrEmpty(run.disk, tree.aside)) {
     run.findings.note(`damaged or unfinished bytes kept aside: ${join(tree.aside, name)}`);
   }
+}
+
+/** The timelines that were removed on purpose: nothing of them is missing. */
+async function verifyRemoved(run: VerifyRun, tree: SourceTree): Promise<ReadonlySet<number>> {
+  const removed = new Set<number>();
+  for (const name of await listOrEmpty(run.disk, tree.removed)) {
+    const path = join(tree.removed, name);
+    if (!isRemovedName(name)) {
+      if (!name.startsWith(temporaryPrefix)) run.findings.note(`not of journal: ${path}`);
+      continue;
+    }
+    const isOurs = ({ timeline }: RemovedRecord): boolean => removedName(timeline) === name;
+    const record = await verifyDocument(run, path, undefined, decodeRemoved, isOurs);
+    if (record !== undefined) removed.add(record.timeline);
+  }
+  return removed;
 }
 
 /** The gap of every timeline that has one before it. */
@@ -141,11 +166,18 @@ function orphansIn(timelines: readonly VerifyTimeline[], gaps: readonly GapRecor
 }
 
 /** Whether a mark can be restored, and whether the timeline that it names is there and knows its id. */
-function verifyPlace(run: VerifyRun, mark: FoundMark, timelines: readonly VerifyTimeline[]): VerifyMark {
+function verifyPlace(
+  run: VerifyRun,
+  mark: FoundMark,
+  timelines: readonly VerifyTimeline[],
+  removed: ReadonlySet<number>,
+): VerifyMark {
   const { path, record } = mark;
   const timeline = timelines.find(({ number }) => number === record.timeline);
   const what = `the mark ${JSON.stringify(record.name)}`;
-  if (timeline === undefined) {
+  if (removed.has(record.timeline)) {
+    run.findings.note(`${what} is on timeline ${record.timeline}, which was removed`);
+  } else if (timeline === undefined) {
     const message = `${what} is on timeline ${record.timeline}, which is not there`;
     run.findings.add({ kind: 'missing', path, timeline: record.timeline, message });
   } else if (timeline.ids.length > 0 && !timeline.ids.some(({ id }) => id === record.id)) {

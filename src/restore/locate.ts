@@ -32,6 +32,7 @@ import {
   timeNotCovered,
   timeOnSeveralTimelines,
 } from './locate-coverage.ts';
+import { explainRemoved, removedError } from './locate-removed.ts';
 import { certaintyOn, locateTime } from './locate-time.ts';
 import type { TimeReading } from './locate-time.ts';
 import type { Target } from './target.ts';
@@ -66,7 +67,11 @@ export async function locate(
   uncertainty: UncertaintyRule = 'refuse',
 ): Promise<Cut> {
   if (catalog.timelines.length === 0) throw nothingCovered();
-  const { timeline, last, next, time } = await findBoundaries(disk, catalog, target, mode, uncertainty);
+  const { timeline, last, next, time } = await findBoundaries(disk, catalog, target, mode, uncertainty).catch(
+    (error: unknown) => {
+      throw explainRemoved(error, catalog, target);
+    },
+  );
   return {
     timeline: timeline.number,
     id: idAt(timeline, last.offset),
@@ -111,6 +116,8 @@ async function findBoundaries(
           marks.map(({ name }) => name),
         );
       const timeline = timelines.find(({ number }) => number === mark.timeline);
+      const removed = catalog.removed.find((record) => record.timeline === mark.timeline);
+      if (removed !== undefined) throw removedError(removed, timelines);
       if (timeline === undefined) throw markNotCovered(mark.name);
       return await findOffset(disk, timeline, mark.offset, mode, `mark ${JSON.stringify(mark.name)}`);
     }

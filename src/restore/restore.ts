@@ -8,6 +8,9 @@
 import { crc32 } from 'node:zlib';
 import type { Clock } from '../core/clock.ts';
 import { formatInstant } from '../core/instant.ts';
+import { loadCatalog } from '../log/catalog.ts';
+import { readRemoved } from '../log/removed.ts';
+import { isNotFound } from '../log/source-tree.ts';
 import type { Disk } from '../storage/disk.ts';
 import { copyBase } from './base-copy.ts';
 import type { BaseCopy } from './base-copy.ts';
@@ -18,6 +21,7 @@ import { resolveOwner } from './owner.ts';
 import type { Plan } from './plan.ts';
 import { orphanWarning, planToJson } from './plan-print.ts';
 import type { PlanJson } from './plan-print.ts';
+import { removedError } from './locate-removed.ts';
 import { plannedStream } from './planned-stream.ts';
 import { RelativeTtl } from './relative-ttl.ts';
 
@@ -70,6 +74,17 @@ const recordFile = 'restore.json';
 const manifest = 'file appendonly.aof.1.base.rdb seq 1 type b\n' + 'file appendonly.aof.1.incr.aof seq 1 type i\n';
 
 export async function executeRestore(disk: Disk, plan: Plan, options: RestoreOptions): Promise<RestoreReport> {
+  try {
+    return await execute(disk, plan, options);
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    const removed = await readRemoved(disk, plan.tree);
+    const record = removed.find(({ timeline }) => timeline === plan.cut.timeline);
+    throw record === undefined ? error : removedError(record, (await loadCatalog(disk, plan.tree)).timelines);
+  }
+}
+
+async function execute(disk: Disk, plan: Plan, options: RestoreOptions): Promise<RestoreReport> {
   const { clock, signal } = options;
   const started = clock.monotonic();
   const owner = options.owner === undefined ? undefined : await resolveOwner(disk, options.owner);

@@ -84,7 +84,7 @@ describe('journal ls', () => {
     const { exitCode, stdout } = await cli(['ls', '--dir', root]);
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(
-      /^timelines\n[^]*\n\nbases\n[^]*\n\nsegments\n[^]*\n\ngaps\n[^]*\n\norphans\n {2}none\n\nuncertain\n {2}none\n\nmarks\n {2}none\n$/,
+      /^timelines\n[^]*\n\nbases\n[^]*\n\nsegments\n[^]*\n\ngaps\n[^]*\n\norphans\n {2}none\n\nuncertain\n {2}none\n\nmarks\n {2}none\n\nremoved\n {2}none\n$/,
     );
   });
 
@@ -110,6 +110,7 @@ describe('journal ls', () => {
       'orphans',
       'uncertain',
       'marks',
+      'removed',
     ]);
     expect(document).toMatchObject({
       source: 'shop',
@@ -146,6 +147,7 @@ describe('journal ls', () => {
       orphans: [],
       uncertain: [],
       marks: [],
+      removed: [],
     });
   });
 });

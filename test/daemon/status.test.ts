@@ -50,6 +50,7 @@ function say(tree: SourceTree, clock: ManualClock, words: Partial<RunState>): vo
     lastError: null,
     nextAttemptAt: null,
     disk: null,
+    retention: null,
     ...words,
   };
   writeFileSync(tree.state, JSON.stringify(state));
@@ -80,6 +81,8 @@ test('an empty source is told as empty, with every key there', async () => {
     bases: { count: 0, bytes: 0 },
     marks: 0,
     sealingBacklog: 0,
+    removed: [],
+    retention: null,
     disk: null,
     freeBytes: expect.any(Number) as number,
     writer: null,

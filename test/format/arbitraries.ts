@@ -7,6 +7,7 @@ import type { BlockEntry, Footer } from '../../journal-format/footer.ts';
 import type { GapRecord, GapSide } from '../../journal-format/gap.ts';
 import type { MarkRecord } from '../../journal-format/mark.ts';
 import type { SealedHeader, SegmentHeader } from '../../journal-format/segment-header.ts';
+import type { RemovedRecord } from '../../journal-format/removed.ts';
 import type { StopRecord } from '../../journal-format/stop.ts';
 import type { TimelineRecord } from '../../journal-format/timeline.ts';
 
@@ -173,5 +174,16 @@ export const mark: fc.Arbitrary<MarkRecord> = fc.record(
   },
   { requiredKeys: ['name', 'timeline', 'id', 'offset', 'stamp', 'created'] },
 );
+
+export const removed: fc.Arbitrary<RemovedRecord> = fc.record({
+  timeline,
+  ids,
+  offset: uint53,
+  end: uint53,
+  first: uint53,
+  last: uint53,
+  removed: uint53,
+  rule: text,
+});
 
 export const stop: fc.Arbitrary<StopRecord> = fc.record({ timeline, offset: uint53, stamp: uint53 });

@@ -24,6 +24,7 @@ import {
   encodeSealedHeader,
   encodeSegmentHeader,
 } from '../../journal-format/segment-header.ts';
+import { decodeRemoved, encodeRemoved } from '../../journal-format/removed.ts';
 import { decodeStop, encodeStop } from '../../journal-format/stop.ts';
 import { decodeTimeline, encodeTimeline } from '../../journal-format/timeline.ts';
 import * as any from './arbitraries.ts';
@@ -37,6 +38,7 @@ describe('a record', () => {
     ['timeline', () => roundTrip(any.timelineRecord, encodeTimeline, decodeTimeline)],
     ['gap', () => roundTrip(any.gap, encodeGap, decodeGap)],
     ['mark', () => roundTrip(any.mark, encodeMark, decodeMark)],
+    ['removed', () => roundTrip(any.removed, encodeRemoved, decodeRemoved)],
     ['stop', () => roundTrip(any.stop, encodeStop, decodeStop)],
   ];
 

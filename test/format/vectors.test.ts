@@ -15,6 +15,7 @@ import {
   encodeSealedHeader,
   encodeSegmentHeader,
 } from '../../journal-format/segment-header.ts';
+import { decodeRemoved, encodeRemoved } from '../../journal-format/removed.ts';
 import { decodeStop, encodeStop } from '../../journal-format/stop.ts';
 import { decodeTimeline, encodeTimeline } from '../../journal-format/timeline.ts';
 import { describeVector } from './vectors/describe.ts';
@@ -30,6 +31,7 @@ const reencode: Record<DocumentKind, (bytes: Buffer) => Buffer> = {
   base: (bytes) => encodeBase(decodeBase(bytes).record).bytes,
   gap: (bytes) => encodeGap(decodeGap(bytes).record).bytes,
   mark: (bytes) => encodeMark(decodeMark(bytes).record).bytes,
+  removed: (bytes) => encodeRemoved(decodeRemoved(bytes).record).bytes,
   stop: (bytes) => encodeStop(decodeStop(bytes).record).bytes,
 };
 

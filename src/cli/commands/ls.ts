@@ -4,8 +4,8 @@
 import type { MarkRecord } from '../../../journal-format/mark.ts';
 import { formatInstant } from '../../core/instant.ts';
 import { formatPosition } from '../../core/position.ts';
-import { gapBefore, intervalOf, orphansIn } from '../../daemon/status.ts';
-import type { StatusGap, StatusInterval, StatusOrphan } from '../../daemon/status.ts';
+import { gapBefore, intervalOf, orphansIn, removedOf } from '../../daemon/status.ts';
+import type { StatusGap, StatusInterval, StatusOrphan, StatusRemoved } from '../../daemon/status.ts';
 import { uncertainOf } from '../../daemon/status-time.ts';
 import type { StatusUncertain } from '../../daemon/status-time.ts';
 import { loadCatalog } from '../../log/catalog.ts';
@@ -19,12 +19,12 @@ import type { Column } from '../table.ts';
 import { formatBytes, formatCount, formatSeconds, formatTime, printable } from '../units.ts';
 import type { Verb } from '../verb.ts';
 
-const kinds = ['timelines', 'bases', 'segments', 'gaps', 'orphans', 'uncertain', 'marks'] as const;
+const kinds = ['timelines', 'bases', 'segments', 'gaps', 'orphans', 'uncertain', 'marks', 'removed'] as const;
 type Kind = (typeof kinds)[number];
 
 export const lsVerb: Verb = {
   name: 'ls',
-  summary: 'list timelines, bases, segments, gaps, orphans, uncertain times and marks',
+  summary: 'list timelines, bases, segments, gaps, orphans, uncertain times, marks and what was removed',
   description:
     'Lists what the journal of one source holds, oldest first. A timeline is a stretch of history without a hole: a base ' +
     '(an RDB) and the segments of the stream behind it; a gap is what lies between two timelines; an orphan is the end of ' +
@@ -70,6 +70,7 @@ interface Listing {
   readonly orphans: readonly StatusOrphan[];
   readonly uncertain: readonly StatusUncertain[];
   readonly marks: readonly MarkLine[];
+  readonly removed: readonly StatusRemoved[];
 }
 
 interface TimelineLine extends StatusInterval {
@@ -122,6 +123,7 @@ function listingOf(catalog: Catalog, spans: readonly UncertainSpan[], marks: rea
     gaps: timelines.flatMap(gapBefore),
     orphans: orphansIn(timelines),
     uncertain: spans.map((span) => uncertainOf(span, catalog)),
+    removed: catalog.removed.map(removedOf),
     marks: marks.map((mark) => ({
       name: mark.name,
       timeline: mark.timeline,
@@ -225,6 +227,8 @@ function rowsOf(listing: Listing, kind: Kind): string[][] {
         shortPosition(line.fromPosition),
         shortPosition(line.toPosition),
       ]);
+    case 'removed':
+      return listing.removed.map(removedRow);
     case 'uncertain':
       return listing.uncertain.map((line) => [
         String(line.timeline),
@@ -245,6 +249,10 @@ function rowsOf(listing: Listing, kind: Kind): string[][] {
   }
 }
 
+function removedRow({ timeline, from, to, removedAt, rule }: StatusRemoved): string[] {
+  return [String(timeline), formatTime(from), formatTime(to), formatTime(removedAt), printable(rule)];
+}
+
 const right = 'right';
 
 const columns: Readonly<Record<Kind, readonly Column[]>> = {
@@ -253,6 +261,7 @@ const columns: Readonly<Record<Kind, readonly Column[]>> = {
   segments: titles('timeline', 'kind', 'from', 'to', ['start'], ['end'], ['size']),
   gaps: titles('before timeline', 'from', 'to', ['length'], 'cause', 'detail'),
   orphans: titles('timeline', 'first position', 'last position'),
+  removed: titles('timeline', 'from', 'to', 'removed', 'by'),
   uncertain: titles('timeline', 'from', 'to', ['length'], 'last position before', 'cause'),
   marks: titles('name', 'time', 'position', 'timeline', 'note'),
 };

@@ -161,6 +161,20 @@ function coverageFacts(status: Status): Facts {
     `${formatBytes(segments.bytes)} in ${plural(segments.open + segments.sealed, 'segment')}, ` +
       `${formatBytes(bases.bytes)} in ${plural(bases.count, 'base')}${free}`,
   ]);
+  for (const { from, to, removedAt, rule } of status.removed.slice(-1)) {
+    const first = status.removed[0]?.from ?? from;
+    facts.push([
+      'removed',
+      printable(`${formatTime(first)} → ${formatTime(to)}, by ${rule} at ${formatTime(removedAt)}`),
+    ]);
+  }
+  if (status.retention !== null && status.retention.heldBytes > 0) {
+    const { rule, heldBytes } = status.retention;
+    facts.push([
+      'kept',
+      printable(`${formatBytes(heldBytes)} more than ${rule}: a newer base is needed before they can go`),
+    ]);
+  }
   const { growthBytesPerSecond = null, fullInSeconds = null } = disk ?? {};
   if (growthBytesPerSecond !== null && fullInSeconds !== null) {
     const rate = `${formatBytes(growthBytesPerSecond)} a second`;

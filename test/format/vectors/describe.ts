@@ -20,6 +20,7 @@ import {
 import type { FrameHeader, FramePlace } from '../../../journal-format/frame.ts';
 import { decodeGap } from '../../../journal-format/gap.ts';
 import { decodeMark } from '../../../journal-format/mark.ts';
+import { decodeRemoved } from '../../../journal-format/removed.ts';
 import { decodeReads } from '../../../journal-format/reads.ts';
 import { decodeSamples } from '../../../journal-format/samples.ts';
 import { checkSealed, decodeBlock, decodeTrailer, trailerBytes } from '../../../journal-format/sealed.ts';
@@ -36,6 +37,7 @@ const decoders: Record<DocumentKind, (bytes: Uint8Array) => { record: unknown; l
   gap: decodeGap,
   mark: decodeMark,
   stop: decodeStop,
+  removed: decodeRemoved,
 };
 
 /** A document alone, an open segment, or a sealed one; or `{ error }`. */

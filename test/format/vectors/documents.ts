@@ -9,6 +9,7 @@ import { encodeDocument } from '../../../journal-format/document.ts';
 import { encodeFooter } from '../../../journal-format/footer.ts';
 import { encodeGap } from '../../../journal-format/gap.ts';
 import { encodeMark } from '../../../journal-format/mark.ts';
+import { encodeRemoved } from '../../../journal-format/removed.ts';
 import { encodeSealedHeader, encodeSegmentHeader } from '../../../journal-format/segment-header.ts';
 import type { SegmentHeader } from '../../../journal-format/segment-header.ts';
 import { encodeStop } from '../../../journal-format/stop.ts';
@@ -120,6 +121,16 @@ function kinds(): Record<string, Buffer> {
     }).bytes,
     'document-mark': encodeMark({ ...mark, name: 'vor dem Umzug → 7.4 🚚', note: 'Zeile 1\nZeile 2' }).bytes,
     'document-mark-largest': encodeMark({ ...mark, offset: largest, stamp: largest, created: largest }).bytes,
+    'document-removed': encodeRemoved({
+      timeline: 1,
+      ids: header.ids,
+      offset: 1000,
+      end: 1_500,
+      first: noon - 1_000_000,
+      last: noon,
+      removed: noon + 86_400_000_000,
+      rule: '--keep-local 1d',
+    }).bytes,
     'document-stop': encodeStop({ timeline: 1, offset: 1_500, stamp: noon }).bytes,
   };
 }

@@ -1,0 +1,18 @@
+/**
+ * Which timelines were removed on purpose (SPEC.md 9). Neighbours: removal.ts removes them, catalog.ts passes over what
+ * is left of them.
+ */
+import { join } from 'node:path';
+import { isRemovedName } from '../../journal-format/names.ts';
+import { decodeRemoved } from '../../journal-format/removed.ts';
+import type { RemovedRecord } from '../../journal-format/removed.ts';
+import type { Disk } from '../storage/disk.ts';
+import { readDocumentFile } from './document-file.ts';
+import { listOrEmpty } from './source-tree.ts';
+import type { SourceTree } from './source-tree.ts';
+
+/** Oldest first. */
+export async function readRemoved(disk: Disk, tree: SourceTree): Promise<RemovedRecord[]> {
+  const names = (await listOrEmpty(disk, tree.removed)).filter(isRemovedName).sort();
+  return await Promise.all(names.map((name) => readDocumentFile(disk, join(tree.removed, name), decodeRemoved)));
+}

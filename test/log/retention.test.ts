@@ -1,0 +1,162 @@
+// What goes when only so much is to be kept, and what a removal leaves behind, however far it came.
+import { describe, expect, test } from 'vitest';
+import { loadCatalog } from '../../src/log/catalog.ts';
+import { recover } from '../../src/log/recovery.ts';
+import { applyRetention } from '../../src/log/removal.ts';
+import { planRetention } from '../../src/log/retention.ts';
+import type { KeptTimeline } from '../../src/log/retention.ts';
+import { writeMark } from '../../src/log/timeline-store.ts';
+import { verifySource } from '../../src/log/verify.ts';
+import { explainRemoved } from '../../src/restore/locate-removed.ts';
+import { locate } from '../../src/restore/locate.ts';
+import type { Target } from '../../src/restore/target.ts';
+import type { SimulatedDisk } from '../support/simulated-disk.ts';
+import { addTimeline, baseOffset, idA, idB, LogRig, preparedDisk, tree } from './log-rig.ts';
+
+describe('the plan', () => {
+  const timeline = (number: number, last: number, bytes: number): KeptTimeline => ({
+    number,
+    last,
+    baseBytes: bytes,
+    segments: [
+      { last: last - 5, bytes },
+      { last, bytes },
+    ],
+  });
+  const three = [timeline(1, 100, 10), timeline(2, 200, 10), timeline(3, 300, 10)];
+  const size = (bytes: number): { kind: 'size'; bytes: number } => ({ kind: 'size', bytes });
+  const age = (micros: number): { kind: 'age'; micros: number } => ({ kind: 'age', micros });
+
+  test('removes timelines of which the last instant is too old, the oldest first', () => {
+    expect(planRetention(three, age(100), 350)).toEqual({ remove: [1, 2], heldBytes: 0 });
+    expect(planRetention(three, age(150), 350)).toEqual({ remove: [1], heldBytes: 0 });
+    expect(planRetention(three, age(250), 350)).toEqual({ remove: [], heldBytes: 0 });
+  });
+
+  test('never removes the newest, and says how much of it would go if there were a newer base', () => {
+    expect(planRetention(three, age(53), 350)).toEqual({ remove: [1, 2], heldBytes: 10 });
+    expect(planRetention(three, age(1), 10_000)).toEqual({ remove: [1, 2], heldBytes: 20 });
+  });
+
+  test('keeps what is younger even when a later timeline is older, as after a clock that was set back', () => {
+    const [first, second, third] = [timeline(1, 500, 10), timeline(2, 200, 10), timeline(3, 300, 10)];
+    expect(planRetention([first, second, third], age(100), 450)).toEqual({ remove: [], heldBytes: 0 });
+  });
+
+  test('removes the oldest until what is left is no larger than it may be', () => {
+    expect(planRetention(three, size(90), 0)).toEqual({ remove: [], heldBytes: 0 });
+    expect(planRetention(three, size(89), 0)).toEqual({ remove: [1], heldBytes: 0 });
+    expect(planRetention(three, size(60), 0)).toEqual({ remove: [1], heldBytes: 0 });
+    expect(planRetention(three, size(59), 0)).toEqual({ remove: [1, 2], heldBytes: 0 });
+    expect(planRetention(three, size(20), 0)).toEqual({ remove: [1, 2], heldBytes: 10 });
+  });
+
+  test('of nothing is nothing', () => {
+    expect(planRetention([], size(1), 0)).toEqual({ remove: [], heldBytes: 0 });
+  });
+});
+
+const secondOffset = 50_000;
+const stamp = 1_800_000_000_000_000;
+const keep = { rule: { kind: 'size', bytes: 1 }, words: '--keep-local 1MB' } as const;
+const now = stamp + 1_000_000;
+
+/** Two timelines, each with some stream, a mark on the first. */
+async function twoTimelines(): Promise<SimulatedDisk> {
+  const disk = await preparedDisk();
+  const first = new LogRig(disk, { segmentBytes: 100 });
+  for (let i = 0; i < 10; i += 1) first.command();
+  await first.writer.drain();
+  await first.writer.close();
+  const { durable: offset, lastStamp } = first.writer;
+  const place = { timeline: 1, id: idA, offset, stamp: lastStamp };
+  await writeMark(disk, tree, { ...place, name: 'a mark', created: lastStamp });
+  await addTimeline(disk, 2, idB, secondOffset, { stamp, from: place });
+  disk.operations.length = 0;
+  return disk;
+}
+
+async function apply(disk: SimulatedDisk): Promise<void> {
+  const { timelines } = await loadCatalog(disk, tree);
+  await applyRetention(disk, tree, timelines, keep, now);
+}
+
+describe('a removal', () => {
+  test('leaves a journal that is whole, and knows what was in it', async () => {
+    const disk = await twoTimelines();
+    const [gone] = (await loadCatalog(disk, tree)).timelines;
+    await apply(disk);
+    const { timelines, unfinished, removed } = await loadCatalog(disk, tree);
+    expect([timelines.map(({ number }) => number), unfinished]).toEqual([[2], []]);
+    expect(removed).toMatchObject([{ timeline: 1, offset: baseOffset, end: gone?.boundary, removed: now }]);
+    expect(timelines[0]?.gap?.from.timeline).toBe(1);
+    expect([...disk.files().keys()].filter((path) => path.includes('timelines/00000001'))).toEqual([]);
+    const report = await verifySource(disk, tree);
+    expect(report.problems).toEqual([]);
+    expect(report.marks).toMatchObject([{ isRestorable: false }]);
+    expect(report.notes.join()).toContain('which was removed');
+  });
+
+  test('that was cut off at any operation, by the power or an error, is finished by the next writer or never began', async () => {
+    const whole = await twoTimelines();
+    await apply(whole);
+    const count = whole.operations.length;
+    expect(count).toBeGreaterThan(8);
+    for (const fault of ['power', 'io'] as const) {
+      for (let at = 0; at < count; at += 1) {
+        const disk = await twoTimelines();
+        disk.fault = ({ index }) => (index === at ? fault : undefined);
+        await expect(apply(disk), `operation ${at}`).rejects.toMatchObject({ code: 'io' });
+        for (let seed = 0; seed < 8; seed += 1)
+          await expectTruth(disk.afterPowerLoss(seed), `${fault} at ${at}, ${seed}`);
+      }
+    }
+  });
+
+  /** Either all of the first timeline is there, or it is said to have been removed: before recovery and behind it. */
+  async function expectTruth(disk: SimulatedDisk, message: string): Promise<void> {
+    for (const step of ['as found', 'recovered']) {
+      if (step === 'recovered') await recover(disk, tree);
+      const { timelines, removed, unfinished } = await loadCatalog(disk, tree);
+      const numbers = [...removed.map(({ timeline }) => timeline), ...timelines.map(({ number }) => number)];
+      expect([numbers, unfinished], `${message}, ${step}`).toEqual([[1, 2], []]);
+      expect((await verifySource(disk, tree)).problems, `${message}, ${step}`).toEqual([]);
+    }
+    const { removed } = await loadCatalog(disk, tree);
+    const rest = [...disk.files().keys()].filter((path) => path.includes('timelines/00000001'));
+    if (removed.length > 0) expect(rest, message).toEqual([]);
+  }
+});
+
+describe('a target in what was removed', () => {
+  const refused = async (target: Target): Promise<unknown> => {
+    const disk = await twoTimelines();
+    await apply(disk);
+    return await locate(disk, await loadCatalog(disk, tree), target, 'at').catch((error: unknown) => error);
+  };
+
+  test('is refused as removed, with the oldest that is left, and not as never covered', async () => {
+    const disk = await twoTimelines();
+    const [first] = (await loadCatalog(disk, tree)).timelines;
+    const at = first?.lastStamp ?? 0;
+    const targets: Target[] = [
+      { kind: 'time', at },
+      { kind: 'position', idPrefix: idA.slice(0, 8), offset: baseOffset + 1 },
+      { kind: 'mark', name: 'a mark' },
+    ];
+    for (const target of targets) {
+      const error = await refused(target);
+      expect(error).toMatchObject({ code: 'removed', exitCode: 4 });
+      expect(error).toMatchObject({ message: expect.stringContaining('--keep-local 1MB') });
+      expect(error).toMatchObject({ hint: expect.stringContaining(`${idB}:${secondOffset}`) });
+    }
+  });
+
+  test('is told from one that never was covered', async () => {
+    expect(await refused({ kind: 'time', at: 5 })).toMatchObject({ code: 'time-not-covered' });
+    const position = { kind: 'position', idPrefix: idB, offset: 5 } as Target;
+    expect(await refused(position)).toMatchObject({ code: 'position-not-covered' });
+    const other = new Error('x');
+    expect(explainRemoved(other, { tree, timelines: [], unfinished: [], removed: [] }, position)).toBe(other);
+  });
+});
