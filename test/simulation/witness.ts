@@ -231,13 +231,13 @@ export class WitnessedSink implements Sink {
 /** The newest reads that reach that far; undefined when none do. */
 function readsUpTo({ reads, givenUp, offset: base }: Epoch, offset: Offset): Read[] | undefined {
   const long = [...givenUp, reads].findLast((one) => (one.at(-1)?.end ?? base) >= offset);
-  return long === undefined ? undefined : upTo(long, offset);
+  return long === undefined ? undefined : upTo(long, base, offset);
 }
 
 /** What is left of the reads when all behind the offset was lost. */
-function upTo(reads: readonly Read[], offset: Offset): Read[] {
+function upTo(reads: readonly Read[], base: Offset, offset: Offset): Read[] {
   const kept = reads.filter(({ end }) => end <= offset);
   const cut = reads[kept.length];
-  if (cut !== undefined && (kept.at(-1)?.end ?? -1) < offset) kept.push({ end: offset, stamp: cut.stamp });
+  if (cut !== undefined && (kept.at(-1)?.end ?? base) < offset) kept.push({ end: offset, stamp: cut.stamp });
   return kept;
 }
