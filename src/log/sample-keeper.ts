@@ -3,14 +3,15 @@
  * the primary had written was received by the next: then the stamps say it all, and few are kept, to show just that. Where
  * the primary was ahead of us (an outage, a full sync, lag) they are all that is known of when bytes were written.
  *
- *   on time       one a second, one in ten seconds while the offset stays
- *   behind        all, with the one before and the one behind; the longer it lasts, the wider apart
+ *   on time       one a second at least, one in ten seconds while the offset stays
+ *   behind        all, with the one before and two behind; the longer it lasts, the wider apart
  */
 import type { Sample } from '../../journal-format/samples.ts';
 import type { Micros } from '../core/clock.ts';
 import type { Offset } from '../core/position.ts';
 
-const onTimeEvery: Micros = 1_000_000;
+/** With the period on top less than a second, which is what readers take as certain. */
+const onTimeEvery: Micros = 800_000;
 const idleEvery: Micros = 10_000_000;
 /** Part of a spell's duration that may lie between two of its samples: 0.6 s after an hour. */
 const spellResolution = 1 / 6000;
@@ -22,6 +23,8 @@ export class SampleKeeper {
   #before: Sample | undefined;
   #kept: Sample | undefined;
   #behindSince: Micros | undefined;
+  /** Those on time since it was behind. */
+  #onTimeCount = 0;
 
   /** Takes the next sample; returns those to be kept. `received`: how far we are at this moment. */
   next(sample: Sample, received: Offset): readonly Sample[] {
@@ -46,20 +49,23 @@ export class SampleKeeper {
   /** Begins anew: another timeline. */
   reset(): void {
     this.#pending = this.#before = this.#kept = this.#behindSince = undefined;
+    this.#onTimeCount = 0;
   }
 
   #behind(sample: Sample): readonly Sample[] {
     const before = this.#before;
     this.#behindSince ??= sample.stamp;
+    this.#onTimeCount = 0;
     if (before !== undefined) return this.#keep([before, sample]);
     const least = (sample.stamp - this.#behindSince) * spellResolution;
     return this.#kept === undefined || sample.stamp - this.#kept.stamp >= least ? this.#keep([sample]) : [];
   }
 
   #onTime(sample: Sample): readonly Sample[] {
-    const wasBehind = this.#behindSince !== undefined;
     this.#behindSince = undefined;
-    if (wasBehind || this.#kept === undefined) return this.#keep([sample]);
+    this.#onTimeCount += 1;
+    // The first one was taken before its bytes were here; only the second bounds when all of them were.
+    if (this.#kept === undefined || this.#onTimeCount <= 2) return this.#keep([sample]);
     const every = sample.primaryOffset === this.#kept.primaryOffset ? idleEvery : onTimeEvery;
     if (sample.stamp - this.#kept.stamp >= every) return this.#keep([sample]);
     this.#before = sample;
