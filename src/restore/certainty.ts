@@ -19,7 +19,8 @@ export interface Certainty {
   readonly skew: Micros;
   /** The instant on our clock. */
   readonly stamp: Micros;
-  /** The last sample before it, and the first one behind. */
+  /** All that are known around it; the last one before it, and the first one behind. */
+  readonly samples: readonly Sample[];
   readonly before: Sample | undefined;
   readonly after: Sample | undefined;
   /** Set when nothing tells on which side of the instant the bytes behind the interruption were written. */
@@ -44,7 +45,7 @@ export function certaintyAt(evidence: Evidence, at: Micros): Certainty {
   const { before, after } = neighbours(evidence.samples, at);
   const skew = skewOf(before ?? after);
   const stamp = at + skew;
-  return { skew, stamp, before, after, uncertain: uncertaintyAt(evidence, stamp, skew) };
+  return { skew, stamp, samples: evidence.samples, before, after, uncertain: uncertaintyAt(evidence, stamp, skew) };
 }
 
 /** All that is uncertain of a stretch of history, oldest first, on our clock. */

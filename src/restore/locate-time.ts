@@ -91,8 +91,10 @@ export async function locateTime(
   if (before === undefined || received.last.offset >= before.primaryOffset) {
     return { ...received, time: { basis: 'receipt', skew, resolution: 0, uncertain: undefined } };
   }
-  const isLate = (received.next?.stamp ?? timeline.lastStamp) - before.stamp > lateAfter;
-  if (!isLate) return { ...received, time: { basis: 'receipt', skew, resolution: 0, uncertain: undefined } };
+  // The first sample that was ahead of what had been received, not the last: a full sync may be minutes late.
+  const ahead = certainty.samples.find(({ primaryOffset }) => primaryOffset > received.last.offset) ?? before;
+  if ((received.next?.stamp ?? timeline.lastStamp) - ahead.stamp <= lateAfter)
+    return { ...received, time: { basis: 'receipt', skew, resolution: 0, uncertain: undefined } };
   if (before.primaryOffset > timeline.end) throw lagging(timeline, asked);
   const resolution = after === undefined ? 0 : after.primaryTime - before.primaryTime;
   return {

@@ -136,6 +136,15 @@ describe('what was written during a full sync', () => {
     expect(await cutAt(journal, t0 + 7.5 * second)).toMatchObject({ offset: after(8) });
   });
 
+  test('is found when it was written up to the last moment before it was received', async () => {
+    await using journal = await JournalBuilder.create();
+    const timeline = await journal.timeline(script);
+    timeline.samples(samplesOfWrites(t0, 20));
+    for (let i = 1; i <= 20; i += 1) timeline.read(set, t0 + 20 * second + i);
+    await timeline.commit();
+    expect(await cutAt(journal, t0 + 20 * second - 1)).toMatchObject({ offset: after(20) });
+  });
+
   test('is uncertain where it was not, and never given for an instant before it', async () => {
     await using journal = await JournalBuilder.create();
     const timeline = await journal.timeline(script);
