@@ -7,7 +7,7 @@ import { systemClock } from '../core/clock.ts';
 import type { JournalError } from '../core/errors.ts';
 import { InterruptedError, LinkError } from '../core/errors.ts';
 import { formatInstant } from '../core/instant.ts';
-import { queueBytesMax, reserveBytes, slabBytes } from '../core/limits.ts';
+import { reserveBytes, slabBytes, slabsKept } from '../core/limits.ts';
 import { formatPosition, type Position } from '../core/position.ts';
 import { SlabPool } from '../core/slabs.ts';
 import { createSourceTree, sourceTree } from '../log/source-tree.ts';
@@ -152,7 +152,7 @@ class Run {
       {
         ...source,
         choose: async (now) => this.#followed(await choice.choose(now)),
-        pool: new SlabPool(slabBytes, queueBytesMax / slabBytes),
+        pool: new SlabPool(slabBytes, slabsKept),
         sink: capture,
         events: this.#sessionEvents(() => {
           sampling.point(this.#address);
