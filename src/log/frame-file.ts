@@ -41,29 +41,35 @@ export interface WalkMark {
   readonly place: FramePlace;
 }
 
+/** `own`: what a frame points to may be kept. `shared`: it is good until the next frame is asked for. */
+export type FrameMemory = 'own' | 'shared';
+
 export class FrameFile {
   readonly header: SegmentHeader;
   readonly #file: DiskFile;
+  readonly #memory: FrameMemory;
   #place: FramePlace;
   #position: number;
+  #room = Buffer.alloc(0);
   #window = Buffer.alloc(0);
   #windowAt = 0;
   #sizeSeen = 0;
   #problem: FormatError | undefined;
 
-  private constructor(file: DiskFile, header: SegmentHeader, length: number, crc: number) {
+  private constructor(file: DiskFile, memory: FrameMemory, header: SegmentHeader, length: number, crc: number) {
     this.#file = file;
+    this.#memory = memory;
     this.header = header;
     this.#place = { crc, nextOffset: header.start, lastStamp: 0 };
     this.#position = length;
   }
 
   /** Reads the header document; FormatError when it is not right, or another file's. The file stays the caller's. */
-  static async open(file: DiskFile): Promise<FrameFile> {
+  static async open(file: DiskFile, memory: FrameMemory = 'own'): Promise<FrameFile> {
     const bytes = await readDocument(file);
     const { record, length, crc } = decodeSegmentHeader(bytes);
     checkIdentity(file.path, record);
-    return new FrameFile(file, record, length, crc);
+    return new FrameFile(file, memory, record, length, crc);
   }
 
   /** File position behind the last frame taken. */
@@ -237,9 +243,9 @@ export class FrameFile {
     const from = this.#position - this.#windowAt;
     if (from >= 0 && from + length <= this.#window.length) return this.#window.subarray(from);
     const wanted = Math.min(Math.max(length, windowBytes), frameBytesMax);
-    const bytes = Buffer.allocUnsafe(wanted);
-    const got = await this.#file.read(bytes, this.#position);
-    this.#window = bytes.subarray(0, got);
+    if (this.#memory === 'own' || this.#room.length < wanted) this.#room = Buffer.allocUnsafeSlow(wanted);
+    const got = await this.#file.read(this.#room.subarray(0, wanted), this.#position);
+    this.#window = this.#room.subarray(0, got);
     this.#windowAt = this.#position;
     return this.#window;
   }

@@ -77,7 +77,7 @@ async function endsCleanly(walk: FrameFile): Promise<boolean> {
 
 async function begin(source: DiskFile, writer: SealedWriter): Promise<FrameFile> {
   try {
-    const walk = await FrameFile.open(source);
+    const walk = await FrameFile.open(source, 'shared');
     await writer.begin(walk.header, (await readDocument(source)).readUInt32LE(12));
     return walk;
   } catch (error) {
@@ -92,14 +92,17 @@ function incomplete(path: string, walk: FrameFile, end: Offset): Error {
   });
 }
 
+/** What a block will hold. */
+type Content = Omit<BlockEntry, 'position' | 'storedLength' | 'rawLength' | 'crc'>;
+
 class SealedWriter {
   readonly #file: DiskFile;
   readonly #digest = createHash('sha256');
   readonly #blocks: BlockEntry[] = [];
+  readonly #gathered = Buffer.allocUnsafeSlow(blockBytes);
+  #gatheredBytes = 0;
   #position = 0;
-  #parts: Buffer[] = [];
-  #partBytes = 0;
-  #block: Omit<BlockEntry, 'position' | 'storedLength' | 'rawLength' | 'crc'> | undefined;
+  #block: Content | undefined;
   #boundary = 0;
   #db = 0;
   #ids: SegmentHeader['ids'] = [];
@@ -127,13 +130,16 @@ class SealedWriter {
 
   async add(frame: Frame): Promise<void> {
     const { header } = frame;
-    if (this.#partBytes > 0 && this.#partBytes + header.length > blockBytes) await this.#closeBlock();
+    if (this.#gatheredBytes + header.length > blockBytes) await this.#closeBlock();
     const { start, end, firstStamp, lastStamp } = header;
     this.#block ??= { start, end, boundary: this.#boundary, db: this.#db, firstStamp, lastStamp };
     this.#block = { ...this.#block, end, lastStamp };
-    // A copy: the reader's window goes on to the next frame.
-    this.#parts.push(Buffer.from(frame.bytes));
-    this.#partBytes += header.length;
+    if (header.length > blockBytes) {
+      await this.#writeBlock(this.#block, frame.bytes);
+    } else {
+      // A copy: the reader's memory is that of the next frame, too.
+      this.#gatheredBytes += frame.bytes.copy(this.#gathered, this.#gatheredBytes);
+    }
     this.#boundary = header.boundary;
     this.#db = header.db;
     this.#durable = Math.max(this.#durable, header.durable);
@@ -176,13 +182,16 @@ class SealedWriter {
 
   async #closeBlock(): Promise<void> {
     if (this.#block === undefined) return;
-    const raw = Buffer.concat(this.#parts.splice(0), this.#partBytes);
+    await this.#writeBlock(this.#block, this.#gathered.subarray(0, this.#gatheredBytes));
+    this.#gatheredBytes = 0;
+  }
+
+  async #writeBlock(block: Content, raw: Buffer): Promise<void> {
     const { stored, crc } = encodeBlock(raw);
-    const entry = { position: this.#position, storedLength: stored.length, rawLength: raw.length, crc, ...this.#block };
-    this.#blocks.push(entry);
+    const { length: storedLength } = stored;
+    this.#blocks.push({ position: this.#position, storedLength, rawLength: raw.length, crc, ...block });
     await this.#write(stored);
     this.#raw += raw.length;
-    this.#partBytes = 0;
     this.#block = undefined;
   }
 
