@@ -6,7 +6,7 @@ import type { Fields } from './fields.ts';
 import type { Decoded, Encoded, Layout } from './record.ts';
 import { decodeRecord, encodeRecord } from './record.ts';
 
-export type GapCause = 'backlog-overrun' | 'history-changed' | 'operator';
+export type GapCause = 'backlog-overrun' | 'history-changed' | 'stream-broken' | 'operator';
 
 export interface GapSide {
   readonly timeline: number;
@@ -45,7 +45,7 @@ const layout: Layout<GapRecord> = {
   read: (fields) => ({
     from: readSide(fields.map('from')),
     to: readSide(fields.map('to')),
-    cause: fields.oneOf('cause', ['backlog-overrun', 'history-changed', 'operator']),
+    cause: fields.oneOf('cause', ['backlog-overrun', 'history-changed', 'stream-broken', 'operator']),
     detail: fields.text('detail'),
     ...(fields.has('orphan') && { orphan: readOrphan(fields.map('orphan')) }),
   }),

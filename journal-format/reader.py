@@ -342,7 +342,7 @@ DOCUMENTS = {
         {
             "from": GAP_SIDE,
             "to": GAP_SIDE,
-            "cause": text("backlog-overrun|history-changed|operator"),
+            "cause": text("backlog-overrun|history-changed|stream-broken|operator"),
             "detail": text(),
         },
         {"orphan": nested(timeline=TIMELINE, id=ID, offset=OFFSET)},

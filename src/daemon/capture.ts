@@ -321,7 +321,7 @@ export class Capture implements Sink, AsyncDisposable {
     const { timeline: before, writer } = this.#established;
     const { durable, ids, lastStamp } = writer;
     const { id, offset } = sync.position;
-    const { orphan, ...reason } = divergence({ timeline: before, ids, durable }, sync.position, sync.lineage);
+    const { orphan, ...reason } = divergence({ timeline: before, ids, durable }, sync.position, sync);
     return {
       from: { timeline: before, id: writer.id, offset: durable, stamp: lastStamp },
       to: { timeline, id, offset, stamp: sync.stamp },

@@ -7,6 +7,7 @@ import type { IdEntry } from '../../journal-format/fields.ts';
 import type { GapCause, Orphan } from '../../journal-format/gap.ts';
 import type { Offset, Position } from '../core/position.ts';
 import type { ReplicationInfo } from '../redis/replication-info.ts';
+import type { FullSync } from '../upstream/sink.ts';
 
 /** The timeline that ends. */
 export interface Held {
@@ -21,12 +22,20 @@ export interface Divergence {
   readonly orphan: Orphan | undefined;
 }
 
-/** `position` is that of the full sync, `lineage` what the primary told before it. */
-export function divergence(held: Held, position: Position, lineage: ReplicationInfo | undefined): Divergence {
+/** `position` is that of the full sync, `lineage` what the primary told before it, `broken` why it was asked for. */
+export function divergence(
+  held: Held,
+  position: Position,
+  { lineage, broken }: Pick<FullSync, 'lineage' | 'broken'>,
+): Divergence {
   const { durable } = held;
   const shared = sharedEnd(held, lineage);
   const isSame = held.ids.at(-1)?.id === position.id || shared?.offset === durable;
   if (isSame && position.offset >= durable) {
+    if (broken !== undefined) {
+      const detail = `the stream broke ${broken.times} times behind offset ${broken.offset}: ${broken.message}; what was journaled last may have been altered, too`;
+      return { cause: 'stream-broken', detail, orphan: undefined };
+    }
     const detail = `the primary no longer had the bytes behind offset ${durable}`;
     return { cause: 'backlog-overrun', detail, orphan: undefined };
   }

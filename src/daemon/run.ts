@@ -362,7 +362,9 @@ class Run {
 
   #interrupted(error: JournalError, delayMs: number): void {
     const described = describe(error);
-    this.#logger.warn({ event: 'link-interrupted', ...described, retryInMs: delayMs });
+    // What leads to a gap is not one interruption among others.
+    const level = error.code === 'stream-broken' ? 'error' : 'warn';
+    this.#logger[level]({ event: 'link-interrupted', ...described, retryInMs: delayMs });
     this.#state?.update({
       state: 'disconnected',
       lastError: lastWords(error),

@@ -152,6 +152,7 @@ function describeGap(before: Timeline, after: Timeline): string {
 const causes: Readonly<Record<GapCause, string>> = {
   'backlog-overrun': 'the journal was away for longer than the primary kept its backlog',
   'history-changed': 'the primary came back with another history',
+  'stream-broken': 'the stream of the primary could not be read on',
   operator: 'a new full sync was asked for',
 };
 

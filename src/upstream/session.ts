@@ -24,6 +24,7 @@ import type { Position } from '../core/position.ts';
 import { Acker } from './acker.ts';
 import { formatAddress } from './address.ts';
 import type { Credentials, SourceAddress, TlsSettings } from './address.ts';
+import type { BrokenStream } from './broken-stream.ts';
 import type { Connect, Connection } from './connect.ts';
 import type { FullSyncSink, ResumePoint, Sink, StreamSink } from './sink.ts';
 
@@ -36,6 +37,8 @@ export interface SessionOptions {
   readonly pool: SlabPool;
   readonly sink: Sink;
   readonly events: SessionEvents;
+  /** Set: the journal does not go on where it ends, a full sync is asked for. */
+  readonly broken?: BrokenStream | undefined;
 }
 
 export interface SessionEvents {
@@ -100,7 +103,9 @@ export class ReplicaSession {
 
   /** Connects and begins the handshake. */
   static async open(options: SessionOptions, signal: AbortSignal): Promise<ReplicaSession> {
-    const session = new ReplicaSession(options, await options.sink.resumePoint());
+    // Asked in either case: it settles what the session before left.
+    const resume = await options.sink.resumePoint();
+    const session = new ReplicaSession(options, options.broken === undefined ? resume : undefined);
     await session.#connect(signal);
     return session;
   }
@@ -275,6 +280,7 @@ export class ReplicaSession {
       server: this.#server,
       lineage: this.#lineage,
       address: formatAddress(this.#options.address),
+      broken: this.#options.broken,
     });
     return { name: 'transfer', transfer: new RdbTransfer(), sink: full, position };
   }

@@ -12,6 +12,7 @@ import type { BoundaryScanner } from '../redis/boundary-scanner.ts';
 import type { RdbHead } from '../redis/rdb-head.ts';
 import type { ReplicationInfo } from '../redis/replication-info.ts';
 import type { ServerVersion } from '../redis/server-version.ts';
+import type { BrokenStream } from './broken-stream.ts';
 import type { SourceSample } from './source-sample.ts';
 
 export interface Sink {
@@ -44,6 +45,8 @@ export interface FullSync {
   readonly lineage?: ReplicationInfo | undefined;
   /** host:port, where it is not always the same. */
   readonly address?: string;
+  /** Set when it was asked for although the journal could go on. */
+  readonly broken?: BrokenStream | undefined;
 }
 
 export interface FullSyncSink {

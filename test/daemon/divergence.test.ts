@@ -66,7 +66,15 @@ test.each([
     { timeline: 4, id: first, offset: 300 },
   ],
 ] as const)('%s', (_title, timeline, position, lineage, cause, orphan) => {
-  const found = divergence(timeline, position, lineage);
+  const found = divergence(timeline, position, { lineage });
   expect(found).toMatchObject({ cause, orphan });
   if (orphan !== undefined) expect(found.detail).toContain(`offset ${orphan.offset} only`);
+});
+
+test('a full sync that a broken stream made us ask for says so, unless the history is another one', () => {
+  const broken = { offset: 500, times: 3, message: 'broken at offset 512' };
+  const same = divergence(held, { id: first, offset: 500 }, { broken });
+  expect(same).toMatchObject({ cause: 'stream-broken', orphan: undefined });
+  expect(same.detail).toContain('3 times behind offset 500: broken at offset 512');
+  expect(divergence(held, { id: stranger, offset: 800 }, { broken }).cause).toBe('history-changed');
 });

@@ -313,6 +313,39 @@ describe('in the stream', () => {
     expect(timeline.boundary).toBeGreaterThanOrEqual(end);
   });
 
+  test('a length that was altered and journaled breaks each resumption at the same byte, and a full sync ends that', async () => {
+    await using rig = await HostileRig.after(before);
+    // Sent as two commands: the altered length swallows the end of the first.
+    const altered = Buffer.from(streamCommand('SET', 'key', 'value').toString().replace('$5', '$7'));
+    const honest = streamCommand('SET', 'other', 'value');
+    const fresh = end + 500;
+    const scripts: string[] = [];
+    await rig.next({
+      psync: (_id, offset) => {
+        scripts.push(offset < 0 ? 'full' : String(offset));
+        if (offset < 0) return fullSync(fakeId, fresh, 'length');
+        const sent = Buffer.concat([altered, honest]).subarray(offset - end - 1);
+        return Buffer.concat([Buffer.from('+CONTINUE\r\n'), sent]);
+      },
+      readBytesMax: 10,
+    });
+    await rig.until('a full sync', () => rig.progress?.timeline === 2 && rig.progress.isEstablished);
+    expect(scripts.at(-1)).toBe('full');
+    expect(new Set(scripts.slice(1, -1)).size).toBe(1);
+    rig.primary.link.say(after);
+    await rig.untilDurable(fresh + after.length);
+    expect(rig.interruptions.at(-1)).toMatchObject({ code: 'stream-broken', retry: 'later' });
+    const [old, young] = await rig.end();
+    expect(old?.boundary).toBe(end);
+    expect(young?.gap).toMatchObject({
+      cause: 'stream-broken',
+      from: { timeline: 1 },
+      to: { timeline: 2, offset: fresh },
+    });
+    expect(young?.gap?.detail).toMatch(/broke 3 times behind offset \d+: .*followed by CR LF/);
+    if (young !== undefined) expect(await rig.streamOf(young)).toEqual(after);
+  });
+
   test('a value of many megabytes and a command of a million arguments are as good as any other', async () => {
     await using rig = await HostileRig.after(before, { segmentBytes: 1 << 20 });
     const large = streamCommand('SET', 'key', 'x'.repeat(3_000_000));

@@ -153,7 +153,12 @@ export const gap: fc.Arbitrary<GapRecord> = fc.record(
   {
     from: side,
     to: side,
-    cause: fc.constantFrom('backlog-overrun' as const, 'history-changed' as const, 'operator' as const),
+    cause: fc.constantFrom(
+      'backlog-overrun' as const,
+      'history-changed' as const,
+      'stream-broken' as const,
+      'operator' as const,
+    ),
     detail: text,
     orphan: fc.record({ timeline, id, offset: uint53 }),
   },

@@ -70,19 +70,34 @@ describe('between attempts', () => {
     await rig.end();
   });
 
-  test('a stream that breaks at the same byte again and again is asked for ever later, until it goes on', async () => {
-    const broken: FakeScript = { psync: () => Buffer.from(`+CONTINUE ${fakeId}\r\n\n`) };
-    const rig = new Rig(broken, returning());
+  test('a primary that loses us at the same byte again and again is asked for it ever later, until it goes on', async () => {
+    const rig = new Rig(continues, returning());
     rig.follow();
-    const delays = await pauses(rig, 6);
+    const delays: number[] = [];
+    const loseOften = async (times: number): Promise<void> => {
+      for (let more = 1; more <= times; more++) {
+        const ended = rig.interruptions.length;
+        await rig.until(
+          'the attachment',
+          () => rig.session !== undefined && rig.told.at(-1)?.startsWith('att') === true,
+        );
+        rig.primary.link.lose();
+        await rig.until('the interruption', () => rig.interruptions.length > ended);
+        delays.push(rig.interruptions.at(-1)?.delayMs ?? 0);
+        rig.told.push('lost');
+        if (more < times) await rig.clock.advance(delays.at(-1) ?? 0);
+      }
+    };
+    await loseOften(6);
     expect(delays).toEqual([200, 400, 800, 1600, 3200, 5000]);
-    expect(rig.told.filter((line) => line.startsWith('attached'))).toHaveLength(6);
     rig.primary.script = { psync: () => Buffer.concat([Buffer.from(`+CONTINUE ${fakeId}\r\n`), written]) };
     await rig.clock.advance(5000);
     await rig.until('the stream', () => rig.sink.stream.length > 0);
-    rig.primary.link.lose();
-    rig.primary.script = broken;
-    expect(await pauses(rig, 3)).toEqual([5000, 200, 400]);
+    rig.primary.script = continues;
+    await loseOften(1);
+    await rig.clock.advance(5000);
+    await loseOften(2);
+    expect(delays.slice(6)).toEqual([5000, 200, 400]);
     await rig.end();
   });
 
@@ -110,6 +125,85 @@ describe('between attempts', () => {
     expect(rig.failure).toBeUndefined();
     expect(rig.clock.pending).toBe(0);
     expect(rig.primary.attempts).toBe(1);
+  });
+});
+
+describe('a stream that breaks at the same byte again and again', () => {
+  const goesOnBroken = Buffer.from(`+CONTINUE ${fakeId}\r\n\n`);
+  const broken: FakeScript = {
+    psync: (_id, offset) => (offset < 0 ? Buffer.concat([fullSync(fakeId, start, 'length'), written]) : goesOnBroken),
+  };
+  const syncs = (rig: Rig): number => rig.told.filter((line) => line.startsWith('fullSync')).length;
+
+  test('is left after three breaks for a full sync, asked for without hurry, once', async () => {
+    const rig = new Rig(broken, returning());
+    rig.follow();
+    expect(await pauses(rig, 3)).toEqual([200, 400, 8000]);
+    expect(rig.interruptions.map(({ error }) => error.code)).toEqual([
+      'protocol-broken',
+      'protocol-broken',
+      'stream-broken',
+    ]);
+    expect(rig.interruptions[2]?.error.message).toMatch(/broke 3 times behind offset 1000,.*at offset 1001/);
+    expect(syncs(rig)).toBe(0);
+    await rig.clock.advance(8000);
+    await rig.until('the full sync', () => rig.told.includes('published'));
+    await rig.clock.advance(50_000);
+    expect(syncs(rig)).toBe(1);
+    expect(rig.interruptions).toHaveLength(3);
+    await rig.end();
+  });
+
+  test('is not left for one that breaks at another byte each time: it goes on', async () => {
+    const rig = new Rig(
+      { psync: () => Buffer.concat([goesOnBroken.subarray(0, -1), written, Buffer.from('\n')]) },
+      returning(),
+    );
+    rig.primary.script = { ...rig.primary.script, cuts: [], readBytesMax: 1 };
+    rig.follow();
+    await pauses(rig, 8);
+    expect(rig.interruptions.map(({ error }) => error.code)).not.toContain('stream-broken');
+    expect(syncs(rig)).toBe(0);
+    await rig.end();
+  });
+
+  test('is left again only an hour later when a full sync did not help', async () => {
+    const rig = new Rig(broken, returning());
+    rig.follow();
+    await pauses(rig, 3);
+    await rig.clock.advance(8000);
+    await rig.until('the full sync', () => rig.told.includes('published'));
+    rig.primary.link.lose();
+    await rig.until('the interruption', () => rig.interruptions.length === 4);
+    const from = rig.clock.monotonic();
+    while (syncs(rig) < 2) {
+      const ended = rig.interruptions.length;
+      await rig.clock.advance(rig.interruptions.at(-1)?.delayMs ?? 0);
+      await rig.until('what comes next', () => rig.interruptions.length > ended || syncs(rig) > 1);
+    }
+    const minutes = (rig.clock.monotonic() - from) / 60_000_000;
+    expect(minutes).toBeGreaterThan(59.8);
+    expect(minutes).toBeLessThan(63);
+    const held = rig.interruptions.filter(({ error }) => error.hint?.includes('min at the earliest'));
+    expect(held.length).toBeGreaterThan(50);
+    expect(held.length).toBeLessThan(130);
+    expect(held[0]?.error.code).toBe('protocol-broken');
+    await rig.end();
+  });
+
+  test('is asked for in full until a full sync is complete', async () => {
+    const rig = new Rig(broken, returning());
+    rig.follow();
+    await pauses(rig, 3);
+    rig.primary.script = { psync: (_id, offset) => (offset < 0 ? Buffer.from('-LOADING\r\n') : goesOnBroken) };
+    await rig.clock.advance(8000);
+    await rig.until('the refusal', () => rig.interruptions.length === 4);
+    expect(rig.interruptions[3]?.error.code).not.toBe('protocol-broken');
+    rig.primary.script = broken;
+    await rig.clock.advance(60_000);
+    await rig.until('the full sync', () => rig.told.includes('published'));
+    expect(rig.interruptions).toHaveLength(4);
+    await rig.end();
   });
 });
 

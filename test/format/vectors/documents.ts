@@ -112,6 +112,12 @@ function kinds(): Record<string, Buffer> {
       cause: 'history-changed',
       detail: 'the primary answered FULLRESYNC with another replication id',
     }).bytes,
+    'document-gap-broken': encodeGap({
+      from: side,
+      to: { timeline: 2, id: firstId, offset: 90_000, stamp: noon + 60_000_000 },
+      cause: 'stream-broken',
+      detail: 'the stream broke 3 times behind offset 1500',
+    }).bytes,
     'document-gap-orphan': encodeGap({
       from: side,
       to: { timeline: 2, id: secondId, offset: 90_000, stamp: noon + 60_000_000 },
