@@ -44,7 +44,7 @@ import type { Logger } from './logger.ts';
 import { SealHost } from './seal-host.ts';
 import { StateWriter } from './state-file.ts';
 import type { RunChange, RunError, RunState } from './state-file.ts';
-import { clockInSeconds } from './timekeeper.ts';
+import { clockInSeconds, isSound } from './timekeeper.ts';
 import { writerName } from './version.ts';
 
 export interface RunOptions {
@@ -192,8 +192,10 @@ class Run {
   }
 
   retention(capture: Capture, tree: SourceTree, keep: KeepLocal): Retention {
-    const newest = (): number | undefined =>
-      capture.progress?.isEstablished === true ? capture.progress.timeline : undefined;
+    const newest = (): number | undefined => {
+      const { isEstablished, clock, timeline } = capture.progress ?? {};
+      return isEstablished === true && clock !== undefined && isSound(clock) ? timeline : undefined;
+    };
     return (this.#retention = loggedRetention({ tree, keep, newest }, this.#logger));
   }
 

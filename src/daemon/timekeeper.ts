@@ -40,6 +40,15 @@ export interface ClockReading {
   readonly wallError: Micros;
 }
 
+/** More than this between our clock and the primary's: one of them is wrong. */
+const soundSkew: Micros = 60_000_000;
+const soundWallError: Micros = 1_000_000;
+
+/** Whether our clock can be trusted with what cannot be undone, such as removing what is old. */
+export function isSound({ skew, wallError }: ClockReading): boolean {
+  return Math.abs(skew ?? 0) <= soundSkew && Math.abs(wallError) <= soundWallError;
+}
+
 /** As the state file and status have it. */
 export interface ClockSeconds {
   readonly skew: number | null;

@@ -38,7 +38,8 @@ export async function applyRetention(
     baseBytes: base.record.size,
     segments,
   }));
-  const { remove, heldBytes } = planRetention(kept, keep.rule, now);
+  // Age counts from the last thing that was received: neither a clock that was set nor a journal that was away ages it.
+  const { remove, heldBytes } = planRetention(kept, keep.rule, Math.min(now, kept.at(-1)?.last ?? now));
   const removed: RemovedRecord[] = [];
   for (const timeline of timelines) {
     if (!remove.includes(timeline.number)) continue;

@@ -2,7 +2,7 @@
 // primary that cannot be asked.
 import { describe, expect, test } from 'vitest';
 import type { Sample } from '../../journal-format/samples.ts';
-import { Timekeeper } from '../../src/daemon/timekeeper.ts';
+import { isSound, Timekeeper } from '../../src/daemon/timekeeper.ts';
 import type { PrimaryTime, TimedLog } from '../../src/daemon/timekeeper.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
@@ -228,6 +228,18 @@ describe('a wall clock that is set', () => {
     rig.run(3);
     expect(rig.time.reading.skew).toBe(hourMs * 1000);
     expectForward(rig.stamps);
+  });
+
+  test('is not trusted with the removal of what is old while it differs from the primary’s, or from itself', () => {
+    using rig = new Rig();
+    rig.run(2);
+    expect(isSound(rig.time.reading)).toBe(true);
+    rig.clock.stepWall(30 * 24 * hourMs);
+    for (const seconds of [1, 30, 60]) {
+      rig.run(seconds);
+      expect(isSound(rig.time.reading)).toBe(false);
+    }
+    rig.clock.stepWall(-30 * 24 * hourMs);
   });
 
   test('by a leap second that is smeared over a day is followed without a step', () => {

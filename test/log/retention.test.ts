@@ -97,6 +97,21 @@ describe('a removal', () => {
     expect(report.notes.join()).toContain('which was removed');
   });
 
+  test('by age counts from the last that was received: a clock that was set forward removes nothing', async () => {
+    const disk = await twoTimelines();
+    const { timelines } = await loadCatalog(disk, tree);
+    const [gone, kept] = timelines;
+    const age = (kept?.base.record.completed ?? 0) - (gone?.lastStamp ?? 0);
+    const years = now + 20 * 365 * 86_400_000_000;
+    for (const [micros, count] of [
+      [age + 1, 0],
+      [age - 1, 1],
+    ] as const) {
+      const byAge = { rule: { kind: 'age', micros }, words: '--keep-local 1d' } as const;
+      expect((await applyRetention(disk, tree, timelines, byAge, years)).removed).toHaveLength(count);
+    }
+  });
+
   test('that was cut off at any operation, by the power or an error, is finished by the next writer or never began', async () => {
     const whole = await twoTimelines();
     await apply(whole);
