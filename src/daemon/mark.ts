@@ -13,7 +13,7 @@ import type { Clock } from '../core/clock.ts';
 import { CoverageError, UsageError } from '../core/errors.ts';
 import { parseOffset } from '../core/position.ts';
 import type { Offset } from '../core/position.ts';
-import { idAt, loadCatalog } from '../log/catalog.ts';
+import { idAt, loadCatalog, withCatalog } from '../log/catalog.ts';
 import type { Timeline } from '../log/catalog.ts';
 import { openSegmentReader } from '../log/segment-reader.ts';
 import type { SourceTree } from '../log/source-tree.ts';
@@ -42,19 +42,23 @@ const pollMs = 50;
 export async function setMark(options: MarkOptions): Promise<MarkRecord> {
   const { disk, clock, tree, name, note } = options;
   checkWords(name, note);
-  const { timeline, offset } = await findPlace(options);
-  const { stamp } = await stampOf(disk, timeline, offset);
-  const mark: MarkRecord = {
-    name,
-    timeline: timeline.number,
-    id: idAt(timeline, offset),
-    offset,
-    stamp,
-    created: clock.wall(),
-    ...(note !== undefined && { note }),
-  };
+  const place = await findPlace(options);
+  // Since then the segment may have been sealed.
+  const position = await withCatalog(disk, tree, ({ timelines }) => positionOf(disk, timelines, place));
+  const mark: MarkRecord = { name, ...position, created: clock.wall(), ...(note !== undefined && { note }) };
   await writeMark(disk, tree, mark);
   return mark;
+}
+
+async function positionOf(
+  disk: Disk,
+  timelines: readonly Timeline[],
+  place: Place,
+): Promise<Pick<MarkRecord, 'timeline' | 'id' | 'offset' | 'stamp'>> {
+  const timeline = timelines.find(({ number }) => number === place.timeline.number) ?? place.timeline;
+  const offset = await boundaryFrom(disk, timeline, place.offset);
+  const { stamp } = await stampOf(disk, timeline, offset);
+  return { timeline: timeline.number, id: idAt(timeline, offset), offset, stamp };
 }
 
 function checkWords(name: string, note: string | undefined): void {
@@ -68,6 +72,7 @@ function checkWords(name: string, note: string | undefined): void {
 
 interface Place {
   readonly timeline: Timeline;
+  /** The boundary to mark; by what the primary says, which may not be one of ours. */
   readonly offset: Offset;
 }
 
@@ -82,7 +87,7 @@ async function findPlace(options: MarkOptions): Promise<Place> {
     if (writer === undefined) return await placeWithoutWriter(disk, timeline, primaryOffset);
     wanted ??= timeline.boundary;
     if (isDurable(live, timeline, wanted) && wanted <= timeline.boundary) {
-      return { timeline, offset: primaryOffset === undefined ? wanted : await boundaryFrom(disk, timeline, wanted) };
+      return { timeline, offset: wanted };
     }
     if (clock.monotonic() >= deadline) throw notDurable(wanted, live, timeline);
     await clock.sleep(pollMs, signal);

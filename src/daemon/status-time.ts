@@ -27,9 +27,6 @@ export interface StatusClock {
   readonly wallError: number | null;
 }
 
-/** Clocks that differ by more are worth a warning. */
-const clockErrorSeconds = 1;
-
 export function uncertainOf(
   { timeline, from, to, offset, cause }: UncertainSpan,
   { timelines }: Catalog,
@@ -44,21 +41,4 @@ export function uncertainOf(
     seconds: (to - from) / 1_000_000,
     cause,
   };
-}
-
-export function clockWarnings(clock: StatusClock | undefined): string[] {
-  const warnings: string[] = [];
-  const { skew = null, wallError = null } = clock ?? {};
-  if (skew !== null && Math.abs(skew) > clockErrorSeconds) {
-    const direction = skew < 0 ? 'ahead of' : 'behind';
-    warnings.push(
-      `the primary's clock is ${Math.abs(skew).toFixed(1)} s ${direction} ours; targets of restores are times of the primary`,
-    );
-  }
-  if (wallError !== null && Math.abs(wallError) > clockErrorSeconds) {
-    warnings.push(
-      `the wall clock of this machine was set by ${wallError.toFixed(1)} s; stamps follow it slowly, or in a minute`,
-    );
-  }
-  return warnings;
 }

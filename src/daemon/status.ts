@@ -10,13 +10,14 @@ import type { Clock, Micros } from '../core/clock.ts';
 import { IntegrityError } from '../core/errors.ts';
 import { formatInstant } from '../core/instant.ts';
 import { formatPosition } from '../core/position.ts';
-import { idAt, loadCatalog } from '../log/catalog.ts';
+import { idAt, withCatalog } from '../log/catalog.ts';
 import type { Catalog, Timeline } from '../log/catalog.ts';
 import { orphansOf } from '../log/orphans.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import { readMarksLeft } from '../log/timeline-store.ts';
 import { timeCoverage } from '../restore/locate-coverage.ts';
 import { uncertainSpans } from '../restore/uncertain.ts';
+import type { UncertainSpan } from '../restore/uncertain.ts';
 import type { Disk } from '../storage/disk.ts';
 import { WriterLock } from '../storage/writer-lock.ts';
 import type { Holder } from '../storage/writer-lock.ts';
@@ -24,8 +25,9 @@ import type { DiskState } from './disk-watch.ts';
 import type { RetentionState } from './keep-local.ts';
 import { readRunState } from './state-file.ts';
 import type { Degraded, RunError, RunState } from './state-file.ts';
-import { clockWarnings, uncertainOf } from './status-time.ts';
+import { uncertainOf } from './status-time.ts';
 import type { StatusClock, StatusUncertain } from './status-time.ts';
+import { clockWarnings, warningsOf } from './status-warnings.ts';
 
 /**
  * `degraded`: the stream of a server that is no primary comes in and is durable. `stalled`: a writer holds the lock but
@@ -148,12 +150,11 @@ const silentMicros: Micros = 5_000_000;
 const durableWithinMicros: Micros = 5_000_000;
 /** A minute each at least: the last four hours. */
 const uncertainSegments = 256;
-const freeBytesLow = 1024 * 1024 * 1024;
 
 export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Promise<Status> {
   const now = clock.wall();
   const { writer, words, live } = await readWriter(disk, tree);
-  const { catalog, damage } = await tryCatalog(disk, tree);
+  const { catalog, spans, damage } = await tryCatalog(disk, tree);
   const { marks, damage: damagedMarks } = await readMarksLeft(disk, tree);
   const freeBytes = await disk.freeBytes(tree.directory).catch(() => null);
   const newest = catalog.timelines.at(-1);
@@ -178,9 +179,7 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
     ...standing(newest, live, writer !== undefined, now),
     sync: live?.state === 'syncing' ? live.sync : null,
     ...coverage(catalog),
-    uncertain: (await uncertainSpans(disk, catalog.timelines, uncertainSegments)).map((span) =>
-      uncertainOf(span, catalog),
-    ),
+    uncertain: spans.map((span) => uncertainOf(span, catalog)),
     clock: live?.clock ?? { skew: null, sampledAt: null, wallError: null },
     marks: marks.length,
     freeBytes,
@@ -214,13 +213,17 @@ export async function readWriter(
 async function tryCatalog(
   disk: Disk,
   tree: SourceTree,
-): Promise<{ readonly catalog: Catalog; readonly damage: string[] }> {
+): Promise<{ readonly catalog: Catalog; readonly spans: readonly UncertainSpan[]; readonly damage: string[] }> {
   try {
-    return { catalog: await loadCatalog(disk, tree), damage: [] };
+    return await withCatalog(disk, tree, async (catalog) => ({
+      catalog,
+      spans: await uncertainSpans(disk, catalog.timelines, uncertainSegments),
+      damage: [],
+    }));
   } catch (error) {
     if (!(error instanceof IntegrityError)) throw error;
     const damage = [`the journal is damaged, coverage is unknown: ${error.message}`];
-    return { catalog: { tree, timelines: [], unfinished: [], removed: [] }, damage };
+    return { catalog: { tree, timelines: [], unfinished: [], removed: [] }, spans: [], damage };
   }
 }
 
@@ -370,25 +373,6 @@ export function gapBefore({ gap, number }: Timeline): StatusGap[] {
 function baseOf({ number, base }: Timeline): StatusBase {
   const { completed, size, version } = base.record;
   return { timeline: number, position: formatPosition(base.record), time: formatInstant(completed), size, version };
-}
-
-function warningsOf(
-  writer: Holder | undefined,
-  words: RunState | undefined,
-  catalog: Catalog,
-  freeBytes: number | null,
-): string[] {
-  const warnings: string[] = [];
-  if (writer === undefined && words !== undefined && words.state !== 'stopping') {
-    warnings.push(
-      `the last writer (process ${words.pid}) ended without stopping in good order, at ${words.updatedAt} or later`,
-    );
-  }
-  if (writer === undefined && catalog.unfinished.length > 0) warnings.push('a full sync was begun and never finished');
-  if (freeBytes !== null && freeBytes < freeBytesLow) {
-    warnings.push(`only ${Math.floor(freeBytes / (1024 * 1024))} MiB are free on the file system of the journal`);
-  }
-  return warnings;
 }
 
 function micros(rfc3339: string): Micros {

@@ -83,13 +83,30 @@ export interface Catalog {
   readonly removed: readonly RemovedRecord[];
 }
 
+/** A file that goes each time is not one that was sealed. */
+const attemptsMax = 5;
+
+/**
+ * Loads the catalog for a reader of what it lists, and anew when a file has gone meanwhile: segments are sealed, and so
+ * renamed, behind a journal that runs.
+ */
+export async function withCatalog<T>(disk: Disk, tree: SourceTree, read: (catalog: Catalog) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await read(await loadCatalog(disk, tree));
+    } catch (error) {
+      if (attempt === attemptsMax || !isNotFound(error)) throw error;
+    }
+  }
+}
+
 export async function loadCatalog(disk: Disk, tree: SourceTree): Promise<Catalog> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await loadOnce(disk, tree);
     } catch (error) {
       // While we looked, a segment was sealed or removed: the next listing shows things as they are now.
-      if (attempt === 5 || !isPassing(error)) throw error;
+      if (attempt === attemptsMax || !isPassing(error)) throw error;
     }
   }
 }

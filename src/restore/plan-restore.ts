@@ -2,8 +2,7 @@
  * From a request to a plan: finds the cut, chooses base and ranges, and refuses what could not be restored exactly. It
  * reads the journal and writes nothing.
  */
-import { StorageError } from '../core/errors.ts';
-import { loadCatalog } from '../log/catalog.ts';
+import { withCatalog } from '../log/catalog.ts';
 import type { Catalog } from '../log/catalog.ts';
 import { orphansOf } from '../log/orphans.ts';
 import type { OrphanRange } from '../log/orphans.ts';
@@ -15,23 +14,14 @@ import type { Cut } from './locate.ts';
 import { buildPlan } from './plan.ts';
 import type { Plan, RestoreRequest } from './plan.ts';
 
-/** Segments are sealed behind a running journal: so often is the catalog loaded anew when a file has gone. */
-const attemptsMax = 5;
-
 /** `signal` matters where the whole range has to be looked through first (hash-field-ttl.ts). */
-export async function planRestore(
+export function planRestore(
   disk: Disk,
   tree: SourceTree,
   request: RestoreRequest,
   signal?: AbortSignal,
 ): Promise<Plan> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await planOnce(disk, await loadCatalog(disk, tree), request, signal);
-    } catch (error) {
-      if (attempt === attemptsMax || !(error instanceof StorageError && error.code === 'not-found')) throw error;
-    }
-  }
+  return withCatalog(disk, tree, (catalog) => planOnce(disk, catalog, request, signal));
 }
 
 async function planOnce(

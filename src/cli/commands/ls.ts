@@ -8,7 +8,7 @@ import { gapBefore, intervalOf, orphansIn, removedOf } from '../../daemon/status
 import type { StatusGap, StatusInterval, StatusOrphan, StatusRemoved } from '../../daemon/status.ts';
 import { uncertainOf } from '../../daemon/status-time.ts';
 import type { StatusUncertain } from '../../daemon/status-time.ts';
-import { loadCatalog } from '../../log/catalog.ts';
+import { withCatalog } from '../../log/catalog.ts';
 import type { Catalog, Timeline } from '../../log/catalog.ts';
 import { chooseSource } from '../../log/source-tree.ts';
 import { readMarks } from '../../log/timeline-store.ts';
@@ -51,10 +51,12 @@ export const lsVerb: Verb = {
     const { dir, name } = layers.values;
     const tree = await chooseSource(io.disk, dir, name);
     const shown = kinds.filter((kind) => argument === undefined || argument === kind);
-    const catalog = await loadCatalog(io.disk, tree);
-    // One footer a segment is read for these.
-    const spans = shown.includes('uncertain') ? await uncertainSpans(io.disk, catalog.timelines, Infinity) : [];
-    const listing = listingOf(catalog, spans, await readMarks(io.disk, tree));
+    const marks = await readMarks(io.disk, tree);
+    const listing = await withCatalog(io.disk, tree, async (catalog) => {
+      // One footer a segment is read for these.
+      const spans = shown.includes('uncertain') ? await uncertainSpans(io.disk, catalog.timelines, Infinity) : [];
+      return listingOf(catalog, spans, marks);
+    });
     output.answer({ source: tree.source, ...Object.fromEntries(shown.map((kind) => [kind, listing[kind]])) }, () =>
       shown.flatMap((kind, i) => [...(i === 0 ? [] : ['']), ...describe(listing, kind, output.style('bold', kind))]),
     );
