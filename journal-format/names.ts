@@ -122,11 +122,13 @@ const sealedName = /^([0-9a-f]{16})-([0-9a-f]{16})-([0-9a-f]{16})-([0-9a-f]{16})
 const numberedName = /^([0-9a-f]{16})-([0-9a-f]{8})\.(open|rdb|base|stop)$/;
 
 function parseSealed(name: string): TimelineEntry | undefined {
-  const [, ...parts] = sealedName.exec(name) ?? [];
-  const [start, end, first, last] = parts.slice(0, 4).map(parseHex16);
-  const unique = parts[4];
+  // One by one: a journal has tens of thousands of these.
+  const [, startHex = '', endHex = '', firstHex = '', lastHex = '', unique = ''] = sealedName.exec(name) ?? [];
+  if (unique === '') return undefined;
+  const [start, end] = [parseHex16(startHex), parseHex16(endHex)];
+  const [first, last] = [parseHex16(firstHex), parseHex16(lastHex)];
   if (start === undefined || end === undefined || first === undefined || last === undefined) return undefined;
-  return unique === undefined ? undefined : { kind: 'sealed', start, end, first, last, unique };
+  return { kind: 'sealed', start, end, first, last, unique };
 }
 
 function parseNumbered(name: string): TimelineEntry | undefined {

@@ -12,6 +12,8 @@ import { formatInstant } from '../core/instant.ts';
 import { formatPosition } from '../core/position.ts';
 import { idAt, withCatalog } from '../log/catalog.ts';
 import type { Catalog, Timeline } from '../log/catalog.ts';
+import { withSizes } from '../log/segment-sizes.ts';
+import type { MeasuredTimeline } from '../log/segment-sizes.ts';
 import { orphansOf } from '../log/orphans.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import { readMarksLeft } from '../log/timeline-store.ts';
@@ -178,7 +180,7 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
     server: live?.server ?? newest?.record.server ?? null,
     ...standing(newest, live, writer !== undefined, now),
     sync: live?.state === 'syncing' ? live.sync : null,
-    ...coverage(catalog),
+    ...coverage(await withSizes(disk, catalog.timelines)),
     uncertain: spans.map((span) => uncertainOf(span, catalog)),
     clock: live?.clock ?? { skew: null, sampledAt: null, wallError: null },
     marks: marks.length,
@@ -306,9 +308,9 @@ function positionOf(
   return isWritten && live?.state !== 'syncing' ? {} : { received: end, durable: end };
 }
 
-function coverage({
-  timelines,
-}: Catalog): Pick<Status, 'intervals' | 'gaps' | 'orphans' | 'lastBase' | 'segments' | 'bases'> {
+function coverage(
+  timelines: readonly MeasuredTimeline[],
+): Pick<Status, 'intervals' | 'gaps' | 'orphans' | 'lastBase' | 'segments' | 'bases'> {
   const segments = timelines.flatMap((timeline) => timeline.segments);
   const open = segments.filter(({ kind }) => kind === 'open').length;
   const newest = timelines.at(-1);

@@ -42,8 +42,6 @@ export interface SegmentEntry {
   /** Stamps of the first and last read. */
   readonly first: Micros;
   readonly last: Micros;
-  /** Size of the file. */
-  readonly bytes: number;
 }
 
 export interface BaseEntry {
@@ -161,7 +159,8 @@ export async function loadTimeline(disk: Disk, tree: SourceTree, number: number)
   requireOrder(directory, counted, firstOffset);
   const segments: SegmentEntry[] = [];
   for (const [i, segment] of counted.entries()) {
-    segments.push(await measure(disk, directory, segment, tails.get(segment.name), counted[i + 1]));
+    const tail = tails.get(segment.name);
+    segments.push(sealedEntry(directory, segment) ?? (await openEntry(disk, directory, segment, tail, counted[i + 1])));
   }
   const last = counted.at(-1);
   const tail = (last && tails.get(last.name)) ?? (await readTail(disk, directory, last, base.record));
@@ -172,7 +171,7 @@ export async function loadTimeline(disk: Disk, tree: SourceTree, number: number)
 
 /** From names alone: verify looks into them. */
 function lastStop(names: readonly string[]): Offset {
-  const stops = names.map((name) => parseTimelineEntry(name));
+  const stops = names.filter((name) => name.endsWith('.stop')).map((name) => parseTimelineEntry(name));
   return stops.reduce((most, stop) => (stop.kind === 'stop' ? Math.max(most, stop.durable) : most), 0);
 }
 
@@ -197,8 +196,8 @@ export async function loadBase(
   number: number,
   names: readonly string[],
 ): Promise<BaseEntry | undefined> {
-  // Names sort by offset.
-  for (const name of names.toSorted()) {
+  // Names sort by offset. There are many of segments.
+  for (const name of names.filter((one) => one.endsWith('.base')).sort()) {
     const entry = parseTimelineEntry(name);
     if (entry.kind !== 'base') continue;
     const documentPath = join(directory, name);
@@ -239,7 +238,14 @@ async function readTail(
   }
 }
 
-async function measure(
+/** Its name says it all. */
+function sealedEntry(directory: string, segment: NamedSegment): SegmentEntry | undefined {
+  const { kind, unique, start, end, first, last } = segment;
+  if (end === undefined || first === undefined || last === undefined) return undefined;
+  return { kind, path: `${directory}/${segment.name}`, unique, start, end, first, last };
+}
+
+async function openEntry(
   disk: Disk,
   directory: string,
   segment: NamedSegment,
@@ -248,10 +254,6 @@ async function measure(
 ): Promise<SegmentEntry> {
   const { kind, unique, start } = segment;
   const path = join(directory, segment.name);
-  const bytes = (await disk.size(path)) ?? 0;
-  if (segment.end !== undefined && segment.first !== undefined && segment.last !== undefined) {
-    return { kind, path, unique, start, end: segment.end, first: segment.first, last: segment.last, bytes };
-  }
   const { end, firstStamp, lastStamp } = tail ?? (await walkOpen(disk, path));
   if (next !== undefined && end < next.start - 1) {
     throw new IntegrityError('tail-missing', `${path} ends at offset ${end} instead of ${next.start - 1}`, {
@@ -259,7 +261,7 @@ async function measure(
     });
   }
   const counted = next === undefined ? end : next.start - 1;
-  return { kind, path, unique, start, end: counted, first: firstStamp, last: lastStamp, bytes };
+  return { kind, path, unique, start, end: counted, first: firstStamp, last: lastStamp };
 }
 
 async function walkOpen(disk: Disk, path: string): Promise<OpenTail> {

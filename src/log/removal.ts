@@ -14,6 +14,7 @@ import type { Timeline } from './catalog.ts';
 import { readRemoved } from './removed.ts';
 import { planRetention } from './retention.ts';
 import type { KeepRule } from './retention.ts';
+import { withSizes } from './segment-sizes.ts';
 import { timelineDirectory, timelineNumbers } from './source-tree.ts';
 import type { SourceTree } from './source-tree.ts';
 import { removeTimeline } from './timeline-store.ts';
@@ -32,7 +33,7 @@ export async function applyRetention(
   keep: { readonly rule: KeepRule; readonly words: string },
   now: Micros,
 ): Promise<Retained> {
-  const kept = timelines.map(({ number, lastStamp, base, segments }) => ({
+  const kept = (await withSizes(disk, timelines)).map(({ number, lastStamp, base, segments }) => ({
     number,
     last: Math.max(lastStamp, base.record.completed),
     baseBytes: base.record.size,

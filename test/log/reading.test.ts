@@ -254,6 +254,23 @@ describe('the catalog', () => {
     expect(second?.gap?.from.offset).toBe(1500);
   });
 
+  test('is made of names and small documents: no file of a segment but the last is looked at', async () => {
+    const rig = await mixed();
+    const seen: string[] = [];
+    const measured = withMethod(rig.disk, 'size', (path) => {
+      seen.push(path);
+      return rig.disk.size(path);
+    });
+    const watched = withMethod(measured, 'open', (path, mode) => {
+      seen.push(path);
+      return rig.disk.open(path, mode);
+    });
+    const [timeline] = (await loadCatalog(watched, tree)).timelines;
+    const sealed = timeline?.segments.filter(({ kind }) => kind === 'sealed').map(({ path }) => path) ?? [];
+    expect(sealed.length).toBeGreaterThan(0);
+    expect(seen.filter((path) => sealed.slice(0, -1).includes(path))).toEqual([]);
+  });
+
   test('ends before a last frame whose body never reached the disk', async () => {
     const rig = await LogRig.fresh({ segmentBytes: 1 << 20 });
     await rig.commits(10, 20, 30);

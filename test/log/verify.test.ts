@@ -297,7 +297,7 @@ describe('damage', () => {
 
   test('in several files is told of each', async () => {
     const changes = Object.fromEntries(
-      sample.segments.map(({ path, bytes }) => [path, flipped(path, Math.floor(bytes / 2))]),
+      sample.segments.map(({ path }) => [path, flipped(path, Math.floor(bytesOf(path).length / 2))]),
     );
     const rdb = pathsEnding('.rdb')[0] ?? '';
     const report = await verify(changed({ ...changes, [rdb]: flipped(rdb, 20) }));

@@ -10,6 +10,8 @@ import { uncertainOf } from '../../daemon/status-time.ts';
 import type { StatusUncertain } from '../../daemon/status-time.ts';
 import { withCatalog } from '../../log/catalog.ts';
 import type { Catalog, Timeline } from '../../log/catalog.ts';
+import { withSizes } from '../../log/segment-sizes.ts';
+import type { MeasuredTimeline } from '../../log/segment-sizes.ts';
 import { chooseSource } from '../../log/source-tree.ts';
 import { readMarks } from '../../log/timeline-store.ts';
 import { uncertainSpans } from '../../restore/uncertain.ts';
@@ -55,7 +57,7 @@ export const lsVerb: Verb = {
     const listing = await withCatalog(io.disk, tree, async (catalog) => {
       // One footer a segment is read for these.
       const spans = shown.includes('uncertain') ? await uncertainSpans(io.disk, catalog.timelines, Infinity) : [];
-      return listingOf(catalog, spans, marks);
+      return listingOf({ ...catalog, timelines: await withSizes(io.disk, catalog.timelines) }, spans, marks);
     });
     output.answer({ source: tree.source, ...Object.fromEntries(shown.map((kind) => [kind, listing[kind]])) }, () =>
       shown.flatMap((kind, i) => [...(i === 0 ? [] : ['']), ...describe(listing, kind, output.style('bold', kind))]),
@@ -116,7 +118,11 @@ interface MarkLine {
   readonly note: string | null;
 }
 
-function listingOf(catalog: Catalog, spans: readonly UncertainSpan[], marks: readonly MarkRecord[]): Listing {
+interface MeasuredCatalog extends Catalog {
+  readonly timelines: readonly MeasuredTimeline[];
+}
+
+function listingOf(catalog: MeasuredCatalog, spans: readonly UncertainSpan[], marks: readonly MarkRecord[]): Listing {
   const { timelines } = catalog;
   return {
     timelines: timelines.map(timelineLine),
@@ -137,7 +143,7 @@ function listingOf(catalog: Catalog, spans: readonly UncertainSpan[], marks: rea
   };
 }
 
-function timelineLine(timeline: Timeline): TimelineLine {
+function timelineLine(timeline: MeasuredTimeline): TimelineLine {
   const { base, segments, record, ids } = timeline;
   return {
     ...intervalOf(timeline),
@@ -163,7 +169,7 @@ function baseLine({ number, base }: Timeline): BaseLine {
   };
 }
 
-function segmentLines({ number, segments }: Timeline): SegmentLine[] {
+function segmentLines({ number, segments }: MeasuredTimeline): SegmentLine[] {
   return segments.map(({ kind, start, end, first, last, bytes, path }) => ({
     timeline: number,
     kind,
