@@ -5,13 +5,13 @@
 
 /**
  * A socket is paused when this much is waiting for the disk, and resumed at half of it. Small on purpose: what waits
- * longer has left the processor's cache when it is written (8 MiB take a fifth more processor time than 4 MiB).
+ * longer has left the processor's cache when it is written (8 MiB take a third more processor time).
  */
-export const queueBytesMax = 4 * 1024 * 1024;
+export const queueBytesMax = 2 * 1024 * 1024;
 
 /** Size of one receive slab, and the least room that a read is offered. */
-export const slabBytes = 512 * 1024;
-export const slabReadRoomBytes = 128 * 1024;
+export const slabBytes = 256 * 1024;
+export const slabReadRoomBytes = 64 * 1024;
 /**
  * Slabs that stay allocated: all that a full queue takes, since none is filled to its end, and those before and behind
  * it. Were it fewer, each flood would allocate and zero memory again and again.
@@ -32,7 +32,7 @@ export const segmentSecondsMax = 60;
 /** Arrivals wait at most this long for company before they are written and synced. */
 export const commitDelayMs = 5;
 /** This much does not wait at all. */
-export const commitBytesSoon = 1024 * 1024;
+export const commitBytesSoon = 512 * 1024;
 
 /**
  * Kept free for the last words of a journal on a full disk (storage/reserve.ts): more than can be waiting for the disk.

@@ -66,7 +66,7 @@ export interface NoteFrame {
 const noMeta = Buffer.alloc(0);
 
 /** A batch is closed at this size; with one more read it stays below the format's 8 MiB. */
-const batchBytesFull = 2 * 1024 * 1024;
+const batchBytesFull = 1024 * 1024;
 
 export class BatchQueue {
   readonly #segmentBytes: number;
