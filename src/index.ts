@@ -53,15 +53,8 @@ export type {
 export { verifyToJson } from './log/verify-report.ts';
 
 // Where it stands, and restore points.
-export type {
-  SourceState,
-  Status,
-  StatusBase,
-  StatusGap,
-  StatusInterval,
-  StatusLag,
-  StatusPosition,
-} from './daemon/status.ts';
+export type { SourceState, Status, StatusBase, StatusLag, StatusPosition } from './daemon/status.ts';
+export type { StatusDamaged, StatusGap, StatusInterval } from './daemon/status-lists.ts';
 export { readStatus } from './daemon/status.ts';
 export type { MarkOptions } from './daemon/mark.ts';
 export { setMark } from './daemon/mark.ts';

@@ -13,12 +13,13 @@ import type { Clock } from '../core/clock.ts';
 import { CoverageError, UsageError } from '../core/errors.ts';
 import { parseOffset } from '../core/position.ts';
 import type { Offset } from '../core/position.ts';
-import { idAt, loadCatalog, withCatalog } from '../log/catalog.ts';
+import { idAt, loadCatalogLeft, withCatalog } from '../log/catalog.ts';
 import type { Timeline } from '../log/catalog.ts';
 import { openSegmentReader } from '../log/segment-reader.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import { writeMark } from '../log/timeline-store.ts';
 import { boundariesAround, stampOf } from '../restore/locate-boundaries.ts';
+import { damagedNewest } from '../restore/locate-damaged.ts';
 import type { Disk } from '../storage/disk.ts';
 import type { RunState } from './state-file.ts';
 import { readWriter } from './status.ts';
@@ -95,7 +96,10 @@ async function findPlace(options: MarkOptions): Promise<Place> {
 }
 
 async function newestTimeline(disk: Disk, tree: SourceTree): Promise<Timeline> {
-  const newest = (await loadCatalog(disk, tree)).timelines.at(-1);
+  const catalog = await loadCatalogLeft(disk, tree);
+  const damaged = damagedNewest(catalog);
+  if (damaged !== undefined) throw damaged.error;
+  const newest = catalog.timelines.at(-1);
   if (newest !== undefined) return newest;
   throw new CoverageError('nothing-covered', `nothing of ${tree.source} has been journaled yet`, {
     hint: 'a mark needs a place in the journal: wait until the first full sync is complete (journal status)',

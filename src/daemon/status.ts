@@ -5,19 +5,18 @@
  * Invariant: coverage (intervals, gaps, bases) is told from files alone. The state file only adds what files cannot
  * tell: what the living writer is doing, and what it has received beyond the last sync.
  */
-import type { RemovedRecord } from '../../journal-format/removed.ts';
 import type { Clock, Micros } from '../core/clock.ts';
 import { IntegrityError } from '../core/errors.ts';
 import { formatInstant } from '../core/instant.ts';
 import { formatPosition } from '../core/position.ts';
 import { idAt, withCatalog } from '../log/catalog.ts';
 import type { Catalog, Timeline } from '../log/catalog.ts';
+import type { DamagedTimeline } from '../log/damaged.ts';
 import { withSizes } from '../log/segment-sizes.ts';
 import type { MeasuredTimeline } from '../log/segment-sizes.ts';
-import { orphansOf } from '../log/orphans.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import { readMarksLeft } from '../log/timeline-store.ts';
-import { timeCoverage } from '../restore/locate-coverage.ts';
+import { damagedNewest } from '../restore/locate-damaged.ts';
 import { uncertainSpans } from '../restore/uncertain.ts';
 import type { UncertainSpan } from '../restore/uncertain.ts';
 import type { Disk } from '../storage/disk.ts';
@@ -27,6 +26,8 @@ import type { DiskState } from './disk-watch.ts';
 import type { RetentionState } from './keep-local.ts';
 import { readRunState } from './state-file.ts';
 import type { Degraded, RunError, RunState } from './state-file.ts';
+import { damagedOf, gapBefore, intervalOf, orphansIn, removedOf } from './status-lists.ts';
+import type { StatusDamaged, StatusGap, StatusInterval, StatusOrphan, StatusRemoved } from './status-lists.ts';
 import { uncertainOf } from './status-time.ts';
 import type { StatusClock, StatusUncertain } from './status-time.ts';
 import { clockWarnings, warningsOf } from './status-warnings.ts';
@@ -58,6 +59,8 @@ export interface Status {
   readonly sync: { readonly received: number; readonly size: number | null } | null;
   readonly intervals: readonly StatusInterval[];
   readonly gaps: readonly StatusGap[];
+  /** Timelines that cannot be listed, so that nobody can tell what they cover; others are not touched by that. */
+  readonly damaged: readonly StatusDamaged[];
   /** What can be restored, and is in no surviving history: the old primary acknowledged it. */
   readonly orphans: readonly StatusOrphan[];
   /** Times of the newest segments of which it is not known what the primary had written by then. */
@@ -103,40 +106,6 @@ export interface StatusLag {
   readonly bytes: number | null;
 }
 
-/** What can be restored without a hole. */
-export interface StatusInterval {
-  readonly timeline: number;
-  readonly from: string;
-  readonly to: string;
-  readonly fromPosition: string;
-  readonly toPosition: string;
-}
-
-export interface StatusGap {
-  readonly timeline: number;
-  readonly from: string;
-  readonly to: string;
-  readonly fromPosition: string;
-  readonly toPosition: string;
-  readonly seconds: number;
-  readonly cause: string;
-  readonly detail: string;
-}
-
-export interface StatusOrphan {
-  readonly timeline: number;
-  readonly fromPosition: string;
-  readonly toPosition: string;
-}
-
-export interface StatusRemoved {
-  readonly timeline: number;
-  readonly from: string;
-  readonly to: string;
-  readonly removedAt: string;
-  readonly rule: string;
-}
-
 export interface StatusBase {
   readonly timeline: number;
   readonly position: string;
@@ -159,8 +128,10 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
   const { catalog, spans, damage } = await tryCatalog(disk, tree);
   const { marks, damage: damagedMarks } = await readMarksLeft(disk, tree);
   const freeBytes = await disk.freeBytes(tree.directory).catch(() => null);
-  const newest = catalog.timelines.at(-1);
-  const state = stateOf(writer, live, newest, now);
+  // What is older than a damaged one is not where the journal stands.
+  const newest = damagedNewest(catalog) === undefined ? catalog.timelines.at(-1) : undefined;
+  const isEmpty = catalog.timelines.length === 0 && damage.length === 0;
+  const state = stateOf(writer, live, isEmpty, now);
   if (newest !== undefined && newest.end < newest.stoppedAt) {
     damage.push(`the journal is damaged: it ends at offset ${newest.end}, but ${newest.stoppedAt} had been durable`);
   }
@@ -180,7 +151,7 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
     server: live?.server ?? newest?.record.server ?? null,
     ...standing(newest, live, writer !== undefined, now),
     sync: live?.state === 'syncing' ? live.sync : null,
-    ...coverage(await withSizes(disk, catalog.timelines)),
+    ...coverage(await withSizes(disk, catalog.timelines), catalog.damaged),
     uncertain: spans.map((span) => uncertainOf(span, catalog)),
     clock: live?.clock ?? { skew: null, sampledAt: null, wallError: null },
     marks: marks.length,
@@ -220,12 +191,14 @@ async function tryCatalog(
     return await withCatalog(disk, tree, async (catalog) => ({
       catalog,
       spans: await uncertainSpans(disk, catalog.timelines, uncertainSegments),
-      damage: [],
+      damage: catalog.damaged.map(
+        ({ number, error }) => `timeline ${number} is damaged, what it covers cannot be told: ${error.message}`,
+      ),
     }));
   } catch (error) {
     if (!(error instanceof IntegrityError)) throw error;
     const damage = [`the journal is damaged, coverage is unknown: ${error.message}`];
-    return { catalog: { tree, timelines: [], unfinished: [], removed: [] }, spans: [], damage };
+    return { catalog: { tree, timelines: [], damaged: [], unfinished: [], removed: [] }, spans: [], damage };
   }
 }
 
@@ -234,13 +207,8 @@ function isOf(words: RunState, writer: Holder): boolean {
   return words.pid === writer.pid && Date.parse(words.startedAt) >= Date.parse(writer.since);
 }
 
-function stateOf(
-  writer: Holder | undefined,
-  live: RunState | undefined,
-  newest: Timeline | undefined,
-  now: Micros,
-): SourceState {
-  if (writer === undefined) return newest === undefined ? 'empty' : 'stopped';
+function stateOf(writer: Holder | undefined, live: RunState | undefined, isEmpty: boolean, now: Micros): SourceState {
+  if (writer === undefined) return isEmpty ? 'empty' : 'stopped';
   const heard = micros(live?.updatedAt ?? writer.since);
   if (Number.isNaN(heard) || now - heard > silentMicros) return 'stalled';
   if (live === undefined) return 'connecting';
@@ -310,66 +278,20 @@ function positionOf(
 
 function coverage(
   timelines: readonly MeasuredTimeline[],
-): Pick<Status, 'intervals' | 'gaps' | 'orphans' | 'lastBase' | 'segments' | 'bases'> {
+  damaged: readonly DamagedTimeline[],
+): Pick<Status, 'intervals' | 'gaps' | 'damaged' | 'orphans' | 'lastBase' | 'segments' | 'bases'> {
   const segments = timelines.flatMap((timeline) => timeline.segments);
   const open = segments.filter(({ kind }) => kind === 'open').length;
   const newest = timelines.at(-1);
   return {
     intervals: timelines.map(intervalOf),
     gaps: timelines.flatMap(gapBefore),
-    orphans: orphansIn(timelines),
+    damaged: damaged.map(damagedOf),
+    orphans: orphansIn(timelines, damaged),
     lastBase: newest === undefined ? null : baseOf(newest),
     segments: { open, sealed: segments.length - open, bytes: sum(segments.map(({ bytes }) => bytes)) },
     bases: { count: timelines.length, bytes: sum(timelines.map(({ base }) => base.record.size)) },
   };
-}
-
-export function intervalOf(timeline: Timeline): StatusInterval {
-  const { base, number, boundary } = timeline;
-  const { from, to } = timeCoverage(timeline);
-  return {
-    timeline: number,
-    from: formatInstant(from),
-    to: formatInstant(to),
-    fromPosition: formatPosition(base.record),
-    toPosition: formatPosition({ id: idAt(timeline, boundary), offset: boundary }),
-  };
-}
-
-export function orphansIn(timelines: readonly Timeline[]): StatusOrphan[] {
-  return orphansOf(timelines).map(({ timeline, id, from, to }) => ({
-    timeline,
-    fromPosition: formatPosition({ id, offset: from }),
-    toPosition: formatPosition({ id, offset: to }),
-  }));
-}
-
-export function removedOf({ timeline, first, last, removed, rule }: RemovedRecord): StatusRemoved {
-  return {
-    timeline,
-    from: formatInstant(first),
-    to: formatInstant(last),
-    removedAt: formatInstant(removed),
-    rule,
-  };
-}
-
-/** As a list of none or one. */
-export function gapBefore({ gap, number }: Timeline): StatusGap[] {
-  if (gap === undefined) return [];
-  const { from, to, cause, detail } = gap;
-  return [
-    {
-      timeline: number,
-      from: formatInstant(from.stamp),
-      to: formatInstant(to.stamp),
-      fromPosition: formatPosition(from),
-      toPosition: formatPosition(to),
-      seconds: (to.stamp - from.stamp) / 1_000_000,
-      cause,
-      detail,
-    },
-  ];
 }
 
 function baseOf({ number, base }: Timeline): StatusBase {

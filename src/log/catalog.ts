@@ -19,6 +19,8 @@ import type { Micros } from '../core/clock.ts';
 import { IntegrityError } from '../core/errors.ts';
 import type { Offset, ReplicationId } from '../core/position.ts';
 import type { Disk } from '../storage/disk.ts';
+import { whatIsKnown } from './damaged.ts';
+import type { DamagedTimeline } from './damaged.ts';
 import { readDocumentFile } from './document-file.ts';
 import { fileProblem } from './format-problem.ts';
 import { FrameFile } from './frame-file.ts';
@@ -75,6 +77,8 @@ export interface Catalog {
   readonly tree: SourceTree;
   /** Oldest first. */
   readonly timelines: readonly Timeline[];
+  /** Timelines that cannot be listed, oldest first. */
+  readonly damaged: readonly DamagedTimeline[];
   /** Folders of timelines whose base is not there (yet): a full sync under way, or one that never finished. */
   readonly unfinished: readonly number[];
   /** Timelines that were removed on purpose, oldest first. */
@@ -91,17 +95,26 @@ const attemptsMax = 5;
 export async function withCatalog<T>(disk: Disk, tree: SourceTree, read: (catalog: Catalog) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await read(await loadCatalog(disk, tree));
+      return await read(await loadCatalogLeft(disk, tree));
     } catch (error) {
       if (attempt === attemptsMax || !isNotFound(error)) throw error;
     }
   }
 }
 
+/** IntegrityError where a timeline is damaged. */
 export async function loadCatalog(disk: Disk, tree: SourceTree): Promise<Catalog> {
+  const catalog = await loadCatalogLeft(disk, tree);
+  const [first] = catalog.damaged;
+  if (first !== undefined) throw first.error;
+  return catalog;
+}
+
+/** The timelines that are whole, and which are damaged: for those who say so, and refuse what may lie there. */
+export async function loadCatalogLeft(disk: Disk, tree: SourceTree): Promise<Catalog> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await loadOnce(disk, tree);
+      return await loadOnce(disk, tree, attempt === attemptsMax);
     } catch (error) {
       // While we looked, a segment was sealed or removed: the next listing shows things as they are now.
       if (attempt === attemptsMax || !isPassing(error)) throw error;
@@ -123,23 +136,30 @@ export function idAt(timeline: Pick<Timeline, 'ids'>, offset: Offset): Replicati
   return entry.id;
 }
 
-async function loadOnce(disk: Disk, tree: SourceTree): Promise<Catalog> {
+/** What may pass is taken for damage at the last attempt only. */
+async function loadOnce(disk: Disk, tree: SourceTree, isLast: boolean): Promise<Catalog> {
   const timelines: Timeline[] = [];
+  const damaged: DamagedTimeline[] = [];
   const unfinished: number[] = [];
   const numbers = await timelineNumbers(disk, tree);
   // Behind the listing: of what vanishes from it the record is there before.
   const removed = await readRemoved(disk, tree);
   for (const number of numbers) {
     if (removed.some(({ timeline }) => timeline === number)) continue;
-    const timeline = await loadTimeline(disk, tree, number);
-    if (timeline === undefined) unfinished.push(number);
-    else timelines.push(timeline);
+    try {
+      const timeline = await loadTimeline(disk, tree, number);
+      if (timeline === undefined) unfinished.push(number);
+      else timelines.push(timeline);
+    } catch (error) {
+      if (!(error instanceof IntegrityError) || (isPassing(error) && !isLast)) throw error;
+      damaged.push(await whatIsKnown(disk, timelineDirectory(tree, number), number, error));
+    }
   }
-  if (unfinished.length === 0) return { tree, timelines, unfinished, removed };
+  if (unfinished.length === 0) return { tree, timelines, damaged, unfinished, removed };
   // What has no base may have begun to be removed while we looked.
   const now = await readRemoved(disk, tree);
   const isRemoved = (number: number): boolean => now.some(({ timeline }) => timeline === number);
-  return { tree, timelines, unfinished: unfinished.filter((number) => !isRemoved(number)), removed: now };
+  return { tree, timelines, damaged, unfinished: unfinished.filter((number) => !isRemoved(number)), removed: now };
 }
 
 /** Undefined when it has no base. */

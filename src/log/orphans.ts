@@ -22,6 +22,11 @@ interface Stretch {
   readonly end: Offset;
 }
 
+/** A timeline that cannot be listed still tells which orphans it left behind, if its gap is whole. */
+export function stretchOf({ number, gap }: Pick<Stretch, 'number' | 'gap'>): Stretch {
+  return { number, gap, ids: [], end: -1 };
+}
+
 /**
  * One for each timeline that has any, oldest first. A history has one name on all timelines, so an older timeline that
  * holds some of the same bytes has the same orphan.

@@ -32,6 +32,13 @@ import {
   timeNotCovered,
   timeOnSeveralTimelines,
 } from './locate-coverage.ts';
+import {
+  damagedNewest,
+  damagedTarget,
+  explainDamaged,
+  refuseShortPrefix,
+  refuseWhereDamaged,
+} from './locate-damaged.ts';
 import { explainRemoved, removedError } from './locate-removed.ts';
 import { certaintyOn, locateTime } from './locate-time.ts';
 import type { TimeReading } from './locate-time.ts';
@@ -66,10 +73,11 @@ export async function locate(
   mode: CutMode,
   uncertainty: UncertaintyRule = 'refuse',
 ): Promise<Cut> {
-  if (catalog.timelines.length === 0) throw nothingCovered();
+  if (catalog.timelines.length === 0 && catalog.damaged.length === 0) throw nothingCovered();
   const { timeline, last, next, time } = await findBoundaries(disk, catalog, target, mode, uncertainty).catch(
     (error: unknown) => {
-      throw explainRemoved(error, catalog, target);
+      const told = explainRemoved(error, catalog, target);
+      throw told === error ? explainDamaged(error, catalog, inWords(target)) : told;
     },
   );
   return {
@@ -100,8 +108,10 @@ async function findBoundaries(
   const { timelines } = catalog;
   switch (target.kind) {
     case 'time':
-      return await findTime(disk, timelines, target.at, mode, uncertainty);
+      return await findTime(disk, catalog, target.at, mode, uncertainty);
     case 'latest': {
+      const damaged = damagedNewest(catalog);
+      if (damaged !== undefined) throw damagedTarget(damaged, 'the end of the journal');
       const newest = timelines.at(-1);
       if (newest === undefined) throw nothingCovered();
       if (newest.end < newest.stoppedAt) throw endLost(newest);
@@ -118,21 +128,24 @@ async function findBoundaries(
       const timeline = timelines.find(({ number }) => number === mark.timeline);
       const removed = catalog.removed.find((record) => record.timeline === mark.timeline);
       if (removed !== undefined) throw removedError(removed, timelines);
+      const damaged = catalog.damaged.find(({ number }) => number === mark.timeline);
+      if (damaged !== undefined) throw damagedTarget(damaged, inWords(target));
       if (timeline === undefined) throw markNotCovered(mark.name);
-      return await findOffset(disk, timeline, mark.offset, mode, `mark ${JSON.stringify(mark.name)}`);
+      return await findOffset(disk, timeline, mark.offset, mode, inWords(target));
     }
     case 'position':
-      return await findPosition(disk, timelines, target.idPrefix, target.offset, mode);
+      return await findPosition(disk, catalog, target.idPrefix, target.offset, mode);
   }
 }
 
 async function findTime(
   disk: Disk,
-  timelines: readonly Timeline[],
+  catalog: Catalog,
   time: Micros,
   mode: CutMode,
   uncertainty: UncertaintyRule,
 ): Promise<Found> {
+  const { timelines } = catalog;
   // Stamps are whole microseconds: "earlier than T" is "up to T − 1".
   const at = mode === 'at' ? time : time - 1;
   const asked = mode === 'at' ? formatInstantShort(time) : `the moment before ${formatInstantShort(time)}`;
@@ -150,16 +163,19 @@ async function findTime(
     );
   }
   const { timeline, certainty } = found;
+  refuseWhereDamaged(catalog, [at, certainty.stamp], asked);
   return { timeline, ...(await locateTime(disk, timeline, certainty, asked, uncertainty === 'accept')) };
 }
 
 async function findPosition(
   disk: Disk,
-  timelines: readonly Timeline[],
+  catalog: Catalog,
   idPrefix: string,
   offset: Offset,
   mode: CutMode,
 ): Promise<Found> {
+  const { timelines } = catalog;
+  refuseShortPrefix(catalog, idPrefix);
   const ids = [...new Set(timelines.flatMap((timeline) => timeline.ids.map(({ id }) => id)))];
   const matching = ids.filter((id) => id.startsWith(idPrefix));
   const [id] = matching;
@@ -171,6 +187,20 @@ async function findPosition(
   const best = covered.findLast(({ from, to }) => (mode === 'at' ? from <= offset : from < offset) && offset <= to);
   if (best === undefined) throw offsetNotCovered(covered, id, offset, asked);
   return await findOffset(disk, best.timeline, offset, mode, asked);
+}
+
+/** As it is called where it is refused. */
+function inWords(target: Target): string {
+  switch (target.kind) {
+    case 'time':
+      return formatInstantShort(target.at);
+    case 'latest':
+      return 'the end of the journal';
+    case 'mark':
+      return `mark ${JSON.stringify(target.name)}`;
+    case 'position':
+      return formatPosition({ id: target.idPrefix, offset: target.offset });
+  }
 }
 
 function askedPosition(id: ReplicationId, offset: Offset, mode: CutMode): string {

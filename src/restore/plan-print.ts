@@ -63,6 +63,7 @@ export interface PlanJson {
   /** First and last position that no surviving history holds; null when the cut is before them. */
   readonly orphan: { readonly from: string; readonly to: string } | null;
   readonly estimatedSeconds: number;
+  readonly warnings: readonly string[];
 }
 
 export function planToJson(plan: Plan): PlanJson {
@@ -94,6 +95,7 @@ export function planToJson(plan: Plan): PlanJson {
     loadBefore: plan.loadBefore === undefined ? null : formatInstant(plan.loadBefore),
     orphan: plan.orphan === undefined ? null : orphanJson(plan.orphan),
     estimatedSeconds: plan.estimatedSeconds,
+    warnings: plan.warnings,
   };
 }
 
@@ -128,6 +130,7 @@ export function planToText(plan: Plan, context: PlanContext): string[] {
   }
   const warning = orphanWarning(plan);
   if (warning !== undefined) lines.push(['warning', warning]);
+  for (const text of plan.warnings) lines.push(['warning', text]);
   const width = Math.max(...lines.map(([name]) => name.length));
   return lines.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
 }

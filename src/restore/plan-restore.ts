@@ -4,12 +4,13 @@
  */
 import { withCatalog } from '../log/catalog.ts';
 import type { Catalog } from '../log/catalog.ts';
-import { orphansOf } from '../log/orphans.ts';
+import { orphansOf, stretchOf } from '../log/orphans.ts';
 import type { OrphanRange } from '../log/orphans.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import type { Disk } from '../storage/disk.ts';
 import { refuseElapsedHashFields } from './hash-field-ttl.ts';
 import { locate } from './locate.ts';
+import { damageWarnings } from './locate-damaged.ts';
 import type { Cut } from './locate.ts';
 import { buildPlan } from './plan.ts';
 import type { Plan, RestoreRequest } from './plan.ts';
@@ -35,11 +36,12 @@ async function planOnce(
   if (timeline === undefined) throw new RangeError(`the cut is on timeline ${cut.timeline}, which is not there`);
   const plan = buildPlan(catalog.tree, timeline, cut, request);
   const loadBefore = await refuseElapsedHashFields(disk, plan, request.now, signal);
-  return { ...plan, loadBefore, orphan: orphanAt(catalog, cut) };
+  const warnings = damageWarnings(catalog, cut.timeline);
+  return { ...plan, loadBefore, orphan: orphanAt(catalog, cut), warnings };
 }
 
-function orphanAt({ timelines }: Catalog, { timeline, offset }: Cut): OrphanRange | undefined {
-  return orphansOf(timelines).find(
+function orphanAt({ timelines, damaged }: Catalog, { timeline, offset }: Cut): OrphanRange | undefined {
+  return orphansOf([...timelines, ...damaged.map(stretchOf)]).find(
     (range) => range.timeline === timeline && range.from <= offset && offset <= range.to,
   );
 }

@@ -53,6 +53,8 @@ export interface Plan {
   readonly loadBefore: Micros | undefined;
   /** The cut lies where the surviving history does not go; these are the positions that are so on the timeline. */
   readonly orphan: OrphanRange | undefined;
+  /** What else there is to know: damage that this restore does not touch. */
+  readonly warnings: readonly string[];
 }
 
 /** Cautious rates, in bytes a second: an ordinary cloud disk, and one slow core. */
@@ -83,6 +85,7 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, reques
     estimatedSeconds: estimate(base.record.size, stream, transform),
     loadBefore: undefined,
     orphan: undefined,
+    warnings: [],
   };
 }
 

@@ -8,7 +8,7 @@
 import { crc32 } from 'node:zlib';
 import type { Clock } from '../core/clock.ts';
 import { formatInstant } from '../core/instant.ts';
-import { loadCatalog } from '../log/catalog.ts';
+import { loadCatalogLeft } from '../log/catalog.ts';
 import { readRemoved } from '../log/removed.ts';
 import { isNotFound } from '../log/source-tree.ts';
 import type { Disk } from '../storage/disk.ts';
@@ -80,7 +80,7 @@ export async function executeRestore(disk: Disk, plan: Plan, options: RestoreOpt
     if (!isNotFound(error)) throw error;
     const removed = await readRemoved(disk, plan.tree);
     const record = removed.find(({ timeline }) => timeline === plan.cut.timeline);
-    throw record === undefined ? error : removedError(record, (await loadCatalog(disk, plan.tree)).timelines);
+    throw record === undefined ? error : removedError(record, (await loadCatalogLeft(disk, plan.tree)).timelines);
   }
 }
 
@@ -98,7 +98,7 @@ async function execute(disk: Disk, plan: Plan, options: RestoreOptions): Promise
     created: formatInstant(clock.wall()),
     ...planToJson(plan),
     files,
-    warnings: [...(orphan === undefined ? [] : [orphan]), ...warnings],
+    warnings: [...(orphan === undefined ? [] : [orphan]), ...plan.warnings, ...warnings],
   };
   await sink.writeFile(recordFile, `${JSON.stringify(record, undefined, 2)}\n`);
   throwIfInterrupted(signal);

@@ -131,12 +131,18 @@ async function answersOf(patient: Patient): Promise<Answers> {
   const answers = [
     await code('verify'),
     await code('ls'),
-    `${status.exitCode}${status.stdout.includes('damaged') ? '!' : ''}`,
+    `${status.exitCode}${hasDamage(status.stdout) ? '!' : ''}`,
     await restore('latest'),
     await restore(`${secondId}:9050`),
     await restore('mark:old'),
   ];
   return [await answerOfRun(patient.tree), ...answers];
+}
+
+function hasDamage(json: string): boolean {
+  if (!json.startsWith('{')) return false;
+  const { warnings, damaged } = JSON.parse(json) as { warnings: string[]; damaged: unknown[] };
+  return damaged.length > 0 || warnings.some((warning) => warning.includes('damaged'));
 }
 
 /** What the next writer makes of it, before it connects; it comes last, for it may change something. */

@@ -103,6 +103,7 @@ describe('journal ls', () => {
     const document = json(await cli(['ls', '--dir', root, '--json']));
     expect(Object.keys(document)).toEqual([
       'source',
+      'damaged',
       'timelines',
       'bases',
       'segments',
@@ -132,7 +133,7 @@ describe('journal ls', () => {
       marks: [{ name: 'noon', timeline: 2, position: `${secondId}:77`, note: 'lunch' }],
     });
     const only = json(await cli(['ls', 'gaps', '--dir', root, '--json']));
-    expect(Object.keys(only)).toEqual(['source', 'gaps']);
+    expect(Object.keys(only)).toEqual(['source', 'damaged', 'gaps']);
   });
 
   test('lists nothing of an empty source, as arrays', async () => {
@@ -140,6 +141,7 @@ describe('journal ls', () => {
     await journal.stop();
     expect(json(await cli(['ls', '--dir', journal.root, '--json']))).toEqual({
       source: 'shop',
+      damaged: [],
       timelines: [],
       bases: [],
       segments: [],

@@ -73,6 +73,7 @@ test('an empty source is told as empty, with every key there', async () => {
     sync: null,
     intervals: [],
     gaps: [],
+    damaged: [],
     orphans: [],
     uncertain: [],
     clock: { skew: null, sampledAt: null, wallError: null },

@@ -349,6 +349,6 @@ describe('the catalog', () => {
   test('of a source that has never run is empty', async () => {
     const disk = await preparedDisk();
     await disk.removeTree(directory);
-    expect(await loadCatalog(disk, tree)).toEqual({ tree, timelines: [], unfinished: [], removed: [] });
+    expect(await loadCatalog(disk, tree)).toEqual({ tree, timelines: [], damaged: [], unfinished: [], removed: [] });
   });
 });

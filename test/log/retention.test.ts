@@ -172,6 +172,8 @@ describe('a target in what was removed', () => {
     const position = { kind: 'position', idPrefix: idB, offset: 5 } as Target;
     expect(await refused(position)).toMatchObject({ code: 'position-not-covered' });
     const other = new Error('x');
-    expect(explainRemoved(other, { tree, timelines: [], unfinished: [], removed: [] }, position)).toBe(other);
+    expect(explainRemoved(other, { tree, timelines: [], damaged: [], unfinished: [], removed: [] }, position)).toBe(
+      other,
+    );
   });
 });

@@ -98,6 +98,7 @@ test('as JSON, offsets are strings, times RFC 3339, and nothing is missing', asy
     loadBefore: null,
     orphan: null,
     estimatedSeconds: 1,
+    warnings: [],
   });
 });
 

@@ -4,12 +4,13 @@
 import type { MarkRecord } from '../../../journal-format/mark.ts';
 import { formatInstant } from '../../core/instant.ts';
 import { formatPosition } from '../../core/position.ts';
-import { gapBefore, intervalOf, orphansIn, removedOf } from '../../daemon/status.ts';
-import type { StatusGap, StatusInterval, StatusOrphan, StatusRemoved } from '../../daemon/status.ts';
+import { damagedOf, gapBefore, intervalOf, orphansIn, removedOf } from '../../daemon/status-lists.ts';
+import type { StatusGap, StatusInterval, StatusOrphan, StatusRemoved } from '../../daemon/status-lists.ts';
 import { uncertainOf } from '../../daemon/status-time.ts';
 import type { StatusUncertain } from '../../daemon/status-time.ts';
 import { withCatalog } from '../../log/catalog.ts';
 import type { Catalog, Timeline } from '../../log/catalog.ts';
+import { exitCodeOf } from '../../log/damaged.ts';
 import { withSizes } from '../../log/segment-sizes.ts';
 import type { MeasuredTimeline } from '../../log/segment-sizes.ts';
 import { chooseSource } from '../../log/source-tree.ts';
@@ -37,7 +38,9 @@ export const lsVerb: Verb = {
   sections: [
     [
       'JSON',
-      ['One document: source, and an array for each kind that is listed. Times are RFC 3339, positions ID:OFFSET.'],
+      [
+        'One document: source, damaged (timelines that cannot be listed), and an array for each kind that is listed. Times are RFC 3339, positions ID:OFFSET.',
+      ],
     ],
   ],
   examples: [
@@ -46,23 +49,28 @@ export const lsVerb: Verb = {
     ["journal ls segments --json | jq '.segments[-1]'", 'the segment that is being written'],
   ],
   exitCodes: [
-    [4, 'a segment is missing'],
-    [6, 'a file is damaged'],
+    [4, 'a segment is missing; what is whole is listed'],
+    [6, 'a file is damaged; what is whole is listed'],
   ],
   async run({ io, layers, output, argument }) {
     const { dir, name } = layers.values;
     const tree = await chooseSource(io.disk, dir, name);
     const shown = kinds.filter((kind) => argument === undefined || argument === kind);
     const marks = await readMarks(io.disk, tree);
-    const listing = await withCatalog(io.disk, tree, async (catalog) => {
+    const { listing, damaged } = await withCatalog(io.disk, tree, async (catalog) => {
       // One footer a segment is read for these.
       const spans = shown.includes('uncertain') ? await uncertainSpans(io.disk, catalog.timelines, Infinity) : [];
-      return listingOf({ ...catalog, timelines: await withSizes(io.disk, catalog.timelines) }, spans, marks);
+      const measured = { ...catalog, timelines: await withSizes(io.disk, catalog.timelines) };
+      return { listing: listingOf(measured, spans, marks), damaged: catalog.damaged };
     });
-    output.answer({ source: tree.source, ...Object.fromEntries(shown.map((kind) => [kind, listing[kind]])) }, () =>
+    const lists = Object.fromEntries(shown.map((kind) => [kind, listing[kind]]));
+    output.answer({ source: tree.source, damaged: damaged.map(damagedOf), ...lists }, () =>
       shown.flatMap((kind, i) => [...(i === 0 ? [] : ['']), ...describe(listing, kind, output.style('bold', kind))]),
     );
-    return 0;
+    for (const { number, error } of damaged) {
+      output.warn(printable(`timeline ${number} is damaged, and not listed: ${error.message}`));
+    }
+    return exitCodeOf(damaged);
   },
 };
 
@@ -129,7 +137,7 @@ function listingOf(catalog: MeasuredCatalog, spans: readonly UncertainSpan[], ma
     bases: timelines.map(baseLine),
     segments: timelines.flatMap(segmentLines),
     gaps: timelines.flatMap(gapBefore),
-    orphans: orphansIn(timelines),
+    orphans: orphansIn(timelines, catalog.damaged),
     uncertain: spans.map((span) => uncertainOf(span, catalog)),
     removed: catalog.removed.map(removedOf),
     marks: marks.map((mark) => ({

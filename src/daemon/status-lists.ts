@@ -1,0 +1,104 @@
+/**
+ * What a journal holds, as `status` and `ls` tell it: intervals, gaps, orphans, what was removed and what is damaged. Pure.
+ * Neighbour: status.ts adds what the living writer says.
+ */
+import type { RemovedRecord } from '../../journal-format/removed.ts';
+import { formatInstant } from '../core/instant.ts';
+import { formatPosition } from '../core/position.ts';
+import { idAt } from '../log/catalog.ts';
+import type { Timeline } from '../log/catalog.ts';
+import type { DamagedTimeline } from '../log/damaged.ts';
+import { orphansOf, stretchOf } from '../log/orphans.ts';
+import { timeCoverage } from '../restore/locate-coverage.ts';
+
+/** What can be restored without a hole. */
+export interface StatusInterval {
+  readonly timeline: number;
+  readonly from: string;
+  readonly to: string;
+  readonly fromPosition: string;
+  readonly toPosition: string;
+}
+
+export interface StatusGap {
+  readonly timeline: number;
+  readonly from: string;
+  readonly to: string;
+  readonly fromPosition: string;
+  readonly toPosition: string;
+  readonly seconds: number;
+  readonly cause: string;
+  readonly detail: string;
+}
+
+export interface StatusDamaged {
+  readonly timeline: number;
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface StatusOrphan {
+  readonly timeline: number;
+  readonly fromPosition: string;
+  readonly toPosition: string;
+}
+
+export interface StatusRemoved {
+  readonly timeline: number;
+  readonly from: string;
+  readonly to: string;
+  readonly removedAt: string;
+  readonly rule: string;
+}
+
+export function intervalOf(timeline: Timeline): StatusInterval {
+  const { base, number, boundary } = timeline;
+  const { from, to } = timeCoverage(timeline);
+  return {
+    timeline: number,
+    from: formatInstant(from),
+    to: formatInstant(to),
+    fromPosition: formatPosition(base.record),
+    toPosition: formatPosition({ id: idAt(timeline, boundary), offset: boundary }),
+  };
+}
+
+export function damagedOf({ number, error }: DamagedTimeline): StatusDamaged {
+  return { timeline: number, code: error.code, message: error.message };
+}
+
+export function orphansIn(timelines: readonly Timeline[], damaged: readonly DamagedTimeline[]): StatusOrphan[] {
+  return orphansOf([...timelines, ...damaged.map(stretchOf)]).map(({ timeline, id, from, to }) => ({
+    timeline,
+    fromPosition: formatPosition({ id, offset: from }),
+    toPosition: formatPosition({ id, offset: to }),
+  }));
+}
+
+export function removedOf({ timeline, first, last, removed, rule }: RemovedRecord): StatusRemoved {
+  return {
+    timeline,
+    from: formatInstant(first),
+    to: formatInstant(last),
+    removedAt: formatInstant(removed),
+    rule,
+  };
+}
+
+/** As a list of none or one. */
+export function gapBefore({ gap, number }: Timeline): StatusGap[] {
+  if (gap === undefined) return [];
+  const { from, to, cause, detail } = gap;
+  return [
+    {
+      timeline: number,
+      from: formatInstant(from.stamp),
+      to: formatInstant(to.stamp),
+      fromPosition: formatPosition(from),
+      toPosition: formatPosition(to),
+      seconds: (to.stamp - from.stamp) / 1_000_000,
+      cause,
+      detail,
+    },
+  ];
+}
