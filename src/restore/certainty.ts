@@ -23,6 +23,8 @@ export interface Certainty {
   readonly samples: readonly Sample[];
   readonly before: Sample | undefined;
   readonly after: Sample | undefined;
+  /** By how much a state may be earlier than the instant, though it is certain: in an interruption, up to a second. */
+  readonly blur: Micros;
   /** Set when nothing tells on which side of the instant the bytes behind the interruption were written. */
   readonly uncertain: Uncertainty | undefined;
 }
@@ -45,7 +47,10 @@ export function certaintyAt(evidence: Evidence, at: Micros): Certainty {
   const { before, after } = neighbours(evidence.samples, at);
   const skew = skewOf(before ?? after);
   const stamp = at + skew;
-  return { skew, stamp, samples: evidence.samples, before, after, uncertain: uncertaintyAt(evidence, stamp, skew) };
+  const span = interruptionAt(evidence, stamp, skew);
+  const uncertain = span !== undefined && isUncertain(span) ? span : undefined;
+  const blur = span === undefined || uncertain !== undefined ? 0 : blurOf(span);
+  return { skew, stamp, samples: evidence.samples, before, after, blur, uncertain };
 }
 
 /** All that is uncertain of a stretch of history, oldest first, on our clock. */
@@ -54,31 +59,39 @@ export function uncertainties(evidence: Evidence): Uncertainty[] {
     const spans: Uncertainty[] = [];
     const end = endOf(interruption, evidence.samples);
     for (let at = interruption.lostStamp; at < end;) {
-      const found = uncertaintyAt(evidence, at, 0);
-      if (found?.interruption === interruption) spans.push(found);
+      const found = interruptionAt(evidence, at, 0);
+      if (found?.interruption === interruption && isUncertain(found)) spans.push(found);
       at = Math.max(at + certainWithin, found?.to ?? 0);
     }
     return spans;
   });
 }
 
-function uncertaintyAt(evidence: Evidence, stamp: Micros, skew: Micros): Uncertainty | undefined {
+/** The part of an interruption that the instant is in, between the samples around it, if anything was written there. */
+function interruptionAt(evidence: Evidence, stamp: Micros, skew: Micros): Uncertainty | undefined {
   const { samples } = evidence;
-  const interruption = evidence.interruptions.findLast(
-    (one) =>
-      one.stamp - one.lostStamp > certainWithin &&
-      one.lostStamp <= stamp &&
-      stamp < Math.max(one.stamp, endOf(one, samples)),
-  );
-  if (interruption === undefined) return undefined;
   const { before, after } = neighbours(samples, stamp - skew);
-  const from = Math.max(interruption.lostStamp, before === undefined ? 0 : before.primaryTime + skew);
-  const to = after === undefined ? endOf(interruption, samples) : after.primaryTime + skew;
-  if (to - from <= certainWithin) return undefined;
-  const known = Math.max(interruption.offset, before?.primaryOffset ?? 0);
-  // Nothing was written meanwhile.
-  if (after !== undefined && after.primaryOffset <= known) return undefined;
-  return { interruption, from, to };
+  const spans = evidence.interruptions.flatMap((interruption): Uncertainty[] => {
+    const { offset, lostStamp } = interruption;
+    const end = endOf(interruption, samples);
+    if (stamp < lostStamp || stamp >= Math.max(interruption.stamp, end)) return [];
+    // Nothing was written meanwhile.
+    if (after !== undefined && after.primaryOffset <= Math.max(offset, before?.primaryOffset ?? 0)) return [];
+    const from = Math.max(lostStamp, before === undefined ? 0 : before.primaryTime + skew);
+    return [{ interruption, from, to: after === undefined ? end : after.primaryTime + skew }];
+  });
+  // A short one may follow a long one before that is over.
+  return spans.findLast(isUncertain) ?? spans.at(-1);
+}
+
+/** An interruption that is short itself, or well sampled, leaves no more than a second open. */
+function isUncertain({ interruption: { lostStamp, stamp }, from, to }: Uncertainty): boolean {
+  return stamp - lostStamp > certainWithin && to - from > certainWithin;
+}
+
+/** Nothing is later than the interruption was long. */
+function blurOf({ interruption: { lostStamp, stamp }, from, to }: Uncertainty): Micros {
+  return Math.max(0, Math.min(stamp - lostStamp, to - from));
 }
 
 /** When what was written during the interruption had been received, as far as that is known. */

@@ -65,7 +65,7 @@ export async function locateTime(
   asked: string,
   acceptUncertainty: boolean,
 ): Promise<TimeFound> {
-  const { skew, stamp, before, after, uncertain } = certainty;
+  const { skew, stamp, before, after, blur, uncertain } = certainty;
   const atOffset = async (offset: Offset): Promise<Neighbours> =>
     boundariesAround(disk, timeline, { by: 'offset', offset: Math.min(offset, timeline.boundary) });
   if (uncertain !== undefined) {
@@ -89,12 +89,12 @@ export async function locateTime(
   });
   const received = stamp < timeline.base.record.completed ? await atOffset(timeline.base.record.offset) : byStamp;
   if (before === undefined || received.last.offset >= before.primaryOffset) {
-    return { ...received, time: { basis: 'receipt', skew, resolution: 0, uncertain: undefined } };
+    return { ...received, time: { basis: 'receipt', skew, resolution: blur, uncertain: undefined } };
   }
   // The first sample that was ahead of what had been received, not the last: a full sync may be minutes late.
   const ahead = certainty.samples.find(({ primaryOffset }) => primaryOffset > received.last.offset) ?? before;
   if ((received.next?.stamp ?? timeline.lastStamp) - ahead.stamp <= lateAfter)
-    return { ...received, time: { basis: 'receipt', skew, resolution: 0, uncertain: undefined } };
+    return { ...received, time: { basis: 'receipt', skew, resolution: blur, uncertain: undefined } };
   if (before.primaryOffset > timeline.end) throw lagging(timeline, asked);
   const resolution = after === undefined ? 0 : after.primaryTime - before.primaryTime;
   return {

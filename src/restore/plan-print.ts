@@ -175,10 +175,10 @@ function timeLines(time: TimeReading | undefined): (readonly [string, string])[]
       'uncertain',
       `that time may mean any state from offset ${uncertain.from} to ${uncertain.to}; this is the first`,
     ]);
-  } else if (basis === 'samples') {
+  } else if (resolution > 0) {
     lines.push([
       'time',
-      `by samples of the primary's clock, to ${resolution / 1_000_000} s: what was written then was received later`,
+      `good to ${resolution / 1_000_000} s${basis === 'samples' ? ", by samples of the primary's clock" : ''}: what was written then was received later`,
     ]);
   }
   if (skew !== 0) {

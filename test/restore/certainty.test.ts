@@ -97,6 +97,21 @@ describe('an outage', () => {
     expect(certaintyAt(evidence([], outage(0, second, 1000)), t0 + second / 2).uncertain).toBeUndefined();
   });
 
+  test('of less than a second, or well sampled, leaves open what the state may lack', () => {
+    expect(certaintyAt(evidence([], outage(0, 0.3 * second, 1000)), t0 + 0.2 * second).blur).toBe(0.3 * second);
+    const sampled = evidence(
+      every(second / 10, 0, 60 * second, (at) => at / 1000),
+      outage(10 * second, 40 * second, 1000),
+    );
+    expect(certaintyAt(sampled, t0 + 20.05 * second).blur).toBe(second / 10);
+    expect(certaintyAt(sampled, t0 + 9 * second).blur).toBe(0);
+  });
+
+  test('that has not been made up for is not hidden by a short one behind it', () => {
+    const known = evidence([], outage(0, 30 * second, 1000), outage(30.2 * second, 30.5 * second, 1100));
+    expect(certaintyAt(known, t0 + 30.3 * second).uncertain).toMatchObject({ interruption: { offset: 1000 } });
+  });
+
   test('goes on in the next one when the link was lost again before anything was known', () => {
     const known = evidence([], outage(0, 10 * second, 1000), outage(12 * second, 30 * second, 1500));
     expect(certaintyAt(known, t0 + 11 * second).uncertain).toMatchObject({ interruption: { offset: 1000 } });
