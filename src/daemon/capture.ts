@@ -162,13 +162,15 @@ export class Capture implements Sink, AsyncDisposable {
     return begun.then((pending) => this.#fullSyncSink(pending));
   }
 
-  attach(id: ReplicationId): Promise<StreamSink> {
+  async attach(id: ReplicationId): Promise<StreamSink> {
     if (this.#established === undefined) throw new RangeError('nothing to attach to');
     const { writer } = this.#established;
+    // Samples are written without a link, too: it may have failed since it was asked where to go on.
+    writer.requireWhole();
     writer.attach(id, this.#time.now());
     this.#time.attached(writer);
     this.#everAttached = true;
-    return Promise.resolve(writer);
+    return writer;
   }
 
   stamp(): Micros {

@@ -134,6 +134,8 @@ async function removeTwins(disk: Disk, directory: string, actions: string[]): Pr
     } catch (error) {
       throw fileProblem(path, error);
     }
+    // Who sealed it may have ended before its name was durable.
+    await disk.syncDirectory(directory);
     await disk.remove(join(directory, twin.name));
     await disk.syncDirectory(directory);
     actions.push(`removed ${join(directory, twin.name)}: it is sealed`);

@@ -74,6 +74,11 @@ export class StreamWriter {
   /** Of the batches that the queue ever opened, how many are written, and durable. */
   #batchesWritten = 0;
   #batchesDurable = 0;
+  /**
+   * Up to which stamp frames were written behind these offsets before any byte behind them was: they may be there, and
+   * whole, when what came then is not. None before the durable offset.
+   */
+  #quiet: { readonly offset: Offset; readonly stamp: Micros }[] = [];
   #due = false;
   #cancelTimer: (() => void) | undefined;
   #writing: Promise<void> | undefined;
@@ -127,9 +132,16 @@ export class StreamWriter {
     return this.#failure !== undefined;
   }
 
+  /** Throws what it failed with. */
+  requireWhole(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
   /** Where another writer may begin a segment after a failure: behind the last boundary that is on the medium. */
   get durableTail(): StreamTail {
-    const { boundary, db, lastStamp } = this.#durableEnd;
+    const { boundary, db } = this.#durableEnd;
+    const quiet = this.#quiet.find(({ offset }) => offset === boundary);
+    const lastStamp = Math.max(this.#durableEnd.lastStamp, quiet?.stamp ?? 0);
     // Bytes that are fetched again are fetched under the newest id.
     const ids = this.#queue.ids.map(({ id, offset }) => ({ id, offset: Math.min(offset, boundary + 1) }));
     return { offset: boundary, boundary, db, lastStamp, ids, segment: undefined };
@@ -271,6 +283,7 @@ export class StreamWriter {
   async #writeFrames(segment: SegmentFile, batch: Batch): Promise<void> {
     const fields = { start: batch.start, durable: this.#durable, wall: this.#options.clock.wall() };
     for (const { kind, meta, stamp, boundary, db } of batch.notes) {
+      this.#quiet = [...this.#quiet.filter(({ offset }) => offset !== this.#written), { offset: this.#written, stamp }];
       await segment.append(kind, { ...fields, boundary, db, firstStamp: stamp, lastStamp: stamp }, meta, noBytes);
     }
     if (batch.bytes > 0) {
@@ -331,6 +344,7 @@ export class StreamWriter {
     if (this.#failure !== undefined) return;
     this.#durable = upTo;
     this.#durableEnd = end;
+    this.#quiet = this.#quiet.filter(({ offset }) => offset >= upTo);
     this.#batchesDurable = batches;
     events.durable(upTo);
     for (const { file, end } of retired) {

@@ -11,6 +11,8 @@ import type { OffsetRange, Restorable, VerifyInterval } from './verify-report.ts
 export interface Contribution {
   readonly start: Offset;
   readonly runs: readonly Run[];
+  /** Of its first frame; undefined when it cannot be read at all. */
+  readonly first: Micros | undefined;
   readonly claimed: OffsetRange | undefined;
 }
 
@@ -67,13 +69,12 @@ export function restorable(
 /** Runs of all segments, joined where one begins behind another; a segment that begins inside one before it ends that. */
 function joinRuns(contributions: readonly Contribution[]): Run[] {
   const joined: Run[] = [];
-  for (const { start, runs } of contributions) {
-    const first = runs[0];
+  for (const { start, runs, first } of contributions) {
     if (first === undefined) continue;
     while ((joined.at(-1)?.from ?? 0) >= start) joined.pop();
     const before = joined.at(-1);
     if (before !== undefined && before.to >= start) {
-      joined[joined.length - 1] = { ...before, to: start - 1, last: Math.min(before.last, first.first) };
+      joined[joined.length - 1] = { ...before, to: start - 1, last: Math.min(before.last, first) };
     }
     for (const run of runs) {
       const last = joined.at(-1);

@@ -74,7 +74,12 @@ async function verifyStream(run: VerifyRun, task: TimelineTask, found: Found): P
   const last = audits.at(-1);
   const intervals = coverage({
     from: { offset: from, stamp: base?.completed ?? record?.stamp ?? 0 },
-    contributions: audits.map(({ segment, runs, claimed }) => ({ start: segment.start, runs, claimed })),
+    contributions: audits.map(({ segment, runs, tail, claimed }) => ({
+      start: segment.start,
+      runs,
+      first: runs[0]?.first ?? tail?.firstStamp,
+      claimed,
+    })),
     known,
     tailState: last === undefined || last.endsCleanly ? 'missing' : 'damaged',
   });

@@ -88,6 +88,14 @@ export async function locateTime(
     stamp: Math.max(stamp, timeline.base.record.completed),
   });
   const received = stamp < timeline.base.record.completed ? await atOffset(timeline.base.record.offset) : byStamp;
+  // Stamps are what our clock showed, which may have been set between the samples: what was written later is not there.
+  if (after !== undefined && received.last.offset > after.primaryOffset) {
+    const resolution = before === undefined ? 0 : after.primaryTime - before.primaryTime;
+    return {
+      ...(await atOffset(Math.max(after.primaryOffset, timeline.base.record.offset))),
+      time: { basis: 'samples', skew, resolution, uncertain: undefined },
+    };
+  }
   if (before === undefined || received.last.offset >= before.primaryOffset) {
     return { ...received, time: { basis: 'receipt', skew, resolution: blur, uncertain: undefined } };
   }

@@ -399,6 +399,26 @@ describe('when the disk fails', () => {
     expect(rig.recovered.filter((action) => action.includes('aside'))).toHaveLength(3);
   });
 
+  test('between two sessions, by a sample, the next session does not go on in a log that cannot be written', async () => {
+    const fault = faulty('write', /\.open$/);
+    await using rig = await Rig.open({ disk: fault.disk });
+    await rig.sync(fakeId, start);
+    const resume = await rig.capture.resumePoint();
+    fault.break();
+    const now = rig.capture.stamp();
+    for (const offset of [start, start + 10, start + 20]) {
+      rig.capture.sampled({ sentAt: 0, receivedAt: 100, time: now + offset, offset });
+    }
+    await expect.poll(() => rig.failures).toHaveLength(1);
+    fault.mend();
+    await expect(rig.capture.attach(fakeId)).rejects.toMatchObject({ code: 'io' });
+    expect((await rig.capture.resumePoint())?.position).toEqual(resume?.position);
+    const stream = await rig.capture.attach(fakeId);
+    if (resume !== undefined) write(rig, stream, resume.scanner, one);
+    await stream.drain();
+    expect(await streamOf(await rig.catalog())).toEqual(one);
+  });
+
   test('while a segment is rotated, the half-made one does not count', async () => {
     const fault = faulty('create', /\.open$/);
     await using rig = await Rig.open({ disk: fault.disk, segmentBytes: 1 });

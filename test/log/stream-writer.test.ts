@@ -489,6 +489,27 @@ describe('after a failure', () => {
     expect([rig.writer.durable, rig.durable]).toEqual([baseOffset, []]);
   });
 
+  test('of a write does not send the stamps back to before what is whole in the abandoned file', async () => {
+    const rig = await LogRig.fresh({ segmentBytes: 1 << 20 });
+    const lastStamp = 1_000_000;
+    rig.writer.append(Buffer.alloc(10), undefined, lastStamp, { boundary: baseOffset + 10, boundaryDb: 0 });
+    await rig.writer.drain();
+    rig.writer.tick(lastStamp + 5_000_000);
+    rig.clock.advance(1000);
+    await settle();
+    expect(rig.writer.durableTail.lastStamp).toBe(lastStamp + 5_000_000);
+    rig.disk.fault = ({ kind }) => (kind === 'write' ? 'io' : undefined);
+    rig.writer.tick(lastStamp + 6_000_000);
+    rig.writer.append(Buffer.alloc(10), undefined, lastStamp + 7_000_000, {
+      boundary: baseOffset + 20,
+      boundaryDb: 0,
+    });
+    rig.writer.hurry();
+    await settle();
+    expect(rig.failures).toHaveLength(1);
+    expect(rig.writer.durableTail).toMatchObject({ offset: baseOffset + 10, lastStamp: lastStamp + 6_000_000 });
+  });
+
   test('of a write its receive buffers are let go', async () => {
     const rig = await LogRig.fresh();
     const pool = new SlabPool(10, 8);

@@ -123,6 +123,22 @@ test('the primary’s clock is the one that a target means, when ours is an hour
   expect(await cutAt(journal, t0 + 7.5 * second)).toBeInstanceOf(CoverageError);
 });
 
+test('what was written behind a sample is not taken for earlier when our clock was set between two', async () => {
+  await using journal = await JournalBuilder.create();
+  const timeline = await journal.timeline({ id, offset: base, completed: t0 });
+  const sample = (stamp: number, primaryTime: number, count: number): Sample => ({
+    ...{ stamp: t0 + stamp * second, primaryTime: t0 + primaryTime * second },
+    ...{ primaryOffset: after(count), roundTripMicros: 200 },
+  });
+  // Our clock is three seconds ahead, and set right behind the first sample: stamps stand nearly still.
+  timeline.samples([sample(5.5, 2.5, 0)]);
+  for (let i = 1; i <= 6; i += 1) timeline.read(set, t0 + 5.5 * second + i * 1000);
+  timeline.samples([sample(5.502, 3.2, 2), sample(5.51, 5.5, 6)]);
+  timeline.read(set, t0 + 9 * second);
+  await timeline.commit();
+  expect(await cutAt(journal, t0 + 2.9 * second)).toMatchObject({ offset: after(2), time: { basis: 'samples' } });
+});
+
 describe('what was written during a full sync', () => {
   const script = { id, offset: base, stamp: t0, completed: t0 + 20 * second };
 

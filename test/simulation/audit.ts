@@ -14,7 +14,7 @@ import { gather } from '../../src/restore/locate-time.ts';
 import { readRange } from '../../src/log/read-range.ts';
 import type { SourceTree } from '../../src/log/source-tree.ts';
 import { timeCoverage } from '../../src/restore/locate-coverage.ts';
-import type { CutMode } from '../../src/restore/locate.ts';
+import type { CutMode, UncertaintyRule } from '../../src/restore/locate.ts';
 import { planRestore } from '../../src/restore/plan-restore.ts';
 import type { Plan } from '../../src/restore/plan.ts';
 import { executeRestore } from '../../src/restore/restore.ts';
@@ -24,6 +24,8 @@ import { ManualClock } from '../support/manual-clock.ts';
 import type { Random } from '../support/random.ts';
 import { SimulatedDisk } from '../support/simulated-disk.ts';
 import { Engine, decodeCommands, decodeRdb, text } from './dataset.ts';
+import { judgeTime } from './time-audit.ts';
+import type { Truth } from './truth.ts';
 import type { Epoch, Read, Witness } from './witness.ts';
 
 /** What was written during an interruption has come that long behind it, at most. */
@@ -87,21 +89,32 @@ interface Verified {
   }[];
 }
 
+export interface AuditOptions {
+  readonly disk: SimulatedDisk;
+  readonly root: string;
+  readonly tree: SourceTree;
+  readonly witness: Witness;
+  readonly truth: Truth;
+  readonly random: Random;
+}
+
 export class Audit {
   readonly #disk: SimulatedDisk;
   readonly #tree: SourceTree;
   readonly #root: string;
   readonly #witness: Witness;
+  readonly #truth: Truth;
   readonly #random: Random;
   #promised: ReadonlyMap<Epoch, Offset> = new Map();
   #kept: readonly Kept[] = [];
   #restores = 0;
 
-  constructor(disk: SimulatedDisk, root: string, tree: SourceTree, witness: Witness, random: Random) {
+  constructor({ disk, root, tree, witness, truth, random }: AuditOptions) {
     this.#disk = disk;
     this.#root = root;
     this.#tree = tree;
     this.#witness = witness;
+    this.#truth = truth;
     this.#random = random;
   }
 
@@ -205,7 +218,8 @@ export class Audit {
           await this.#restoreLatest();
           break;
         default:
-          await this.#restoreTime(this.#instantNear(kept), mode);
+          if (this.#truth.isTold) await this.#restoreTold(this.#truth.shownAt(this.#momentNear(kept)), mode);
+          else await this.#restoreTime(this.#instantNear(kept), mode);
       }
     }
   }
@@ -269,6 +283,38 @@ export class Audit {
     const edge = this.#random.pick(edges);
     if (this.#random.chance(0.6)) return edge + this.#random.between(-1, 1);
     return Math.round(from - 1_000_000 + (to - from + 2_000_000) * this.#random.next());
+  }
+
+  /** The same, in the world's time. */
+  #momentNear({ epoch }: Kept): Micros {
+    const edges = [...epoch.reads.map(({ at }) => at), ...epoch.outages.flatMap(({ lost, back }) => [lost, back])];
+    const now = this.#truth.now;
+    if (edges.length === 0 || this.#random.chance(0.3)) return Math.round(now * this.#random.next());
+    return this.#random.pick(edges) + this.#random.pick([-30_000_000, -1_000_000, -1, 0, 1, 1_000_000]);
+  }
+
+  /** A time of the primary, which was asked for it. */
+  async #restoreTold(at: Micros, mode: CutMode): Promise<void> {
+    const last = mode === 'at' ? at : at - 1;
+    const plan = await this.#plan({ kind: 'time', at }, mode, [0, 4, 5]);
+    if (plan === undefined) {
+      await this.#acceptUncertain(at, mode);
+      return;
+    }
+    const kept = this.#kept.find(({ timeline }) => timeline.number === plan.timeline);
+    assert(kept !== undefined);
+    const { offset, time } = plan.cut;
+    judgeTime({ at: last, cut: offset, time }, kept.epoch, this.#truth);
+    await this.#isRight(plan, kept, offset);
+  }
+
+  async #acceptUncertain(at: Micros, mode: CutMode): Promise<void> {
+    const plan = await this.#plan({ kind: 'time', at }, mode, [0, 4, 5], 'accept');
+    if (plan === undefined) return;
+    const kept = this.#kept.find(({ timeline }) => timeline.number === plan.timeline);
+    assert(kept !== undefined && plan.cut.time?.uncertain !== undefined, `${plan.text} is certain when it is accepted`);
+    const { offset, time } = plan.cut;
+    judgeTime({ at: mode === 'at' ? at : at - 1, cut: offset, time }, kept.epoch, this.#truth);
   }
 
   async #restoreTime(at: Micros, mode: CutMode): Promise<void> {
@@ -338,11 +384,16 @@ export class Audit {
   }
 
   /** The plan; undefined when it was refused, as it had to be. */
-  async #plan(target: Target, mode: CutMode, expected: readonly number[]): Promise<Plan | undefined> {
+  async #plan(
+    target: Target,
+    mode: CutMode,
+    expected: readonly number[],
+    uncertainty: UncertaintyRule = 'refuse',
+  ): Promise<Plan | undefined> {
     const asked = `${mode} ${JSON.stringify(target)}`;
     try {
       const now = Number.MAX_SAFE_INTEGER;
-      const request = { target, mode, now, text: asked, relativeTtl: 'refuse' } as const;
+      const request = { target, mode, now, text: asked, relativeTtl: 'refuse', uncertainty } as const;
       const plan = await planRestore(this.#disk, this.#tree, request);
       assert(expected.includes(0), `${asked} had to be refused, and gave a plan up to ${plan.cut.offset}`);
       return plan;

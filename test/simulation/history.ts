@@ -1,12 +1,15 @@
 // What really happened: one history of a primary, byte by byte, with the state at each boundary. The journal is judged
 // by it. A promotion forks it: both sides share what is before, and go on for themselves.
 // Invariant: append-only; a unit is one command, or all of a MULTI … EXEC, and ends at a boundary.
+import type { Micros } from '../../src/core/clock.ts';
 import type { Offset } from '../../src/core/position.ts';
 import { Engine, copyOf, encode } from './dataset.ts';
 import type { Command, Dataset } from './dataset.ts';
 
 interface Unit {
   readonly end: Offset;
+  /** When it was written, in the world's time. */
+  readonly at: Micros;
   readonly commands: readonly Command[];
 }
 
@@ -46,14 +49,14 @@ export class History {
   }
 
   /** A unit at once; gives its bytes. */
-  append(...commands: Command[]): Buffer {
+  append(at: Micros, ...commands: Command[]): Buffer {
     const bytes = Buffer.concat(commands.map(encode));
     if (this.#length + bytes.length > this.#bytes.length) {
       this.#bytes = Buffer.concat([this.#bytes, Buffer.alloc(this.#length + bytes.length)]);
     }
     bytes.copy(this.#bytes, this.#length);
     this.#length += bytes.length;
-    this.#units.push({ end: this.end, commands });
+    this.#units.push({ end: this.end, at, commands });
     for (const command of commands) this.#now.execute(command);
     return bytes;
   }
@@ -72,6 +75,11 @@ export class History {
   /** The first boundary behind the offset. */
   boundaryBehind(offset: Offset): Offset | undefined {
     return this.#units.find(({ end }) => end > offset)?.end;
+  }
+
+  /** How far it had been written by then, in the world's time. */
+  writtenBy(at: Micros): Offset {
+    return this.#units.findLast((unit) => unit.at <= at)?.end ?? this.start;
   }
 
   stateAt(boundary: Offset): Dataset {

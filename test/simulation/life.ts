@@ -15,12 +15,14 @@ import { sealSegment } from '../../src/log/sealing.ts';
 import type { SourceTree } from '../../src/log/source-tree.ts';
 import type { Disk } from '../../src/storage/disk.ts';
 import { follow } from '../../src/upstream/follow.ts';
+import { Sampling } from '../../src/upstream/sampling.ts';
 import type { ReplicaSession } from '../../src/upstream/session.ts';
 import type { Random } from '../support/random.ts';
 import { CountedSlabs } from './network.ts';
 import type { SimulatedNetwork } from './network.ts';
 import { ProcessClock } from './time.ts';
 import type { SimulatedTime, WallClock } from './time.ts';
+import type { Truth } from './truth.ts';
 import { WitnessedSink } from './witness.ts';
 import type { Epoch, Witness } from './witness.ts';
 
@@ -32,6 +34,7 @@ export interface LifeOptions {
   readonly tree: SourceTree;
   readonly network: SimulatedNetwork;
   readonly witness: Witness;
+  readonly truth: Truth;
   readonly random: Random;
   readonly segmentBytes: number;
   readonly hasStateFile: boolean;
@@ -50,6 +53,7 @@ const expectedTroubles: ReadonlySet<string> = new Set(['link-lost', 'unreachable
 export class Life {
   readonly clock: ProcessClock;
   readonly slabs = new CountedSlabs();
+  readonly #sideSlabs = new CountedSlabs();
   end: LifeEnd | undefined;
   readonly #options: LifeOptions;
   readonly #stop = new AbortController();
@@ -71,6 +75,10 @@ export class Life {
 
   get capture(): Capture | undefined {
     return this.#capture;
+  }
+
+  get isLinked(): boolean {
+    return this.end === undefined && this.#session !== undefined && this.#sink?.streaming !== undefined;
   }
 
   /** The stream comes in. */
@@ -139,23 +147,25 @@ export class Life {
   async #follow(sink: WitnessedSink): Promise<void> {
     const { network, random, witness, note, acknowledged, hasDiskFailed } = this.#options;
     const { clock } = this;
+    const address = { host: '10.0.0.5', port: 6379, tls: false };
+    const source = { credentials: {}, tls: { verify: true }, clock, random: () => random.next() };
+    await using sampling = this.#sampling(sink, source);
     await follow(
       {
-        choose: async () => ({ host: '10.0.0.5', port: 6379, tls: false }),
-        credentials: {},
-        tls: { verify: true },
+        ...source,
+        choose: async () => address,
         connect: network.connectFor(clock, this.slabs, (bytes) => {
           const offset = /REPLCONF\r\n\$3\r\nACK\r\n\$\d+\r\n(\d+)/.exec(bytes.toString('latin1'))?.[1];
           if (offset === undefined) return;
           sink.acknowledged(Number(offset));
           acknowledged();
         }),
-        clock,
         pool: new SlabPool(slabBytes, 0),
         sink,
-        random: () => random.next(),
         events: {
-          greeted: () => undefined,
+          greeted: () => {
+            sampling.point(address);
+          },
           fullSync: ({ offset }) => {
             note(`journal: full sync at ${offset}`);
           },
@@ -180,6 +190,27 @@ export class Life {
       },
       this.#stop.signal,
     );
+  }
+
+  #sampling(
+    sink: WitnessedSink,
+    source: Omit<ConstructorParameters<typeof Sampling>[0], 'connect' | 'events'>,
+  ): Sampling {
+    const { network, truth, note } = this.#options;
+    return new Sampling({
+      ...source,
+      connect: network.connectFor(this.clock, this.#sideSlabs),
+      events: {
+        sampled: (sample) => {
+          if (this.end !== undefined) return;
+          truth.sampled(sample, this.clock);
+          sink.sampled(sample);
+        },
+        lost: (error) => {
+          if (this.end === undefined) note(`journal: no samples: ${error.message}`);
+        },
+      },
+    });
   }
 
   /** What the log says where it stands, as the witness knows it. */

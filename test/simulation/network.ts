@@ -32,6 +32,9 @@ export class CountedSlabs {
   }
 }
 
+/** All links, those with the stream, or those beside it. */
+export type Which = 'all' | 'stream' | 'side';
+
 export interface NetworkOptions {
   readonly time: SimulatedTime;
   readonly random: Random;
@@ -51,7 +54,8 @@ export class SimulatedNetwork {
     this.#options = options;
   }
 
-  connectFor(clock: ProcessClock, slabs: CountedSlabs, sent: (bytes: Buffer) => void): Connect {
+  /** `sent` undefined: for questions, beside the stream. */
+  connectFor(clock: ProcessClock, slabs: CountedSlabs, sent?: (bytes: Buffer) => void): Connect {
     return async ({ signal, timeoutMs }, events) => {
       signal.throwIfAborted();
       await clock.sleep(this.latencyMs(), signal);
@@ -71,24 +75,28 @@ export class SimulatedNetwork {
     return this.slowMs + (random.chance(0.05) ? random.between(1, 150) : random.next());
   }
 
-  /** All links end, with what was under way on them. */
-  cut(why: string): void {
-    for (const link of [...this.links]) link.break(why);
+  /** These links end, with what was under way on them. */
+  cut(why: string, which: Which = 'all'): void {
+    for (const link of this.#those(which)) link.break(why);
   }
 
   /** Nothing comes through any more, and nobody is told. */
-  goSilent(): void {
-    for (const link of this.links) link.isSilent = true;
+  goSilent(which: Which = 'all'): void {
+    for (const link of this.#those(which)) link.isSilent = true;
   }
 
   /** Nothing comes through for a while. */
-  stall(ms: number): void {
-    for (const link of this.links) link.stall(ms);
+  stall(ms: number, which: Which = 'all'): void {
+    for (const link of this.#those(which)) link.stall(ms);
   }
 
   /** The process of these links is gone; of a machine without power the primary hears nothing. */
   abandoned(clock: ProcessClock, isTold: boolean): void {
     for (const link of [...this.links]) if (link.clock === clock) link.abandon(isTold);
+  }
+
+  #those(which: Which): readonly Link[] {
+    return [...this.links].filter(({ isSide }) => which === 'all' || isSide === (which === 'side'));
   }
 }
 
@@ -96,12 +104,13 @@ interface LinkOptions extends NetworkOptions {
   readonly clock: ProcessClock;
   readonly slabs: CountedSlabs;
   readonly events: ConnectionEvents;
-  readonly sent: (bytes: Buffer) => void;
+  readonly sent: ((bytes: Buffer) => void) | undefined;
 }
 
 class Link implements Connection {
   readonly clock: ProcessClock;
   isSilent = false;
+  readonly isSide: boolean;
   readonly #network: SimulatedNetwork;
   readonly #server: ModelPrimary;
   readonly #serverEnd: ServerEnd;
@@ -124,6 +133,7 @@ class Link implements Connection {
     this.#server = server;
     this.#options = options;
     this.clock = options.clock;
+    this.isSide = options.sent === undefined;
     this.#slab = options.slabs.take();
     this.#serverEnd = new ServerEnd(this.#incoming, {
       sent: () => {
@@ -138,7 +148,7 @@ class Link implements Connection {
 
   send(bytes: Uint8Array): void {
     if (this.#isClosed) return;
-    this.#options.sent(Buffer.from(bytes));
+    this.#options.sent?.(Buffer.from(bytes));
     this.#outgoing.push(Buffer.from(bytes));
     this.#deliver();
   }

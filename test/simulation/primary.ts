@@ -1,5 +1,6 @@
 // A primary as a replica sees it: handshake, PSYNC with a backlog of limited size and a second id, full syncs in both
-// forms, a command stream with SELECTs, MULTI groups, PINGs and GETACKs, output buffers that overflow, time-outs.
+// forms, a command stream with SELECTs, MULTI groups, PINGs and GETACKs, output buffers that overflow, time-outs; and
+// as a sampler sees it: a clock of its own, with an offset that goes with it.
 // What it holds and what it sent is a History; servers come and go, histories are kept by the world.
 // Invariant: bytes that it sends behind +CONTINUE or behind an RDB are those of its history, from there on, in order.
 import type { Offset, ReplicationId } from '../../src/core/position.ts';
@@ -7,7 +8,7 @@ import type { Random } from '../support/random.ts';
 import { copyOf, encodeRdb } from './dataset.ts';
 import type { Command } from './dataset.ts';
 import type { History } from './history.ts';
-import type { SimulatedTime } from './time.ts';
+import type { SimulatedTime, WallClock } from './time.ts';
 
 /** The server's end of a link. */
 export interface ServerLink {
@@ -21,6 +22,10 @@ export interface PrimaryOptions {
   readonly time: SimulatedTime;
   readonly random: Random;
   readonly note: (text: string) => void;
+  /** Of the machine that it runs on. */
+  readonly clock: WallClock;
+  /** Whether MULTI, TIME and ROLE are allowed. */
+  readonly tellsTime: boolean;
   readonly id: ReplicationId;
   readonly history: History;
   /** The id before, and the last offset that it is good for. */
@@ -157,7 +162,8 @@ export class ModelPrimary {
     const { link } = replica;
     const { time, random } = this.#options;
     const [name = '', first = '', second = ''] = command;
-    if (name === 'PING') link.send(Buffer.from('+PONG\r\n'));
+    if (name === 'MULTI' || name === 'TIME' || name === 'ROLE' || name === 'EXEC') link.send(this.#sample(name));
+    else if (name === 'PING') link.send(Buffer.from('+PONG\r\n'));
     else if (name === 'INFO' && first === 'replication') link.send(bulk(this.#lineage()));
     else if (name === 'INFO') link.send(bulk('# Server\r\nredis_version:7.2.5\r\nos:Linux\r\n'));
     else if (name === 'REPLCONF' && first === 'ACK') this.#acknowledge(replica, Number(second));
@@ -176,6 +182,17 @@ export class ModelPrimary {
         });
       }
     } else throw new Error(`the journal sent ${JSON.stringify(command)}`);
+  }
+
+  /** Its answer to one of the commands with which it is asked for its time and offset at once. */
+  #sample(name: string): Buffer {
+    if (!this.#options.tellsTime)
+      return Buffer.from(`-NOPERM no permissions to run the '${name.toLowerCase()}' command\r\n`);
+    if (name === 'MULTI') return Buffer.from('+OK\r\n');
+    if (name !== 'EXEC') return Buffer.from('+QUEUED\r\n');
+    const now = this.#options.clock.origin + this.#options.time.now;
+    const time = [Math.floor(now / 1e6), now % 1e6].map((part) => bulk(String(part)).toString());
+    return Buffer.from(`*2\r\n*2\r\n${time.join('')}*3\r\n$6\r\nmaster\r\n:${this.offset}\r\n*0\r\n`);
   }
 
   #lineage(): string {
@@ -250,7 +267,7 @@ export class ModelPrimary {
   }
 
   #feed(...commands: Command[]): void {
-    const bytes = this.history.append(...commands);
+    const bytes = this.history.append(this.#options.time.now, ...commands);
     this.#backlogFrom = Math.max(this.#backlogFrom, this.offset - this.#options.backlogBytes);
     for (const replica of [...this.#replicas.values()]) {
       const { state, link, held } = replica;
@@ -269,7 +286,8 @@ export class ModelPrimary {
       if (state === 'waiting' || state === 'saving') link.send(Buffer.from('\n'));
       if (time.now - heardAt > timeoutSeconds * 1e6) this.drop(link, 'nothing heard for repl-timeout');
     }
-    if (this.#seconds % pingSeconds === 0 && this.#replicas.size > 0) this.#feed(['PING']);
+    if (this.#seconds % pingSeconds === 0 && [...this.#replicas.values()].some(({ state }) => state !== 'handshake'))
+      this.#feed(['PING']);
     time.after(1000, () => {
       this.#cron();
     });

@@ -14,7 +14,7 @@ vi.mock('../../src/core/limits.ts', async (original) => ({
 }));
 
 const wanted = seedWanted();
-const count = 150;
+const count = 120;
 const groups = 10;
 
 describe.skipIf(wanted !== undefined)(`in ${count} random histories`, () => {

@@ -55,6 +55,9 @@ export interface WallClock {
   origin: Micros;
 }
 
+/** The monotonic clock at the beginning of the world. */
+export const monotonicOrigin: Micros = 1_000_000_000;
+
 export class ProcessClock implements Clock {
   readonly #time: SimulatedTime;
   readonly #wall: WallClock;
@@ -72,7 +75,7 @@ export class ProcessClock implements Clock {
   }
 
   monotonic(): Micros {
-    return this.#time.now + 1_000_000_000;
+    return this.#time.now + monotonicOrigin;
   }
 
   after(ms: number, fn: () => void): () => void {

@@ -8,11 +8,14 @@ import type { Capture } from '../../src/daemon/capture.ts';
 import type { FullSyncSink, ResumePoint, Sink, StreamSink } from '../../src/upstream/sink.ts';
 import type { Dataset } from './dataset.ts';
 import type { History } from './history.ts';
+import { monotonicOrigin } from './time.ts';
 
 export interface Read {
   /** Last byte of it. */
   readonly end: Offset;
   readonly stamp: Micros;
+  /** In the world's time. */
+  readonly at: Micros;
 }
 
 /** A timeline, from the full sync that it begins with. */
@@ -31,8 +34,17 @@ export interface Epoch {
   acknowledged: Offset;
   /** From when on it is covered; undefined until its base is published. */
   coveredFrom: Micros | undefined;
+  /** In the world's time, when its full sync was under way; set when that has ended. */
+  synced: { readonly lost: Micros; readonly back: Micros } | undefined;
   /** When the stream was away: behind `offset` nothing came from the one stamp to the other. */
-  readonly outages: { readonly offset: Offset; readonly from: Micros; readonly to: Micros }[];
+  readonly outages: {
+    readonly offset: Offset;
+    readonly from: Micros;
+    readonly to: Micros;
+    /** In the world's time. */
+    readonly lost: Micros;
+    readonly back: Micros;
+  }[];
 }
 
 export class Witness {
@@ -57,8 +69,8 @@ export class Witness {
   begin({ id, offset }: Position, stamp: Micros): Epoch {
     const history = this.historyOf(id);
     const base = history.stateAt(offset);
-    const empty = { hasFailed: false, reads: [], givenUp: [], acknowledged: 0, coveredFrom: undefined, outages: [] };
-    const epoch = { id, offset, stamp, base, history, ...empty };
+    const empty = { hasFailed: false, reads: [], givenUp: [], acknowledged: 0, outages: [] };
+    const epoch = { id, offset, stamp, base, history, coveredFrom: undefined, synced: undefined, ...empty };
     this.epochs.push(epoch);
     return epoch;
   }
@@ -146,6 +158,7 @@ export class WitnessedSink implements Sink {
   async beginFullSync(...sync: Parameters<Capture['beginFullSync']>): Promise<FullSyncSink> {
     const [{ position, stamp }] = sync;
     const epoch = this.#witness.begin(position, stamp);
+    const lost = this.#moment();
     const inner = await this.#capture.beginFullSync(...sync);
     return {
       append: (parts, slab) => {
@@ -163,6 +176,7 @@ export class WitnessedSink implements Sink {
         await inner.publish(head);
         this.#established = epoch;
         epoch.coveredFrom = this.#capture.stamp();
+        epoch.synced = { lost, back: this.#moment() };
       },
     };
   }
@@ -177,7 +191,10 @@ export class WitnessedSink implements Sink {
     if (!isSame) throw new Error(`the model primary went on with another history behind ${offset}`);
     epoch.history = next;
     const last = epoch.reads.at(-1);
-    if (last !== undefined) epoch.outages.push({ offset, from: last.stamp, to: this.#capture.stamp() });
+    if (last !== undefined) {
+      const back = this.#moment();
+      epoch.outages.push({ offset, from: last.stamp, to: this.#capture.stamp(), lost: last.at, back });
+    }
     this.#streaming = epoch;
     return this.#stream(epoch, inner);
   }
@@ -199,6 +216,10 @@ export class WitnessedSink implements Sink {
     return stamp;
   }
 
+  #moment(): Micros {
+    return this.#clock.monotonic() - monotonicOrigin;
+  }
+
   #stream(epoch: Epoch, inner: StreamSink): StreamSink {
     const witness = this.#witness;
     return {
@@ -210,7 +231,7 @@ export class WitnessedSink implements Sink {
         const boundary = epoch.history.boundary(end);
         witness.expect(mark.boundary === boundary, () => `boundary ${mark.boundary} instead of ${boundary}`);
         witness.expect(stamp >= (epoch.reads.at(-1)?.stamp ?? 0), () => `stamp ${stamp} is before the one before it`);
-        epoch.reads.push({ end, stamp });
+        epoch.reads.push({ end, stamp, at: this.#moment() });
         inner.append(bytes, slab, stamp, mark);
       },
       hurry: () => {
@@ -238,6 +259,6 @@ function readsUpTo({ reads, givenUp, offset: base }: Epoch, offset: Offset): Rea
 function upTo(reads: readonly Read[], base: Offset, offset: Offset): Read[] {
   const kept = reads.filter(({ end }) => end <= offset);
   const cut = reads[kept.length];
-  if (cut !== undefined && (kept.at(-1)?.end ?? base) < offset) kept.push({ end: offset, stamp: cut.stamp });
+  if (cut !== undefined && (kept.at(-1)?.end ?? base) < offset) kept.push({ ...cut, end: offset });
   return kept;
 }

@@ -18,6 +18,7 @@ import { MachineStorage } from './storage.ts';
 import type { End } from './storage.ts';
 import { SimulatedTime } from './time.ts';
 import type { WallClock } from './time.ts';
+import { Truth } from './truth.ts';
 import { receivedOf, Witness } from './witness.ts';
 import type { Epoch } from './witness.ts';
 
@@ -58,6 +59,9 @@ export class World {
   readonly ends: string[] = [];
   readonly #time = new SimulatedTime();
   readonly #wall: WallClock = { origin: start };
+  /** Of the primaries' machine. */
+  #clock: WallClock = { origin: start };
+  readonly #truth: Truth;
   readonly #random: Random;
   readonly #workload: Random;
   readonly #network: SimulatedNetwork;
@@ -70,6 +74,8 @@ export class World {
     readonly valueBytesMax: number;
     readonly writeEveryMs: number;
     readonly hasStateFile: boolean;
+    /** Seconds by which the clock of the primary is ahead; undefined: it does not tell. */
+    readonly aheadSeconds: number | undefined;
   };
   #primary: ModelPrimary;
   #life: Life | undefined;
@@ -113,7 +119,10 @@ export class World {
       valueBytesMax: random.pick([10, 100, 3000]),
       writeEveryMs: random.pick([30, 150, 1500]),
       hasStateFile: random.chance(0.2),
+      aheadSeconds: random.chance(0.3) ? undefined : random.pick([0, 0, 0.03, -0.5, 7, -3600]),
     };
+    this.#clock.origin += (this.#settings.aheadSeconds ?? 0) * 1e6;
+    this.#truth = new Truth(this.#time, this.#settings.aheadSeconds !== undefined);
     this.#note(`seed ${seed}: ${JSON.stringify(this.#settings)}`);
     const from = random.pick([0, 1, 5000]);
     const history = new History(from, new Map());
@@ -200,6 +209,7 @@ export class World {
       tree,
       network: this.#network,
       witness: this.#witness,
+      truth: this.#truth,
       random: this.#random,
       segmentBytes,
       hasStateFile,
@@ -220,7 +230,7 @@ export class World {
   }
 
   #audit(disk: SimulatedDisk): Audit {
-    return new Audit(disk, root, tree, this.#witness, this.#random);
+    return new Audit({ disk, root, tree, witness: this.#witness, truth: this.#truth, random: this.#random });
   }
 
   /** The process ends now, or the machine. */
@@ -241,6 +251,7 @@ export class World {
     const { network, primary } = { network: this.#network, primary: this.#primary };
     const random = this.#random;
     const ms = random.pick([10, 500, 4000, 30_000]);
+    const which = random.pick(['all', 'stream', 'stream', 'side'] as const);
     const actions: readonly (readonly [weight: number, name: string, act: () => void])[] = [
       [6, 'burst of writes', () => this.#burst(random.between(5, 60))],
       [4, 'GETACK', () => primary.isAlive && primary.ask()],
@@ -248,16 +259,17 @@ export class World {
       [4, 'power loss', () => this.#kill('power', 'at any time')],
       [8, 'kill point', () => this.#armKillPoint()],
       [3, 'stop', () => this.#life?.stop()],
-      [3, 'link cut', () => network.cut('it was cut')],
-      [2, 'link silent', () => network.goSilent()],
-      [2, `stall of ${ms} ms`, () => network.stall(ms)],
+      [3, `links cut: ${which}`, () => network.cut('it was cut', which)],
+      [2, `links silent: ${which}`, () => network.goSilent(which)],
+      [4, `stall of ${ms} ms: ${which}`, () => network.stall(ms, which)],
       [2, `partition of ${ms} ms`, () => this.#partition(ms)],
       [2, 'slow network', () => (network.slowMs = random.pick([0, 0, 30, 400]))],
       [2, `disk full for ${ms} ms`, () => this.#fill(ms)],
       [3, 'disk error', () => this.#storage.errors.push(...random.pick([['io'], ['no-space'], ['io', 'io']] as const))],
       [2, `disk stalls for ${ms} ms`, () => this.#storage.stall(ms)],
       [3, 'wall clock step', () => this.#stepWall()],
-      [1, `machine pauses for ${ms} ms`, () => this.#life?.clock.pause(ms)],
+      [1, 'primary clock step', () => this.#stepPrimary()],
+      [1, `machine pauses for ${ms} ms`, () => this.#pause(ms)],
       [2, 'primary restarted with its RDB', () => this.#restartPrimary(true)],
       [1, 'primary restarted without history', () => this.#restartPrimary(false)],
       [3, 'failover', () => this.#failOver()],
@@ -303,6 +315,20 @@ export class World {
     const seconds = random.pick([0.4, 3, 90, 3600, 86_400]) * random.pick([-1, 1]);
     this.#note(`wall clock: ${seconds} s`);
     this.#wall.origin += seconds * 1e6;
+    this.#truth.disturb();
+  }
+
+  #pause(ms: number): void {
+    this.#life?.clock.pause(ms);
+    this.#truth.pause(ms);
+  }
+
+  #stepPrimary(): void {
+    const random = this.#random;
+    const seconds = random.pick([0.4, 3, 90, 3600]) * random.pick([-1, 1]);
+    this.#note(`clock of the primary: ${seconds} s`);
+    this.#clock.origin += seconds * 1e6;
+    this.#truth.shows(this.#clock.origin);
   }
 
   #serve(
@@ -312,8 +338,11 @@ export class World {
     backlogFrom: Offset,
   ): ModelPrimary {
     this.#witness.histories.set(id, history);
+    this.#truth.shows(this.#clock.origin);
     const primary = new ModelPrimary({
       time: this.#time,
+      clock: this.#clock,
+      tellsTime: this.#settings.aheadSeconds !== undefined,
       random: new Random(this.#seed()),
       note: (text) => {
         this.#note(text);
@@ -351,6 +380,9 @@ export class World {
     this.#primary.die();
     const lag = this.#random.pick([0, 0, 30, 300, 3000]);
     const at = history.boundary(Math.max(history.start, offset - this.#random.between(0, lag)));
+    // On another machine, whose clock may be another.
+    const { origin } = this.#clock;
+    this.#clock = { origin: origin + this.#random.pick([0, 0, 0, 2, -2, 600]) * 1e6 };
     this.#note(`failover at ${at}, the primary was at ${offset}`);
     const backlogFrom = Math.max(history.start, at - this.#settings.backlogBytes);
     this.#primary = this.#serve(this.#newId(), history.fork(at), { id, last: at }, backlogFrom);
@@ -417,7 +449,7 @@ export class World {
     const progress = this.#life?.capture?.progress;
     const { offset, online } = this.#primary;
     const isThere = progress?.isEstablished === true && progress.durable === offset;
-    return isThere && online === 1 && this.#life?.streaming !== undefined && this.#primary.acknowledged === offset;
+    return isThere && online === 1 && this.#life?.isLinked === true && this.#primary.acknowledged === offset;
   }
 
   #where(): string {
