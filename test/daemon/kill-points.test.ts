@@ -1,11 +1,12 @@
 // The power goes at each operation on the disk in the life of a run: a full sync, rotations and sealing, marks, another
-// full sync on a history that broke, a clean stop. Whatever of the unsynced is left then, all that was acknowledged is
+// full sync on a history that broke, the removal of what is too old, a clean stop. Whatever of the unsynced is left then, all that was acknowledged is
 // there, verify says nothing worse than that a write was not finished, and the next run goes on. Each operation is a kill
 // point with a name, and a test of that name: vitest -t 'rename base document 2' runs one alone.
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadCatalog } from '../../src/log/catalog.ts';
 import { recover } from '../../src/log/recovery.ts';
+import { applyRetention } from '../../src/log/removal.ts';
 import { readMarks, writeMark } from '../../src/log/timeline-store.ts';
 import { verifySource } from '../../src/log/verify.ts';
 import { fakeId, fullSync, getAck, streamCommand } from '../support/fake-primary.ts';
@@ -60,6 +61,7 @@ async function live(disk: SimulatedDisk, name = 'first'): Promise<Promises> {
     await rig.next(primaryOf(otherId));
     await endOf(rig, otherId);
     await mark(rig, `${name} life, second history`, promises);
+    await keepOne(rig);
     await rig.stop();
     promises.stopped = true;
   } catch (error) {
@@ -90,6 +92,14 @@ async function mark({ disk, progress }: HostileRig, name: string, promises: Prom
   promises.marks.push(name);
 }
 
+/** All that `--keep-local` may take goes: every timeline but the newest. */
+async function keepOne({ disk, clock: now }: HostileRig): Promise<void> {
+  const { timelines } = await loadCatalog(disk, tree);
+  const keep = { rule: { kind: 'size', bytes: 1 }, words: '--keep-local 1MB' } as const;
+  const { removed } = await applyRetention(disk, tree, timelines, keep, now.wall());
+  expect(removed).toHaveLength(timelines.length - 1);
+}
+
 /** What an operation is about, whatever the names: `rename base document`, `sync open segment`. */
 function roleOf({ kind, path: file }: Operation): string {
   const name = path.posix.basename(file);
@@ -101,6 +111,7 @@ function roleOf({ kind, path: file }: Operation): string {
     [/\.base$/, 'base document'],
     [/\.mark$/, 'mark'],
     [/\.stop$/, 'stop'],
+    [/\.removed$/, 'record of a removal'],
     [/^\d{8}$/, 'timeline folder'],
   ];
   return `${kind} ${roles.find(([pattern]) => pattern.test(name))?.[1] ?? name}`;
@@ -124,10 +135,13 @@ clock.sleep = () => Promise.resolve();
 
 /** What was promised is there, and every byte that is there is one that was sent. */
 async function expectPromised(disk: SimulatedDisk, promises: Promises): Promise<void> {
-  const { timelines } = await loadCatalog(disk, tree);
+  const { timelines, removed } = await loadCatalog(disk, tree);
   for (const [id, acknowledged] of promises.acknowledged) {
     if (acknowledged === 0) continue;
-    expect(timelines.find(({ record }) => record.id === id)?.end).toBeGreaterThanOrEqual(acknowledged);
+    // What was removed on purpose had all of it, and says so.
+    const kept = timelines.find(({ record }) => record.id === id)?.end;
+    const gone = removed.find(({ ids }) => ids.some((entry) => entry.id === id))?.end;
+    expect(kept ?? gone).toBeGreaterThanOrEqual(acknowledged);
   }
   for (const timeline of timelines) {
     const sent = streams[timeline.record.id]?.bytes ?? Buffer.alloc(0);
