@@ -37,8 +37,8 @@ export interface Sealed {
 
 /**
  * Seals the segment at `path`, which must be complete: `end` is the last offset that counts, where the next segment
- * begins less one. Returns undefined where there is nothing to seal: frames lie beyond `end` (an abandoned file), or there
- * are none. Such a file stays open for ever.
+ * begins less one. Returns undefined where there is nothing to seal: frames lie beyond `end`, or the beginning of one (an
+ * abandoned file), or there are none. Such a file stays open for ever.
  */
 export async function sealSegment(disk: Disk, path: string, end: Offset): Promise<Sealed | undefined> {
   const temporary = temporaryPath(dirname(path));
@@ -60,7 +60,11 @@ async function writeSealed(disk: Disk, path: string, end: Offset, target: DiskFi
   const walk = await begin(source, writer);
   for (let frame = await walk.next(); frame !== undefined; frame = await walk.next()) await writer.add(frame);
   if (lastOffset(walk.place) > end || writer.isEmpty) return undefined;
-  if (lastOffset(walk.place) < end || !(await endsCleanly(walk))) throw incomplete(path, walk, end);
+  if (lastOffset(walk.place) < end) throw incomplete(path, walk, end);
+  const rest = walk.problem?.kind === 'unsupported' ? 'damage' : await walk.rest();
+  if (rest === 'damage') throw incomplete(path, walk, end);
+  // The write that failed, behind the last whole command: verify takes it for one that was not finished, too.
+  if (rest === 'remains') return undefined;
   const { name, raw, stored } = await writer.finish(walk.header);
   await target.sync();
   await disk.rename(target.path, join(directory, name));
@@ -68,11 +72,6 @@ async function writeSealed(disk: Disk, path: string, end: Offset, target: DiskFi
   await disk.remove(path);
   await disk.syncDirectory(directory);
   return { path: join(directory, name), raw, stored };
-}
-
-async function endsCleanly(walk: FrameFile): Promise<boolean> {
-  const rest = await walk.rest();
-  return rest === 'nothing' || rest === 'zeros';
 }
 
 async function begin(source: DiskFile, writer: SealedWriter): Promise<FrameFile> {

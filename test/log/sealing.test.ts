@@ -7,6 +7,7 @@ import { Sealer } from '../../src/log/sealer.ts';
 import type { Sealed } from '../../src/log/sealing.ts';
 import { sealSegment } from '../../src/log/sealing.ts';
 import { SealedReader, openSegmentReader } from '../../src/log/segment-reader.ts';
+import { verifySource } from '../../src/log/verify.ts';
 import { eventually } from '../support/eventually.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import type { SimulatedDisk } from '../support/simulated-disk.ts';
@@ -105,12 +106,24 @@ describe('what cannot be sealed', () => {
     expect(await sealSegment(diskOf(files), path, baseOffset)).toBeUndefined();
   });
 
-  test.each(['short', 'damaged', 'garbage behind'])('a file that is %s is refused and left as it is', async (how) => {
+  test('a file with half a frame behind its end, which was abandoned, stays open, and is torn for verify', async () => {
+    const { rig, path, end } = await completed();
+    const bytes = rig.disk.files().get(path) ?? Buffer.alloc(0);
+    const half = bytes.subarray(decodeSegmentHeader(bytes).length).subarray(0, 60);
+    const disk = diskOf(new Map(rig.disk.files()).set(path, Buffer.concat([bytes, half])));
+    const before = disk.files();
+    expect(await sealSegment(disk, path, end)).toBeUndefined();
+    expect(disk.files()).toEqual(before);
+    const { problems } = await verifySource(disk, tree, { clock: new ManualClock() });
+    expect(problems).toMatchObject([{ kind: 'torn', path }]);
+  });
+
+  test.each(['short', 'damaged'])('a file that is %s is refused and left as it is', async (how) => {
     const { rig, path, end } = await completed();
     const bytes = Buffer.from(rig.disk.files().get(path) ?? Buffer.alloc(0));
     const at = Math.floor(bytes.length / 2);
     if (how === 'damaged') bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
-    const given = { short: bytes.subarray(0, -1), damaged: bytes }[how] ?? Buffer.concat([bytes, Buffer.from('x')]);
+    const given = how === 'short' ? bytes.subarray(0, -1) : bytes;
     const disk = diskOf(new Map(rig.disk.files()).set(path, given));
     const before = disk.files();
     await expect(sealSegment(disk, path, end)).rejects.toMatchObject({ exitCode: 6 });

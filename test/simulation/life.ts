@@ -134,6 +134,8 @@ export class Life {
         },
         sealFailed: (path, error) => {
           note(`journal: sealing ${path.slice(-30)} failed: ${String(error)}`);
+          const isExpected = error instanceof StorageError;
+          alive(() => witness.expect(isExpected, () => `${path} cannot be sealed: ${String(error)}`));
         },
       },
     });
