@@ -19,10 +19,12 @@ export interface Certainty {
   readonly skew: Micros;
   /** The instant on our clock. */
   readonly stamp: Micros;
-  /** All that are known around it; the last one before it, and the first one behind. */
-  readonly samples: readonly Sample[];
+  /** All that is known around it; the last sample before it, and the first one behind. */
+  readonly evidence: Evidence;
   readonly before: Sample | undefined;
   readonly after: Sample | undefined;
+  /** Both clocks went on alike from the one sample to the other: stamps in between are in order with both. */
+  readonly isSteady: boolean;
   /** By how much a state may be earlier than the instant, though it is certain: in an interruption, up to a second. */
   readonly blur: Micros;
   /** Set when nothing tells on which side of the instant the bytes behind the interruption were written. */
@@ -50,7 +52,9 @@ export function certaintyAt(evidence: Evidence, at: Micros): Certainty {
   const span = interruptionAt(evidence, stamp, skew);
   const uncertain = span !== undefined && isUncertain(span) ? span : undefined;
   const blur = span === undefined || uncertain !== undefined ? 0 : blurOf(span);
-  return { skew, stamp, samples: evidence.samples, before, after, blur, uncertain };
+  const isSteady =
+    before === undefined || after === undefined || Math.abs(difference(after) - difference(before)) <= skewLeast;
+  return { skew, stamp, evidence, before, after, isSteady, blur, uncertain };
 }
 
 /** All that is uncertain of a stretch of history, oldest first, on our clock. */
@@ -110,7 +114,11 @@ function neighbours(samples: readonly Sample[], at: Micros): Pick<Certainty, 'be
 
 function skewOf(sample: Sample | undefined): Micros {
   if (sample === undefined) return 0;
-  const { stamp, primaryTime, roundTripMicros } = sample;
-  const skew = stamp - Math.round(roundTripMicros / 2) - primaryTime;
-  return Math.abs(skew) <= skewLeast + roundTripMicros ? 0 : skew;
+  const skew = difference(sample);
+  return Math.abs(skew) <= skewLeast + sample.roundTripMicros ? 0 : skew;
+}
+
+/** Our clock less the primary's. */
+function difference({ stamp, primaryTime, roundTripMicros }: Sample): Micros {
+  return stamp - Math.round(roundTripMicros / 2) - primaryTime;
 }

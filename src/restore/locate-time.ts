@@ -65,7 +65,7 @@ export async function locateTime(
   asked: string,
   acceptUncertainty: boolean,
 ): Promise<TimeFound> {
-  const { skew, stamp, before, after, blur, uncertain } = certainty;
+  const { skew, stamp, before, after, isSteady, blur, uncertain } = certainty;
   const atOffset = async (offset: Offset): Promise<Neighbours> =>
     boundariesAround(disk, timeline, { by: 'offset', offset: Math.min(offset, timeline.boundary) });
   if (uncertain !== undefined) {
@@ -88,8 +88,8 @@ export async function locateTime(
     stamp: Math.max(stamp, timeline.base.record.completed),
   });
   const received = stamp < timeline.base.record.completed ? await atOffset(timeline.base.record.offset) : byStamp;
-  // Stamps are what our clock showed, which may have been set between the samples: what was written later is not there.
-  if (after !== undefined && received.last.offset > after.primaryOffset) {
+  // Our clock was set between the samples: stamps may be earlier than what was written later.
+  if (!isSteady && after !== undefined && received.last.offset > after.primaryOffset) {
     const resolution = before === undefined ? 0 : after.primaryTime - before.primaryTime;
     return {
       ...(await atOffset(Math.max(after.primaryOffset, timeline.base.record.offset))),
@@ -99,9 +99,7 @@ export async function locateTime(
   if (before === undefined || received.last.offset >= before.primaryOffset) {
     return { ...received, time: { basis: 'receipt', skew, resolution: blur, uncertain: undefined } };
   }
-  // The first sample that was ahead of what had been received, not the last: a full sync may be minutes late.
-  const ahead = certainty.samples.find(({ primaryOffset }) => primaryOffset > received.last.offset) ?? before;
-  if ((received.next?.stamp ?? timeline.lastStamp) - ahead.stamp <= lateAfter)
+  if (!isLate(certainty.evidence, received, timeline.lastStamp))
     return { ...received, time: { basis: 'receipt', skew, resolution: blur, uncertain: undefined } };
   if (before.primaryOffset > timeline.end) throw lagging(timeline, asked);
   const resolution = after === undefined ? 0 : after.primaryTime - before.primaryTime;
@@ -109,6 +107,20 @@ export async function locateTime(
     ...(await atOffset(before.primaryOffset)),
     time: { basis: 'samples', skew, resolution, uncertain: undefined },
   };
+}
+
+/** Whether what is behind had been written well before it was received: some sample was ahead of it by then. */
+function isLate({ samples, interruptions }: Evidence, { last, next }: Neighbours, lastStamp: Micros): boolean {
+  // The first one that was ahead, not the last: a full sync may be minutes late.
+  const index = samples.findIndex(({ primaryOffset }) => primaryOffset > last.offset);
+  const ahead = samples[index];
+  if (ahead === undefined) return false;
+  if ((next?.stamp ?? lastStamp) - ahead.stamp > lateAfter) return true;
+  // Nobody asked between the interruption and this sample: it was ahead for as long as that lasted.
+  const before = samples[index - 1]?.stamp ?? 0;
+  return interruptions.some(
+    (one) => one.stamp - one.lostStamp > lateAfter && before < one.stamp && one.stamp <= ahead.stamp,
+  );
 }
 
 /** What is known of time around `stamp`. */

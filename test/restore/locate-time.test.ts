@@ -194,6 +194,47 @@ describe('lag', () => {
     expect(await cutAt(journal, t0 + 6.5 * second)).toMatchObject({ code: 'time-not-covered', exitCode: 4 });
   });
 
+  test('is told from a sample that was the first behind an outage, however soon after it the bytes came', async () => {
+    await using journal = await JournalBuilder.create();
+    const timeline = await journal.timeline({ id, offset: base, completed: t0 });
+    for (let i = 1; i <= 5; i += 1) timeline.read(set, t0 + i * second);
+    timeline.attach(id, t0 + 25 * second);
+    const asked = t0 + 25.02 * second;
+    timeline.samples([{ stamp: asked, primaryTime: asked - 20, primaryOffset: after(25), roundTripMicros: 40 }]);
+    for (let i = 6; i <= 25; i += 1) timeline.read(set, t0 + 25.05 * second + i);
+    await timeline.commit();
+    expect(await cutAt(journal, t0 + 25.03 * second)).toMatchObject({ offset: after(25) });
+  });
+
+  test.each([-5000, 5000])(
+    'is not taken for granted where clocks differ by %d µs: a printed stamp means its command',
+    async (skew) => {
+      await using journal = await JournalBuilder.create();
+      const timeline = await journal.timeline({ id, offset: base, completed: t0 });
+      const samples: Sample[] = [];
+      for (let i = 1; i <= 8; i += 1) {
+        for (const [at, count] of [
+          [i * second - 2000, i - 1],
+          [i * second + 2000, i],
+        ] as const) {
+          samples.push({
+            stamp: t0 + at,
+            primaryTime: t0 + at - 20 - skew,
+            primaryOffset: after(count),
+            roundTripMicros: 40,
+          });
+        }
+        timeline.read(set, t0 + i * second);
+      }
+      timeline.samples(samples);
+      await timeline.commit();
+      for (let i = 1; i <= 8; i += 1) {
+        expect(await cutAt(journal, t0 + i * second, 'at')).toMatchObject({ offset: after(i) });
+        expect(await cutAt(journal, t0 + i * second, 'before')).toMatchObject({ offset: after(i - 1) });
+      }
+    },
+  );
+
   test('of less than the sampling period leaves the order to the stamps', async () => {
     await using journal = await JournalBuilder.create();
     const timeline = await journal.timeline({ id, offset: base, completed: t0 });
