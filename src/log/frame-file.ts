@@ -5,6 +5,7 @@
  * looked at twice.
  */
 import { basename, dirname } from 'node:path';
+import { decodeDocument } from '../../journal-format/document.ts';
 import { FormatError, isFormatError } from '../../journal-format/errors.ts';
 import {
   checkFollows,
@@ -288,9 +289,10 @@ function claimsDurable(header: Buffer, start: Offset): boolean {
   return isFrame && uint64At(header, 32) >= start;
 }
 
+/** Any whole document will do: one that is none of a segment was put there, and is not a torn write. */
 async function hasHeader(file: DiskFile): Promise<boolean> {
   try {
-    decodeSegmentHeader(await readDocument(file));
+    decodeDocument(await readDocument(file));
     return true;
   } catch (error) {
     if (isFormatError(error) && error.kind !== 'unsupported') return false;
