@@ -83,30 +83,24 @@ export async function locateTime(
       };
     }
   }
-  const byStamp = await boundariesAround(disk, timeline, {
-    by: 'stamp',
-    stamp: Math.max(stamp, timeline.base.record.completed),
+  const { completed, offset: baseOffset } = timeline.base.record;
+  const received =
+    stamp < completed ? await atOffset(baseOffset) : await boundariesAround(disk, timeline, { by: 'stamp', stamp });
+  const resolution = before === undefined || after === undefined ? 0 : after.primaryTime - before.primaryTime;
+  const bySamples = async (offset: Offset): Promise<TimeFound> => ({
+    ...(await atOffset(offset)),
+    time: { basis: 'samples', skew, resolution, uncertain: undefined },
   });
-  const received = stamp < timeline.base.record.completed ? await atOffset(timeline.base.record.offset) : byStamp;
   // Our clock was set between the samples: stamps may be earlier than what was written later.
   if (!isSteady && after !== undefined && received.last.offset > after.primaryOffset) {
-    const resolution = before === undefined ? 0 : after.primaryTime - before.primaryTime;
-    return {
-      ...(await atOffset(Math.max(after.primaryOffset, timeline.base.record.offset))),
-      time: { basis: 'samples', skew, resolution, uncertain: undefined },
-    };
+    return await bySamples(Math.max(after.primaryOffset, baseOffset));
   }
-  if (before === undefined || received.last.offset >= before.primaryOffset) {
+  const isBehind = before !== undefined && received.last.offset < before.primaryOffset;
+  if (!isBehind || !isLate(certainty.evidence, received, timeline.lastStamp)) {
     return { ...received, time: { basis: 'receipt', skew, resolution: blur, uncertain: undefined } };
   }
-  if (!isLate(certainty.evidence, received, timeline.lastStamp))
-    return { ...received, time: { basis: 'receipt', skew, resolution: blur, uncertain: undefined } };
   if (before.primaryOffset > timeline.end) throw lagging(timeline, asked);
-  const resolution = after === undefined ? 0 : after.primaryTime - before.primaryTime;
-  return {
-    ...(await atOffset(before.primaryOffset)),
-    time: { basis: 'samples', skew, resolution, uncertain: undefined },
-  };
+  return await bySamples(before.primaryOffset);
 }
 
 /** Whether what is behind had been written well before it was received: some sample was ahead of it by then. */

@@ -1,6 +1,7 @@
 // The time of a simulated world: a queue of events, run one after the other, each followed by everything that it set off.
 // A process in it has a clock of its own (ProcessClock) whose wall can be stepped, and which dies with the process.
 // Invariant: events run in the order of their time, those of the same time in the order in which they were set.
+import { sleepOn } from '../../src/core/clock.ts';
 import type { Clock, Micros } from '../../src/core/clock.ts';
 
 interface Event {
@@ -91,21 +92,7 @@ export class ProcessClock implements Clock {
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted === true) {
-        reject(signal.reason as Error);
-        return;
-      }
-      const onAbort = (): void => {
-        cancel();
-        reject(signal?.reason as Error);
-      };
-      const cancel = this.after(ms, () => {
-        signal?.removeEventListener('abort', onAbort);
-        resolve();
-      });
-      signal?.addEventListener('abort', onAbort, { once: true });
-    });
+    return sleepOn(this, ms, signal);
   }
 
   /** How long the machine still stands still. */

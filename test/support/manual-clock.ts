@@ -1,6 +1,7 @@
 // ManualClock: a clock that stands still until the test moves it. Timers that become due are run by advance(), in their
 // order, each at its own time. What they set off runs when the test lets go of the event loop.
 // Neighbour: core/clock.ts, the contract it fulfils.
+import { sleepOn } from '../../src/core/clock.ts';
 import type { Clock, Micros } from '../../src/core/clock.ts';
 
 interface Timer {
@@ -26,21 +27,7 @@ export class ManualClock implements Clock {
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted === true) {
-        reject(signal.reason as Error);
-        return;
-      }
-      const onAbort = (): void => {
-        cancel();
-        reject(signal?.reason as Error);
-      };
-      const cancel = this.after(ms, () => {
-        signal?.removeEventListener('abort', onAbort);
-        resolve();
-      });
-      signal?.addEventListener('abort', onAbort, { once: true });
-    });
+    return sleepOn(this, ms, signal);
   }
 
   after(ms: number, fn: () => void): () => void {
