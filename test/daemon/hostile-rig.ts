@@ -1,12 +1,11 @@
 // A primary that lies, and everything that `journal run` has between the wire and the disk: the reconnect loop, sessions,
 // capture, recovery, on a disk in memory and with time that passes when the rig says so. What the liar did is judged by
 // what is left: no error of a kind that ends the daemon, files that verify, and the bytes that were sent.
+import { PlainChecker } from '../support/plain-checker.ts';
 import { expect } from 'vitest';
 import type { LinkError, StorageError } from '../../src/core/errors.ts';
 import { SlabPool } from '../../src/core/slabs.ts';
-import { BaseCheck, chunkBytes } from '../../src/daemon/base-check.ts';
 import { Capture } from '../../src/daemon/capture.ts';
-import type { BaseChecker } from '../../src/log/base-receiver.ts';
 import { loadCatalog } from '../../src/log/catalog.ts';
 import type { Timeline } from '../../src/log/catalog.ts';
 import { readRange } from '../../src/log/read-range.ts';
@@ -144,7 +143,7 @@ export class HostileRig implements AsyncDisposable {
       address: 'fake:1',
       relativeTtl: 'convert',
       seal: (path, end) => sealSegment(disk, path, end),
-      check: (path) => new DiskChecker(disk, path),
+      check: (path) => new PlainChecker(disk, path),
       segmentBytes: this.#segmentBytes,
       events: {
         recovered: () => undefined,
@@ -192,30 +191,4 @@ export class HostileRig implements AsyncDisposable {
 /** A primary that keeps to the protocol: it goes on where it is asked to, if it was ever there, else it syncs. */
 export function honestPsync(id: string, offset: number): Buffer {
   return id === fakeId && offset > 0 ? Buffer.from('+CONTINUE\r\n') : fullSync(fakeId, baseOffset, 'length');
-}
-
-/** What a thread does behind the writer in the daemon. */
-class DiskChecker implements BaseChecker {
-  readonly #disk: Disk;
-  readonly #path: string;
-
-  constructor(disk: Disk, path: string) {
-    this.#disk = disk;
-    this.#path = path;
-  }
-
-  available(): void {}
-
-  async finish(size: number): ReturnType<BaseChecker['finish']> {
-    await using file = await this.#disk.open(this.#path, 'read');
-    const check = new BaseCheck(this.#path);
-    for (let at = 0; at < size; at += chunkBytes) {
-      const chunk = Buffer.alloc(Math.min(chunkBytes, size - at));
-      await file.read(chunk, at);
-      check.push(chunk);
-    }
-    return check.finish();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {}
 }

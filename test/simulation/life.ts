@@ -1,15 +1,14 @@
 // One life of the journal's process: composed as `journal run` composes it, of the real parts on a simulated machine.
 // Worker threads are plain functions; log lines are notes. It ends by a stop, by an error, or by being killed, and then
 // nothing of it ever reaches the world again.
+import { PlainChecker } from '../support/plain-checker.ts';
 import { crc32 } from 'node:zlib';
 import { StorageError } from '../../src/core/errors.ts';
 import { formatInstant } from '../../src/core/instant.ts';
 import { slabBytes } from '../../src/core/limits.ts';
 import { SlabPool } from '../../src/core/slabs.ts';
-import { BaseCheck, chunkBytes } from '../../src/daemon/base-check.ts';
 import { Capture } from '../../src/daemon/capture.ts';
 import { StateWriter } from '../../src/daemon/state-file.ts';
-import type { BaseChecker } from '../../src/log/base-receiver.ts';
 import { loadCatalog } from '../../src/log/catalog.ts';
 import { sealSegment } from '../../src/log/sealing.ts';
 import type { SourceTree } from '../../src/log/source-tree.ts';
@@ -240,36 +239,6 @@ export class Life {
         note(`journal: the state file cannot be written: ${String(error)}`);
       },
     });
-  }
-}
-
-/** The checker of a base without its thread. */
-class PlainChecker implements BaseChecker {
-  readonly #disk: Disk;
-  readonly #path: string;
-
-  constructor(disk: Disk, path: string) {
-    this.#disk = disk;
-    this.#path = path;
-  }
-
-  available(): void {
-    // All is read at the end.
-  }
-
-  async finish(size: number): ReturnType<BaseChecker['finish']> {
-    await using file = await this.#disk.open(this.#path, 'read');
-    const check = new BaseCheck(this.#path);
-    for (let at = 0; at < size; at += chunkBytes) {
-      const chunk = Buffer.alloc(Math.min(chunkBytes, size - at));
-      await file.read(chunk, at);
-      check.push(chunk);
-    }
-    return check.finish();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    // There is no thread to end.
   }
 }
 
