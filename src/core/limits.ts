@@ -29,6 +29,12 @@ export const argumentCountMax = 64 * 1024 * 1024;
 export const segmentBytesMax = 64 * 1024 * 1024;
 export const segmentSecondsMax = 60;
 
+/**
+ * A command, with its MULTI, of which more than this has come without its end is told of: the segment that it keeps from
+ * being cut is twice as large as any other by then. Real ones are smaller, but for values of hundreds of megabytes.
+ */
+export const unendedBytesTold: number = 2 * segmentBytesMax;
+
 /** Arrivals wait at most this long for company before they are written and synced. */
 export const commitDelayMs = 5;
 /** This much does not wait at all. */

@@ -116,12 +116,13 @@ export class Capture implements Sink, AsyncDisposable {
   get progress(): Progress | undefined {
     const current = this.#pending?.current ?? this.#established;
     if (current === undefined) return undefined;
-    const { id, received, durable, lastStamp } = current.writer;
+    const { id, received, durable, lastStamp, tail } = current.writer;
     const isEstablished = current === this.#established;
     return {
       timeline: current.timeline,
       id,
       received,
+      boundary: tail.boundary,
       durable,
       lastStamp,
       isEstablished,
@@ -377,6 +378,8 @@ export interface Progress {
   readonly timeline: number;
   readonly id: ReplicationId;
   readonly received: Offset;
+  /** The last one in what was received. */
+  readonly boundary: Offset;
   readonly durable: Offset;
   readonly lastStamp: Micros;
   /** False until the base is published. */

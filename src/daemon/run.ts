@@ -26,9 +26,7 @@ import { askOffset } from '../upstream/probe.ts';
 import { Sampling } from '../upstream/sampling.ts';
 import { SourceChoice } from '../upstream/source-choice.ts';
 import type { SourceChoiceEvents } from '../upstream/source-choice.ts';
-import { isUp } from '../upstream/source-sample.ts';
-import type { SourceSample } from '../upstream/source-sample.ts';
-import { degradation } from '../upstream/standing.ts';
+import { degradation, roleIn } from '../upstream/standing.ts';
 import type { Degradation, ServerRole } from '../upstream/standing.ts';
 import type { SamplerEvents } from '../upstream/sampler.ts';
 import type { ReplicaSession, SessionEvents } from '../upstream/session.ts';
@@ -45,6 +43,8 @@ import { SealHost } from './seal-host.ts';
 import { StateWriter } from './state-file.ts';
 import type { RunChange, RunError, RunState } from './state-file.ts';
 import { clockInSeconds, isSound } from './timekeeper.ts';
+import { loggedUnended } from './unended-command.ts';
+import type { UnendedWatch } from './unended-command.ts';
 import { writerName } from './version.ts';
 
 export interface RunOptions {
@@ -131,6 +131,7 @@ class Run {
   /** The server that is followed, or was last. */
   #address: SourceAddress;
   #degradation: Degradation | undefined;
+  readonly #unended: UnendedWatch;
   /** Looking for a primary while a session lasts. */
   #watching = new AbortController();
 
@@ -138,6 +139,7 @@ class Run {
     this.#config = config;
     this.#logger = logger;
     this.#address = config.addresses[0];
+    this.#unended = loggedUnended(logger);
   }
 
   async follow(capture: Capture, state: StateWriter, signal: AbortSignal): Promise<void> {
@@ -185,6 +187,7 @@ class Run {
       id,
       position: { received: String(received), durable: String(durable) },
       lastStamp: formatInstant(lastStamp),
+      unended: this.#unended.state,
       sealing,
       clock: clockInSeconds(clock),
       sync: this.#sync,
@@ -353,6 +356,7 @@ class Run {
   #progressed(): void {
     const progress = this.#capture?.progress;
     if (progress === undefined) return;
+    this.#unended.look(progress);
     const { id, durable, isEstablished } = progress;
     if (!isEstablished) return;
     if (!this.#ready) {
@@ -378,11 +382,6 @@ class Run {
 /** What the journal has, if it has begun. */
 function positionHeld({ progress }: Capture): Position | undefined {
   return progress?.isEstablished === true ? { id: progress.id, offset: progress.durable } : undefined;
-}
-
-function roleIn(sample: SourceSample): ServerRole {
-  if (sample.role !== 'slave') return { role: sample.role };
-  return { role: 'slave', primary: { ...sample.primary, isUp: isUp(sample.primary) } };
 }
 
 function positionOf(capture: Capture): Record<string, string> {

@@ -12,6 +12,7 @@ import type { Disk } from '../storage/disk.ts';
 import { readSmall, replaceCache } from '../storage/publish.ts';
 import type { DiskState } from './disk-watch.ts';
 import type { RetentionState } from './keep-local.ts';
+import type { UnendedCommand } from './unended-command.ts';
 import { writerName } from './version.ts';
 
 export type RunPhase = 'connecting' | 'syncing' | 'streaming' | 'disconnected' | 'stopping';
@@ -41,6 +42,8 @@ export interface RunState {
   readonly sync: { readonly received: number; readonly size: number | null } | null;
   /** In seconds: see StatusClock. */
   readonly clock: { readonly skew: number | null; readonly sampledAt: string | null; readonly wallError: number };
+  /** A command or MULTI whose end does not come; null: there is none. */
+  readonly unended: UnendedCommand | null;
   /** Segments that wait to be sealed. */
   readonly sealing: number;
   /** Why the last session ended; null once the link is up again. */
@@ -89,6 +92,7 @@ const schema: z.ZodType<RunState> = z.object({
   lastStamp: instant.nullable(),
   sync: z.object({ received: z.int(), size: z.int().nullable() }).nullable(),
   clock: z.object({ skew: z.number().nullable(), sampledAt: instant.nullable(), wallError: z.number() }),
+  unended: z.object({ behind: offset, since: instant, bytes: z.int() }).nullable().default(null),
   sealing: z.int(),
   lastError: z.object(error).nullable(),
   nextAttemptAt: instant.nullable(),
@@ -166,6 +170,7 @@ export class StateWriter implements AsyncDisposable {
       lastStamp: null,
       sync: null,
       clock: { skew: null, sampledAt: null, wallError: 0 },
+      unended: null,
       sealing: 0,
       lastError: null,
       nextAttemptAt: null,

@@ -1,11 +1,13 @@
 /**
- * What status warns of beside damage (pure): a writer that ended badly, a disk that fills up, clocks that differ.
+ * What status warns of beside damage (pure): a writer that ended badly, a disk that fills up, a command that does not
+ * end, clocks that differ.
  * Neighbour: status.ts.
  */
 import type { Catalog } from '../log/catalog.ts';
 import type { Holder } from '../storage/writer-lock.ts';
 import type { RunState } from './state-file.ts';
 import type { StatusClock } from './status-time.ts';
+import type { UnendedCommand } from './unended-command.ts';
 
 const freeBytesLow = 1024 * 1024 * 1024;
 /** Clocks that differ by more are worth a warning. */
@@ -28,6 +30,15 @@ export function warningsOf(
     warnings.push(`only ${Math.floor(freeBytes / (1024 * 1024))} MiB are free on the file system of the journal`);
   }
   return warnings;
+}
+
+export function unendedWarnings(unended: UnendedCommand | null): string[] {
+  if (unended === null) return [];
+  const { behind, since, bytes } = unended;
+  return [
+    `a command or MULTI that has not ended has been coming in since ${since}, behind offset ${behind}: ` +
+      `${Math.floor(bytes / (1024 * 1024))} MiB so far, which no restore reaches until it ends`,
+  ];
 }
 
 export function clockWarnings(clock: StatusClock | undefined): string[] {

@@ -30,7 +30,8 @@ import { damagedOf, gapBefore, intervalOf, orphansIn, removedOf } from './status
 import type { StatusDamaged, StatusGap, StatusInterval, StatusOrphan, StatusRemoved } from './status-lists.ts';
 import { uncertainOf } from './status-time.ts';
 import type { StatusClock, StatusUncertain } from './status-time.ts';
-import { clockWarnings, warningsOf } from './status-warnings.ts';
+import { clockWarnings, unendedWarnings, warningsOf } from './status-warnings.ts';
+import type { UnendedCommand } from './unended-command.ts';
 
 /**
  * `degraded`: the stream of a server that is no primary comes in and is durable. `stalled`: a writer holds the lock but
@@ -70,6 +71,8 @@ export interface Status {
   readonly segments: { readonly open: number; readonly sealed: number; readonly bytes: number };
   readonly bases: { readonly count: number; readonly bytes: number };
   readonly marks: number;
+  /** A command or MULTI whose end has not come, however much of it has; no restore reaches behind its beginning. */
+  readonly unended: UnendedCommand | null;
   /** Segments that wait to be sealed. */
   readonly sealingBacklog: number;
   readonly freeBytes: number | null;
@@ -140,6 +143,7 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
     ...damage,
     ...marksLost,
     ...warningsOf(writer, words, catalog, freeBytes),
+    ...unendedWarnings(live?.unended ?? null),
     ...clockWarnings(live?.clock),
   ];
   return {
@@ -154,6 +158,7 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
     ...coverage(await withSizes(disk, catalog.timelines), catalog.damaged),
     uncertain: spans.map((span) => uncertainOf(span, catalog)),
     clock: live?.clock ?? { skew: null, sampledAt: null, wallError: null },
+    unended: live?.unended ?? null,
     marks: marks.length,
     freeBytes,
     removed: catalog.removed.map(removedOf),

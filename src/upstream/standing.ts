@@ -4,6 +4,8 @@
  */
 import { formatAddress } from './address.ts';
 import type { SourceAddress } from './address.ts';
+import { isUp } from './source-sample.ts';
+import type { SourceSample } from './source-sample.ts';
 
 export interface ServerRole {
   readonly role: 'master' | 'slave' | 'other';
@@ -17,6 +19,11 @@ export interface Degradation {
   readonly hint: string;
   /** No write can be journaled until somebody acts, or the source finds its primary. */
   readonly isGrave: boolean;
+}
+
+export function roleIn(sample: SourceSample): ServerRole {
+  if (sample.role !== 'slave') return { role: sample.role };
+  return { role: 'slave', primary: { ...sample.primary, isUp: isUp(sample.primary) } };
 }
 
 /** Undefined of a primary. */

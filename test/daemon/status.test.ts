@@ -46,6 +46,7 @@ function say(tree: SourceTree, clock: ManualClock, words: Partial<RunState>): vo
     lastStamp: null,
     sync: null,
     clock: { skew: null, sampledAt: null, wallError: 0 },
+    unended: null,
     sealing: 0,
     lastError: null,
     nextAttemptAt: null,
@@ -80,6 +81,7 @@ test('an empty source is told as empty, with every key there', async () => {
     lastBase: null,
     segments: { open: 0, sealed: 0, bytes: 0 },
     bases: { count: 0, bytes: 0 },
+    unended: null,
     marks: 0,
     sealingBacklog: 0,
     removed: [],
@@ -220,6 +222,19 @@ describe('with a writer that lives', () => {
       writer: { pid: process.pid, host: hostname(), since: startedAt },
       warnings: [],
     });
+  });
+
+  test('a command or MULTI that has not ended is told, with where it began and since when', async () => {
+    await using at = await scene();
+    const { tree, clock } = at.journal;
+    const unended = { behind: '1023', since: '2026-11-20T14:30:01.000000Z', bytes: 200 * 1024 * 1024 };
+    say(tree, clock, { timeline: 1, unended });
+    const status = await statusOf(tree, clock);
+    expect(status.unended).toEqual(unended);
+    expect(status.warnings).toEqual([
+      'a command or MULTI that has not ended has been coming in since 2026-11-20T14:30:01.000000Z, behind offset 1023: ' +
+        '200 MiB so far, which no restore reaches until it ends',
+    ]);
   });
 
   test.each(['connecting', 'syncing', 'disconnected'] as const)('%s is told, and not healthy', async (state) => {

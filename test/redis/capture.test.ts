@@ -193,6 +193,24 @@ describeServers('another primary', (binary) => {
   });
 });
 
+describeServers('a MULTI of more than 128 MiB', (binary) => {
+  test('is told as one that has not ended while it comes in, and is journaled as any other', async () => {
+    await using rig = await CaptureRig.start(binary);
+    const journal = await rig.attach();
+    await rig.client.call('SET', 'before', '1');
+    await rig.journaled();
+    const before = await primaryOffset(rig.client);
+    const script = "for i = 1, 2200 do redis.call('SET', 'key:' .. i % 10, ARGV[1]) end";
+    await rig.client.call('EVAL', script, 0, 'v'.repeat(100_000));
+    await rig.journaled();
+    expect(await journal.waitFor('command-not-ended')).toMatchObject({ behind: String(before) });
+    expect(await journal.waitFor('command-ended')).toMatchObject({ behind: String(before) });
+    expect(await journal.stop()).toBe(0);
+    const [history] = await rig.expectIdentity();
+    expect((history?.offset ?? 0) + (history?.stream.length ?? 0)).toBe(await primaryOffset(rig.client));
+  });
+});
+
 describeServers('a primary that no longer has the bytes', (binary) => {
   test('causes a new timeline, and a gap with its interval', async () => {
     await using rig = await CaptureRig.start(binary, { config: { 'repl-backlog-size': '16kb' } });
