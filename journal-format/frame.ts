@@ -98,12 +98,31 @@ export function encodeFrame(
 
 /** Reads and checks the header at `at`. Nothing is said about body and place: see checkFrameBody and checkFollows. */
 export function decodeFrameHeader(bytes: Buffer, at: number, salt: number): FrameHeader {
-  if (bytes.length - at < frameHeaderBytes) throw new FormatError('torn', 'frame header runs over the end', at);
-  if (bytes.readUInt32LE(at) !== magicNumber) throw new FormatError('corrupt', 'no frame begins here', at);
-  const crc = bytes.readUInt32LE(at + crcAt);
-  if (crc32(bytes.subarray(at, at + crcAt), salt) !== crc) {
+  requireMagic(bytes, at);
+  if (crc32(bytes.subarray(at, at + crcAt), salt) !== bytes.readUInt32LE(at + crcAt)) {
     throw new FormatError('corrupt', 'frame header checksum is wrong', at);
   }
+  return decodeUnproven(bytes, at);
+}
+
+/**
+ * What a header says whose salt was lost: it is checked like any other, but for the checksum. A forged one is taken for
+ * right, and so may be one that was torn; FormatError when no frame could have it.
+ */
+export function decodeFrameHeaderUnsalted(bytes: Buffer, at: number): FrameHeader {
+  requireMagic(bytes, at);
+  const header = decodeUnproven(bytes, at);
+  // What is in a frame, or behind it, was not durable when that was formed.
+  if (header.durable < header.start) return header;
+  throw new FormatError('corrupt', `frame at offset ${header.start} that says it was durable before it was there`, at);
+}
+
+function requireMagic(bytes: Buffer, at: number): void {
+  if (bytes.length - at < frameHeaderBytes) throw new FormatError('torn', 'frame header runs over the end', at);
+  if (bytes.readUInt32LE(at) !== magicNumber) throw new FormatError('corrupt', 'no frame begins here', at);
+}
+
+function decodeUnproven(bytes: Buffer, at: number): FrameHeader {
   const kind = decodeKind(bytes, at);
   const metaLength = bytes.readUInt32LE(at + 8);
   const dataLength = bytes.readUInt32LE(at + 12);
@@ -121,7 +140,7 @@ export function decodeFrameHeader(bytes: Buffer, at: number, salt: number): Fram
     db: bytes.readUInt32LE(at + 64),
     bodyCrc: bytes.readUInt32LE(at + 68),
     chain: bytes.readUInt32LE(at + 72),
-    crc,
+    crc: bytes.readUInt32LE(at + crcAt),
     length: frameHeaderBytes + metaLength + dataLength,
     end: start + dataLength - 1,
   };

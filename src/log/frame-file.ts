@@ -10,6 +10,7 @@ import { FormatError, isFormatError } from '../../journal-format/errors.ts';
 import {
   checkFollows,
   decodeFrameHeader,
+  decodeFrameHeaderUnsalted,
   findFrame,
   frameHeaderBytes,
   placeAfter,
@@ -272,21 +273,22 @@ export async function holdsNothingDurable(file: DiskFile): Promise<boolean> {
     const bytes = window.subarray(0, await file.read(window, at));
     for (let i = bytes.indexOf(frameMagic); i !== -1; i = bytes.indexOf(frameMagic, i + 1)) {
       if (i + frameHeaderBytes > bytes.length) break;
-      if (claimsDurable(bytes.subarray(i), entry.start)) return false;
+      if (claimsDurable(bytes, i, entry.start)) return false;
     }
     if (bytes.length < scanBytes) return true;
   }
 }
 
 /** What no frame of a segment could have is a torn sector of one, and claims nothing. */
-function claimsDurable(header: Buffer, start: Offset): boolean {
-  const isFrame =
-    header[4] !== 0 &&
-    (header[5] ?? 0) <= 1 &&
-    header.readUInt16LE(6) === 0 &&
-    uint64At(header, 16) >= start &&
-    uint64At(header, 48) >= uint64At(header, 40);
-  return isFrame && uint64At(header, 32) >= start;
+function claimsDurable(bytes: Buffer, at: number, segmentStart: Offset): boolean {
+  try {
+    const { start, durable } = decodeFrameHeaderUnsalted(bytes, at);
+    return start >= segmentStart && durable >= segmentStart;
+  } catch (error) {
+    // One of a newer kind cannot be judged.
+    if (isFormatError(error)) return error.kind === 'unsupported';
+    throw error;
+  }
 }
 
 /** Any whole document will do: one that is none of a segment was put there, and is not a torn write. */
