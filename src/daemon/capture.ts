@@ -11,6 +11,7 @@ import type { TimelineRecord } from '../../journal-format/timeline.ts';
 import { LinkError } from '../core/errors.ts';
 import type { Offset, ReplicationId } from '../core/position.ts';
 import { BaseReceiver } from '../log/base-receiver.ts';
+import { idAt } from '../log/catalog.ts';
 import type { BaseChecker } from '../log/base-receiver.ts';
 import { readRange } from '../log/read-range.ts';
 import type { Recovered } from '../log/recovery.ts';
@@ -211,11 +212,13 @@ export class Capture implements Sink, AsyncDisposable {
     const { disk, tree, check, events } = this.#options;
     const timeline = this.#nextTimeline;
     this.#nextTimeline += 1;
+    const { offset } = sync.position;
+    // Where the timeline before ends is recorded now: samples and ticks go to it no longer, and are durable.
+    this.#time.syncing(offset);
+    await this.#established?.writer.drain();
     const gap = this.#gapBefore(timeline, sync);
     this.#unfinished.add(timelineDirectory(tree, timeline));
     const directory = await beginTimeline(disk, tree, this.#timelineRecord(timeline, sync), gap);
-    const { offset } = sync.position;
-    this.#time.syncing(offset);
     const receiver = await BaseReceiver.open({ disk, directory, offset, check, failed: events.failed });
     const pending: Pending = { timeline, directory, sync, gap, receiver };
     this.#pending = pending;
@@ -326,7 +329,7 @@ export class Capture implements Sink, AsyncDisposable {
     const { id, offset } = sync.position;
     const { orphan, ...reason } = divergence({ timeline: before, ids, durable }, sync.position, sync);
     return {
-      from: { timeline: before, id: writer.id, offset: durable, stamp: lastStamp },
+      from: { timeline: before, id: idAt(writer, durable), offset: durable, stamp: lastStamp },
       to: { timeline, id, offset, stamp: sync.stamp },
       ...reason,
       ...(orphan !== undefined && { orphan }),

@@ -8,6 +8,7 @@ import { formatPosition } from '../core/position.ts';
 import { idAt } from '../log/catalog.ts';
 import type { Timeline } from '../log/catalog.ts';
 import type { DamagedTimeline } from '../log/damaged.ts';
+import { boundsOf, gapsOf } from '../log/gaps.ts';
 import { orphansOf, stretchOf } from '../log/orphans.ts';
 import { timeCoverage } from '../restore/locate-coverage.ts';
 
@@ -85,20 +86,16 @@ export function removedOf({ timeline, first, last, removed, rule }: RemovedRecor
   };
 }
 
-/** As a list of none or one. */
-export function gapBefore({ gap, number }: Timeline): StatusGap[] {
-  if (gap === undefined) return [];
-  const { from, to, cause, detail } = gap;
-  return [
-    {
-      timeline: number,
-      from: formatInstant(from.stamp),
-      to: formatInstant(to.stamp),
-      fromPosition: formatPosition(from),
-      toPosition: formatPosition(to),
-      seconds: (to.stamp - from.stamp) / 1_000_000,
-      cause,
-      detail,
-    },
-  ];
+export function gapsIn(timelines: readonly Timeline[], damaged: readonly DamagedTimeline[]): StatusGap[] {
+  const bounded = [...timelines.map(boundsOf), ...damaged.map(({ number, gap }) => ({ number, gap, ends: undefined }))];
+  return gapsOf(bounded).map(({ from, to, cause, detail }) => ({
+    timeline: to.timeline,
+    from: formatInstant(from.stamp),
+    to: formatInstant(to.stamp),
+    fromPosition: formatPosition(from),
+    toPosition: formatPosition(to),
+    seconds: (to.stamp - from.stamp) / 1_000_000,
+    cause,
+    detail,
+  }));
 }

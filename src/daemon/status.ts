@@ -26,7 +26,7 @@ import type { DiskState } from './disk-watch.ts';
 import type { RetentionState } from './keep-local.ts';
 import { readRunState } from './state-file.ts';
 import type { Degraded, RunError, RunState } from './state-file.ts';
-import { damagedOf, gapBefore, intervalOf, orphansIn, removedOf } from './status-lists.ts';
+import { damagedOf, gapsIn, intervalOf, orphansIn, removedOf } from './status-lists.ts';
 import type { StatusDamaged, StatusGap, StatusInterval, StatusOrphan, StatusRemoved } from './status-lists.ts';
 import { uncertainOf } from './status-time.ts';
 import type { StatusClock, StatusUncertain } from './status-time.ts';
@@ -290,7 +290,7 @@ function coverage(
   const newest = timelines.at(-1);
   return {
     intervals: timelines.map(intervalOf),
-    gaps: timelines.flatMap(gapBefore),
+    gaps: gapsIn(timelines, damaged),
     damaged: damaged.map(damagedOf),
     orphans: orphansIn(timelines, damaged),
     lastBase: newest === undefined ? null : baseOf(newest),

@@ -5,7 +5,7 @@
 import type { Micros } from '../core/clock.ts';
 import type { Offset } from '../core/position.ts';
 import type { Run } from './verify-frames.ts';
-import type { OffsetRange, Restorable, VerifyInterval } from './verify-report.ts';
+import type { OffsetRange, Restorable, VerifyInterval, VerifyTimeline } from './verify-report.ts';
 
 /** What one segment contributes, in the order of their starts. */
 export interface Contribution {
@@ -47,10 +47,11 @@ export function coverage({ from, contributions, known, tailState }: CoverageInpu
   return intervals;
 }
 
-/** From each whole base on, as far as the bytes behind it are whole. */
+/** From each whole base on, as far as the bytes behind it are whole. `ends`: the last byte, and the tick behind it. */
 export function restorable(
   bases: readonly { readonly offset: Offset; readonly completed: Micros }[],
   intervals: readonly VerifyInterval[],
+  ends: VerifyTimeline['ends'],
 ): Restorable[] {
   const found: Restorable[] = [];
   for (const { offset, completed } of bases.toSorted((a, b) => a.offset - b.offset)) {
@@ -63,7 +64,7 @@ export function restorable(
     if (before === undefined || before.to < range.from) found.push(range);
     else if (range.to > before.to) found[found.length - 1] = { ...before, to: range.to, last: range.last };
   }
-  return found;
+  return found.map((range) => (range.to === ends?.offset ? { ...range, last: ends.stamp } : range));
 }
 
 /** Runs of all segments, joined where one begins behind another; a segment that begins inside one before it ends that. */

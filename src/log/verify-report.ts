@@ -64,6 +64,8 @@ export interface VerifyTimeline {
   /** Its full sync is under way, or never finished: nothing of it counts yet. */
   readonly isUnfinished: boolean;
   readonly ids: readonly IdEntry[];
+  /** Its last byte, and the last stamp; undefined where it has no document of its base, or is not whole. */
+  readonly ends: { readonly offset: Offset; readonly stamp: Micros } | undefined;
   readonly bases: readonly VerifyBase[];
   /** From the first base to the end, without a hole between them. */
   readonly intervals: readonly VerifyInterval[];

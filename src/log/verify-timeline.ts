@@ -42,7 +42,7 @@ export async function verifyTimeline(run: VerifyRun, task: TimelineTask): Promis
   noteStrangers(run, directory, names);
   if (!hasKind(names, 'base') && !lostItsBase(run, task, directory, names)) {
     run.findings.note(`${directory}: its full sync is under way, or never finished`);
-    return { number, isUnfinished: true, ids: [], bases: [], intervals: [], restorable: [] };
+    return { number, isUnfinished: true, ids: [], ends: undefined, bases: [], intervals: [], restorable: [] };
   }
   const path = join(directory, fileNames.timeline);
   const isOurs = (record: TimelineRecord): boolean => record.timeline === number && record.source === tree.source;
@@ -93,13 +93,19 @@ async function verifyStream(run: VerifyRun, task: TimelineTask, found: Found): P
     state === 'ok' && completed !== undefined ? [{ offset, completed }] : [],
   );
   const ids = audits.findLast(({ tail }) => tail !== undefined)?.tail?.ids;
+  const isWhole = intervals.every(({ state }) => state === 'ok');
+  const ends =
+    isWhole && base?.completed !== undefined
+      ? { offset: last?.tail?.end ?? from, stamp: Math.max(base.completed, last?.tail?.lastStamp ?? 0) }
+      : undefined;
   return {
     number,
     isUnfinished: false,
+    ends,
     ids: ids ?? (record === undefined ? [] : [{ id: record.id, offset: record.offset + 1 }]),
     bases: bases.map(({ path, offset, state, completed }) => ({ path, offset, state, completed })),
     intervals,
-    restorable: restorable(whole, intervals),
+    restorable: restorable(whole, intervals, ends),
   };
 }
 

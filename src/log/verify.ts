@@ -18,6 +18,8 @@ import { decodeRemoved } from '../../journal-format/removed.ts';
 import type { RemovedRecord } from '../../journal-format/removed.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Disk } from '../storage/disk.ts';
+import { gapsOf } from './gaps.ts';
+import type { Bounded } from './gaps.ts';
 import { orphansOf } from './orphans.ts';
 import type { OrphanRange } from './orphans.ts';
 import { listOrEmpty, timelineDirectory, timelineNumbers } from './source-tree.ts';
@@ -58,19 +60,20 @@ export async function verifySource(disk: Disk, tree: SourceTree, options: Verify
     );
   }
   checkGapEnds(run, tree, gaps, timelines);
+  const told = gapsOf(timelines.flatMap((timeline) => boundsIn(timeline, gaps)));
   const placed = marks.map((mark) => verifyPlace(run, mark, timelines, removed));
   return {
     source: tree.source,
     directory: tree.directory,
     timelines,
-    gaps,
-    orphans: orphansIn(timelines, gaps),
+    gaps: told,
+    orphans: orphansIn(timelines, told),
     marks: placed,
     problems: run.findings.problems,
     problemsOmitted: run.findings.omitted,
     notes: run.findings.notes,
     bytes: run.bytes,
-    exitCode: run.findings.exitCode(gaps.length > 0),
+    exitCode: run.findings.exitCode(told.length > 0),
   };
 }
 
@@ -152,6 +155,12 @@ function checkGapEnds(
     const message = `the gap ends at ${to.id}:${to.offset}, but its timeline begins at ${first.id}:${first.offset - 1}`;
     run.findings.add({ kind: 'corrupt', path, timeline: to.timeline, message });
   }
+}
+
+/** A timeline without the document of its base is none (yet), and the gap before it is none either. */
+function boundsIn({ number, ids, ends, bases }: VerifyTimeline, gaps: readonly GapRecord[]): Bounded[] {
+  if (bases.length === 0) return [];
+  return [{ number, gap: gaps.find(({ to }) => to.timeline === number), ends: ends && { ids, ...ends } }];
 }
 
 function orphansIn(timelines: readonly VerifyTimeline[], gaps: readonly GapRecord[]): OrphanRange[] {

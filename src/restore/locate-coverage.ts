@@ -143,9 +143,9 @@ export function markNotCovered(name: string): CoverageError {
 }
 
 function describeGap(before: Timeline, after: Timeline): string {
-  const from = formatInstantShort(timeCoverage(before).to);
-  const to = formatInstantShort(timeCoverage(after).from);
   const { gap } = after;
+  const from = formatInstantShort(timeCoverage(before).to);
+  const to = formatInstantShort(gap?.to.stamp ?? timeCoverage(after).from);
   return `from ${from} to ${to}${gap === undefined ? '' : `: ${causes[gap.cause]} (${gap.detail})`}`;
 }
 

@@ -4,18 +4,24 @@ import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import type { GapRecord } from '../../journal-format/gap.ts';
 import { systemClock } from '../../src/core/clock.ts';
+import { formatInstant } from '../../src/core/instant.ts';
+import { formatPosition } from '../../src/core/position.ts';
 import { IntegrityError, LinkError, StorageError } from '../../src/core/errors.ts';
 import { BaseCheck, chunkBytes } from '../../src/daemon/base-check.ts';
 import { Capture } from '../../src/daemon/capture.ts';
+import { gapsIn, intervalOf } from '../../src/daemon/status-lists.ts';
 import { loadCatalog } from '../../src/log/catalog.ts';
 import type { Catalog } from '../../src/log/catalog.ts';
 import type { BaseChecker } from '../../src/log/base-receiver.ts';
 import { readRange } from '../../src/log/read-range.ts';
 import { sealSegment } from '../../src/log/sealing.ts';
 import { sourceTree } from '../../src/log/source-tree.ts';
+import { verifySource } from '../../src/log/verify.ts';
 import { BoundaryScanner } from '../../src/redis/boundary-scanner.ts';
 import { RdbHeadReader } from '../../src/redis/rdb-head.ts';
 import type { RdbHead } from '../../src/redis/rdb-head.ts';
+import { formatInstantShort } from '../../src/restore/instant.ts';
+import { timeNotCovered } from '../../src/restore/locate-coverage.ts';
 import type { Disk } from '../../src/storage/disk.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import type { StreamSink } from '../../src/upstream/sink.ts';
@@ -26,6 +32,7 @@ import { temporaryDirectory } from '../support/leash.ts';
 
 const otherId = 'b'.repeat(40);
 const start = 1000;
+const one = streamCommand('SET', 'key', 'value');
 
 /** Reads the whole file at the end; what a thread does behind the writer in the daemon. */
 class ImmediateChecker implements BaseChecker {
@@ -119,6 +126,15 @@ function headOf(rdb: Buffer): RdbHead {
 function write(rig: Rig, sink: StreamSink, scanner: BoundaryScanner, bytes: Buffer): void {
   scanner.scan(bytes);
   sink.append(bytes, undefined, rig.capture.stamp(), scanner);
+}
+
+/** The next operations of this kind on such files fail, until `mend`. */
+function faulty(kind: DiskOperation, at: RegExp): { disk: Disk; mend: () => void; break: () => void } {
+  let isBroken = false;
+  const disk = faultyDisk(localDisk, (operation, path) =>
+    isBroken && operation === kind && at.test(path) ? new StorageError('io', `cannot ${kind} ${path}: EIO`) : undefined,
+  );
+  return { disk, mend: () => (isBroken = false), break: () => (isBroken = true) };
 }
 
 async function streamOf(catalog: Catalog, timeline = catalog.timelines.at(-1)): Promise<Buffer> {
@@ -255,6 +271,98 @@ describe('a history that cannot go on', () => {
   });
 });
 
+describe('a gap', () => {
+  /** As status and verify tell them; ls tells what status does. */
+  const told = async (rig: Rig): Promise<{ readonly status: unknown[]; readonly verify: unknown[] }> => {
+    const { timelines, damaged } = await rig.catalog();
+    const { gaps } = await verifySource(localDisk, rig.tree);
+    return {
+      status: gapsIn(timelines, damaged).map(({ fromPosition, from }) => ({ fromPosition, from })),
+      verify: gaps.map(({ from }) => ({ fromPosition: formatPosition(from), from: formatInstant(from.stamp) })),
+    };
+  };
+
+  test('behind a sync that failed begins behind all that is there', async () => {
+    const fault = faulty('sync', /\.open$/);
+    await using rig = await Rig.open({ disk: fault.disk });
+    const stream = await rig.sync(fakeId, start);
+    const scanner = new BoundaryScanner({ offset: start, db: 0 });
+    write(rig, stream, scanner, one);
+    await stream.drain();
+    fault.break();
+    write(rig, stream, scanner, one);
+    await expect(stream.drain()).rejects.toMatchObject({ code: 'io' });
+    fault.mend();
+    expect((await rig.capture.resumePoint())?.position.offset).toBe(start + one.length);
+    await rig.sync(otherId, 77);
+    const catalog = await rig.catalog();
+    const [before] = catalog.timelines;
+    if (before === undefined) throw new Error('no timeline');
+    expect(before.end).toBe(start + 2 * one.length);
+    const { from, to, toPosition } = intervalOf(before);
+    const gap = { fromPosition: toPosition, from: to };
+    expect(await told(rig)).toEqual({ status: [gap], verify: [gap] });
+    expect(() => {
+      throw timeNotCovered(catalog.timelines, before.lastStamp + 1, 'then');
+    }).toThrow(`lies in a gap from ${formatInstantShort(before.lastStamp)} to`);
+    expect(from < to).toBe(true);
+  });
+
+  test('begins under the id that its first position was received under, not under one that brought no byte', async () => {
+    const fault = faulty('write', /\.open$/);
+    await using rig = await Rig.open({ disk: fault.disk });
+    const stream = await rig.sync(fakeId, start);
+    write(rig, stream, new BoundaryScanner({ offset: start, db: 0 }), one);
+    await rig.capture.resumePoint();
+    fault.break();
+    await expect((await rig.capture.attach(otherId)).drain()).rejects.toMatchObject({ code: 'io' });
+    fault.mend();
+    await rig.capture.resumePoint();
+    await rig.sync('c'.repeat(40), 77);
+    const fromPosition = formatPosition({ id: fakeId, offset: start + one.length });
+    expect(rig.gaps).toMatchObject([{ from: { id: fakeId, offset: start + one.length } }]);
+    expect(await told(rig)).toMatchObject({ status: [{ fromPosition }], verify: [{ fromPosition }] });
+  });
+
+  test('is none for anybody while the full sync behind it is under way', async () => {
+    await using rig = await Rig.open();
+    const stream = await rig.sync(fakeId, start);
+    write(rig, stream, new BoundaryScanner({ offset: start, db: 0 }), one);
+    await rig.capture.resumePoint();
+    const position = { id: otherId, offset: start + 3 };
+    const before = { id: fakeId, offset: start + 3 };
+    const lineage = { role: 'master', ...position, before, primary: undefined, isFailingOver: false } as const;
+    await rig.capture.beginFullSync({ position, stamp: rig.capture.stamp(), server: undefined, lineage });
+    expect(await told(rig)).toEqual({ status: [], verify: [] });
+    expect(await verifySource(localDisk, rig.tree)).toMatchObject({ orphans: [], problems: [], exitCode: 0 });
+  });
+
+  test('is recorded when all that the timeline before it holds is on the medium, samples and ticks too', async () => {
+    const operations: string[] = [];
+    const disk = faultyDisk(localDisk, (kind, path) => {
+      operations.push(`${kind} ${path.split('/').at(-1)?.split('.').at(-1) ?? ''}`);
+      return undefined;
+    });
+    await using rig = await Rig.open({ disk });
+    const stream = await rig.sync(fakeId, start);
+    write(rig, stream, new BoundaryScanner({ offset: start, db: 0 }), one);
+    await rig.capture.resumePoint();
+    const { lastStamp = 0 } = rig.capture.progress ?? {};
+    for (const ahead of [10, 20, 30]) {
+      rig.capture.sampled({ sentAt: 0, receivedAt: 100, time: lastStamp + ahead, offset: start + one.length + ahead });
+    }
+    operations.length = 0;
+    await rig.sync(otherId, 77);
+    const upToGap = operations.slice(0, operations.indexOf('rename gap'));
+    const segments = upToGap.filter((operation) => operation.endsWith(' open'));
+    expect(segments[0]).toBe('write open');
+    expect(segments.at(-1)).toBe('sync open');
+    await rig.capture.stop();
+    const [before, after] = (await rig.catalog()).timelines;
+    expect(after?.gap?.from.stamp).toBe(before?.lastStamp);
+  });
+});
+
 describe('after a restart', () => {
   test.each([0, 1, 9, 30, 64, 100])('the stream goes on behind byte %i of it, wherever that is', async (cut) => {
     const root = temporaryDirectory('capture');
@@ -325,19 +433,6 @@ describe('after a restart', () => {
 });
 
 describe('when the disk fails', () => {
-  const one = streamCommand('SET', 'key', 'value');
-
-  /** The next operations of this kind on such files fail, until `mend`. */
-  function faulty(kind: DiskOperation, at: RegExp): { disk: Disk; mend: () => void; break: () => void } {
-    let isBroken = false;
-    const disk = faultyDisk(localDisk, (operation, path) =>
-      isBroken && operation === kind && at.test(path)
-        ? new StorageError('io', `cannot ${kind} ${path}: EIO`)
-        : undefined,
-    );
-    return { disk, mend: () => (isBroken = false), break: () => (isBroken = true) };
-  }
-
   test.each(['write', 'sync'] as const)(
     'a failed %s ends the session, and the next goes on in a new file behind the last durable command',
     async (kind) => {

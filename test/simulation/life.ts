@@ -122,7 +122,6 @@ export class Life {
         },
         failed: (error) => {
           note(`journal: storage failed: ${String(error)}`);
-          this.#sink?.failed();
           alive(() => this.#session?.fail(error));
         },
         gap: ({ from, to, cause }) => {

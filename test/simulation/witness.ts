@@ -27,8 +27,6 @@ export interface Epoch {
   /** What its bytes are part of; after a promotion, the new primary's. */
   history: History;
   reads: Read[];
-  /** The disk failed while it was written. */
-  hasFailed: boolean;
   /** Reads that were given up when the stream was asked for again: some may still be on the disk. */
   readonly givenUp: Read[][];
   acknowledged: Offset;
@@ -69,7 +67,7 @@ export class Witness {
   begin({ id, offset }: Position, stamp: Micros): Epoch {
     const history = this.historyOf(id);
     const base = history.stateAt(offset);
-    const empty = { hasFailed: false, reads: [], givenUp: [], acknowledged: 0, outages: [] };
+    const empty = { reads: [], givenUp: [], acknowledged: 0, outages: [] };
     const epoch = { id, offset, stamp, base, history, coveredFrom: undefined, synced: undefined, ...empty };
     this.epochs.push(epoch);
     return epoch;
@@ -77,12 +75,20 @@ export class Witness {
 
   /** What is promised by now. */
   promises(): ReadonlyMap<Epoch, Offset> {
-    return new Map(this.epochs.map((epoch) => [epoch, epoch.acknowledged]));
+    return new Map(this.epochs.map((epoch) => [epoch, promiseOf(epoch)]));
   }
 
   find(id: ReplicationId, offset: Offset, stamp: Micros): Epoch | undefined {
     return this.epochs.find((epoch) => epoch.id === id && epoch.offset === offset && epoch.stamp === stamp);
   }
+}
+
+/**
+ * Whole commands: nobody is told that the beginning of one is safe. Behind a write that failed, it is fetched again
+ * (SPEC.md 10, step 7).
+ */
+function promiseOf({ history, acknowledged }: Epoch): Offset {
+  return Math.min(acknowledged, history.boundary(acknowledged));
 }
 
 /** The last byte that came in. */
@@ -112,11 +118,6 @@ export class WitnessedSink implements Sink {
     return this.#streaming;
   }
 
-  /** A write or sync failed. */
-  failed(): void {
-    for (const epoch of [this.#streaming, this.#established]) if (epoch !== undefined) epoch.hasFailed = true;
-  }
-
   /** An acknowledgement leaves. */
   acknowledged(offset: Offset): void {
     const epoch = this.#streaming;
@@ -137,7 +138,7 @@ export class WitnessedSink implements Sink {
     const { scanner, position } = point;
     const { offset } = position;
     const expected = epoch.history.boundary(offset);
-    this.#witness.expect(offset >= epoch.acknowledged, () => `${offset} is behind what was acknowledged`);
+    this.#witness.expect(offset >= promiseOf(epoch), () => `${offset} is behind what was acknowledged`);
     const found = readsUpTo(epoch, offset);
     this.#witness.expect(found !== undefined, () => `it wants to go on behind ${offset}, which never came`);
     this.#witness.expect(

@@ -4,7 +4,7 @@
 import type { MarkRecord } from '../../../journal-format/mark.ts';
 import { formatInstant } from '../../core/instant.ts';
 import { formatPosition } from '../../core/position.ts';
-import { damagedOf, gapBefore, intervalOf, orphansIn, removedOf } from '../../daemon/status-lists.ts';
+import { damagedOf, gapsIn, intervalOf, orphansIn, removedOf } from '../../daemon/status-lists.ts';
 import type { StatusGap, StatusInterval, StatusOrphan, StatusRemoved } from '../../daemon/status-lists.ts';
 import { uncertainOf } from '../../daemon/status-time.ts';
 import type { StatusUncertain } from '../../daemon/status-time.ts';
@@ -136,7 +136,7 @@ function listingOf(catalog: MeasuredCatalog, spans: readonly UncertainSpan[], ma
     timelines: timelines.map(timelineLine),
     bases: timelines.map(baseLine),
     segments: timelines.flatMap(segmentLines),
-    gaps: timelines.flatMap(gapBefore),
+    gaps: gapsIn(timelines, catalog.damaged),
     orphans: orphansIn(timelines, catalog.damaged),
     uncertain: spans.map((span) => uncertainOf(span, catalog)),
     removed: catalog.removed.map(removedOf),
