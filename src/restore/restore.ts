@@ -22,8 +22,7 @@ import type { Plan } from './plan.ts';
 import { orphanWarning, planToJson } from './plan-print.ts';
 import type { PlanJson } from './plan-print.ts';
 import { removedError } from './locate-removed.ts';
-import { plannedStream } from './planned-stream.ts';
-import { RelativeTtl } from './relative-ttl.ts';
+import { PlannedBytes } from './planned-bytes.ts';
 
 export interface RestoreOptions {
   /** The directory to be made. */
@@ -161,20 +160,20 @@ class Run {
 
   /** `crc` is that of what is in the file already; gives the one of all of it. */
   async #writeStream(output: OutputFile, crc: number): Promise<{ crc: number; warnings: string[] }> {
-    const { base, transform } = this.#plan;
-    const relativeTtl = transform === 'relative-ttl' ? new RelativeTtl(base.record) : undefined;
+    const replayed = new PlannedBytes(this.#disk, this.#plan, (bytes) => {
+      this.#advance(bytes);
+    });
     let running = crc;
     const append = (bytes: Buffer): void => {
       running = crc32(bytes, running);
       output.append(bytes);
     };
-    append(selectCommand(base.record.db));
-    for await (const chunk of plannedStream(this.#disk, this.#plan)) {
-      for (const bytes of relativeTtl?.push(chunk) ?? [chunk.bytes]) append(bytes);
-      this.#advance(chunk.bytes.length);
+    append(selectCommand(this.#plan.base.record.db));
+    for await (const bytes of replayed.stream()) {
+      append(bytes);
       await output.room();
     }
-    return { crc: running, warnings: relativeTtl?.warnings() ?? [] };
+    return { crc: running, warnings: replayed.warnings() };
   }
 
   #advance(bytes: number): void {
