@@ -59,3 +59,7 @@ export const rdbHeadBytesMax = 1024 * 1024;
 /** What a command read for inspection may keep of one argument, and of all of them together. */
 export const keptArgumentBytesDefault = 64 * 1024;
 export const keptCommandBytesMax = 64 * 1024 * 1024;
+
+/** What a replica that we feed may ask: real ones send five arguments, some hundred bytes. */
+export const requestArgumentsMax = 16;
+export const requestBytesMax = 16 * 1024;

@@ -1,8 +1,9 @@
 /**
- * Finds a real server on this machine: redis-server or valkey-server on PATH, asked for its version. server.ts starts it.
+ * Finds real servers on this machine: redis-server and valkey-server on PATH, or the program that the user names; each is
+ * asked for its version. can-load.ts chooses among them, server.ts starts one.
  */
 import { execFile } from 'node:child_process';
-import { access, constants } from 'node:fs/promises';
+import { access, constants, realpath } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { UsageError } from '../core/errors.ts';
@@ -17,16 +18,38 @@ const answerTimeoutMs = 10_000;
 
 /** The first that PATH has; UsageError when there is none, or none that runs. */
 export async function findServer(searchPath: string | undefined): Promise<ServerProgram> {
-  for (const name of names) {
-    for (const directory of (searchPath ?? '').split(delimiter)) {
-      const path = join(directory, name);
-      const version = directory === '' || !(await isExecutable(path)) ? undefined : await askVersion(path);
-      if (version !== undefined) return { ...version, path };
-    }
-  }
+  const [first] = await findServers(searchPath);
+  if (first !== undefined) return first;
   throw new UsageError('no-server', 'neither redis-server nor valkey-server is on PATH', {
     hint: 'install one, for example: apt-get install redis-server',
     exitCode: 1,
+  });
+}
+
+/** All that PATH has and that run, each once, in the order of PATH; with `named` that one only, or UsageError. */
+export async function findServers(searchPath: string | undefined, named?: string): Promise<ServerProgram[]> {
+  if (named !== undefined) return [await namedServer(named)];
+  const programs: ServerProgram[] = [];
+  const seen = new Set<string>();
+  for (const name of names) {
+    for (const directory of (searchPath ?? '').split(delimiter)) {
+      const path = join(directory, name);
+      if (directory === '' || !(await isExecutable(path))) continue;
+      const real = await realpath(path);
+      if (seen.has(real)) continue;
+      seen.add(real);
+      const version = await askVersion(path);
+      if (version !== undefined) programs.push({ ...version, path });
+    }
+  }
+  return programs;
+}
+
+async function namedServer(path: string): Promise<ServerProgram> {
+  const version = (await isExecutable(path)) ? await askVersion(path) : undefined;
+  if (version !== undefined) return { ...version, path };
+  throw new UsageError('bad-server-bin', `${path} is no redis-server or valkey-server that runs here`, {
+    hint: 'name the program itself, for example /usr/bin/redis-server',
   });
 }
 

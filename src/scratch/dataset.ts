@@ -1,0 +1,181 @@
+/**
+ * A dataset as it was, alive in a server of our own: loaded over a replication link, and a replica ever after, so that
+ * nothing in it expires by itself. It can be looked at, edited when it was asked for as writable, and saved.
+ *
+ *   private directory ─ feed ─ server ─ watchdog         disposed in the opposite order, whatever happens
+ *
+ * Invariant: what load() returns is exactly the source's dataset behind the last byte of the stream, elapsed keys included;
+ * not one command of the stream has failed on the way.
+ */
+import { join } from 'node:path';
+import type { Clock } from '../core/clock.ts';
+import { IntegrityError, UsageError } from '../core/errors.ts';
+import type { ServerProgram } from './find-server.ts';
+import { MasterFeed } from './master-feed.ts';
+import type { FeedSource } from './master-feed.ts';
+import { mebibytes } from './memory.ts';
+import { PrivateDirectory } from './private-directory.ts';
+import { ScratchServer } from './server.ts';
+import type { ServerClient } from './server.ts';
+
+export interface ScratchOptions {
+  readonly program: ServerProgram;
+  /** Where its private directory is made. */
+  readonly parent: string;
+  /** What it may take; beyond that the load is given up. */
+  readonly memoryBytes: number;
+  /** Commands may change it. A key that has elapsed goes when it is written to. */
+  readonly isWritable?: boolean;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+const readyTimeoutMs = 60_000;
+const memoryPollMs = 250;
+const rdbFile = 'dump.rdb';
+/** More than anybody uses; each takes some kilobytes. A dataset with more is refused by the server. */
+const databases = 1024;
+
+export class ScratchDataset implements AsyncDisposable {
+  readonly program: ServerProgram;
+  readonly #resources: AsyncDisposableStack;
+  readonly #directory: PrivateDirectory;
+  readonly #server: ScratchServer;
+  readonly #client: ServerClient;
+
+  private constructor(
+    program: ServerProgram,
+    resources: AsyncDisposableStack,
+    parts: { readonly directory: PrivateDirectory; readonly server: ScratchServer; readonly client: ServerClient },
+  ) {
+    this.program = program;
+    this.#resources = resources;
+    this.#directory = parts.directory;
+    this.#server = parts.server;
+    this.#client = parts.client;
+  }
+
+  static async load(source: FeedSource, options: ScratchOptions): Promise<ScratchDataset> {
+    await using resources = new AsyncDisposableStack();
+    const directory = resources.use(await PrivateDirectory.create(options.parent, options.clock));
+    const feed = resources.use(await MasterFeed.listen(options.clock));
+    const server = resources.use(await startServer(directory.path, feed, options));
+    const client = await server.connect();
+    resources.defer(() => {
+      client.destroy();
+    });
+    await loadInto(server, client, feed, source, options);
+    return new ScratchDataset(options.program, resources.move(), { directory, server, client });
+  }
+
+  /** The connection of the dataset itself, for whoever needs but one. */
+  get client(): ServerClient {
+    return this.#client;
+  }
+
+  get socketPath(): string {
+    return this.#server.socketPath;
+  }
+
+  /** Another connection; the caller destroys it. */
+  connect(): Promise<ServerClient> {
+    return this.#server.connect();
+  }
+
+  /** Has the server write an RDB of everything, elapsed keys included; returns its path, which lasts as long as this. */
+  async save(): Promise<string> {
+    await this.#client.sendCommand(['SAVE']);
+    return join(this.#directory.path, rdbFile);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#resources.disposeAsync();
+  }
+}
+
+function startServer(directory: string, feed: MasterFeed, options: ScratchOptions): Promise<ScratchServer> {
+  const { program, clock, signal, isWritable = false } = options;
+  return ScratchServer.start({
+    ...{ program, directory, clock, signal, readyTimeoutMs },
+    removesDirectory: true,
+    whileLoading: true,
+    settings: [
+      `replicaof 127.0.0.1 ${feed.port}`,
+      `masterauth ${feed.password}`,
+      `replica-read-only ${isWritable ? 'no' : 'yes'}`,
+      // The RDB is loaded as it comes, instead of being written to disk first.
+      'repl-diskless-load on-empty-db',
+      // The feed has no need to say that it is still there: if it isn't, neither are we.
+      `repl-timeout ${24 * 60 * 60}`,
+      `dbfilename ${rdbFile}`,
+      `databases ${databases}`,
+      'appendonly no',
+    ],
+  });
+}
+
+async function loadInto(
+  server: ScratchServer,
+  client: ServerClient,
+  feed: MasterFeed,
+  source: FeedSource,
+  options: ScratchOptions,
+): Promise<void> {
+  const given = new AbortController();
+  const cancel = server.onEnd((error) => {
+    given.abort(error);
+  });
+  const signal = AbortSignal.any([options.signal, given.signal]);
+  const over = new AbortController();
+  const watching = watchMemory(client, options, AbortSignal.any([signal, over.signal])).catch((error: unknown) => {
+    given.abort(error);
+  });
+  try {
+    await feed.feed(source, signal);
+    refuseTooMuch(await infoNumber(client, 'memory', 'used_memory'), options.memoryBytes);
+    await refuseFailures(server, client);
+  } finally {
+    cancel();
+    over.abort();
+    await watching;
+  }
+}
+
+/** Rejects when it takes more than it may; returns when it is aborted. */
+async function watchMemory(
+  client: ServerClient,
+  { memoryBytes, clock }: ScratchOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    // While it executes one long command it does not answer; then nothing is learnt until it does.
+    const used = await infoNumber(client, 'memory', 'used_memory').catch(() => undefined);
+    if (used !== undefined) refuseTooMuch(used, memoryBytes);
+    await clock.sleep(memoryPollMs, signal).catch(() => undefined);
+  }
+}
+
+/** A replica passes over a command that fails; we do not. */
+async function refuseFailures(server: ScratchServer, client: ServerClient): Promise<void> {
+  const failed = await infoNumber(client, 'stats', 'unexpected_error_replies');
+  if (failed === 0) return;
+  throw new IntegrityError(
+    'scratch-diverged',
+    `${failed} commands of the stream failed on the scratch server: ${await server.lastWords()}`,
+    { hint: 'the source may know commands that this server does not, such as those of a module', exitCode: 1 },
+  );
+}
+
+async function infoNumber(client: ServerClient, section: string, field: string): Promise<number> {
+  const text = await client.info(section);
+  return Number(new RegExp(`^${field}:(\\d+)`, 'm').exec(text)?.[1] ?? 0);
+}
+
+function refuseTooMuch(used: number, allowed: number): void {
+  if (used <= allowed) return;
+  throw new UsageError(
+    'not-enough-memory',
+    `the scratch server took ${mebibytes(used)} of memory, and may take ${mebibytes(allowed)}`,
+    { hint: 'free some memory, or say with --scratch-memory SIZE what it may take', exitCode: 1 },
+  );
+}
