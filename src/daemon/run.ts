@@ -10,6 +10,7 @@ import { formatInstant } from '../core/instant.ts';
 import { reserveBytes, slabBytes, slabsKept } from '../core/limits.ts';
 import { formatPosition, type Position } from '../core/position.ts';
 import { SlabPool } from '../core/slabs.ts';
+import { clearTemporary } from '../log/recovery.ts';
 import { createSourceTree, sourceTree } from '../log/source-tree.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import { formatServerVersion } from '../redis/server-version.ts';
@@ -34,14 +35,14 @@ import { WorkerBaseChecker } from './base-checker.ts';
 import { Capture } from './capture.ts';
 import type { CaptureEvents } from './capture.ts';
 import type { RunConfig } from './config.ts';
-import { describe } from './describe-error.ts';
+import { describe, lastWords } from './describe-error.ts';
 import { loggedRoom, loggedWatch } from './disk-watch.ts';
 import { loggedRetention } from './keep-local.ts';
 import type { KeepLocal, Retention, RetentionState } from './keep-local.ts';
 import type { Logger } from './logger.ts';
 import { SealHost } from './seal-host.ts';
 import { StateWriter } from './state-file.ts';
-import type { RunChange, RunError, RunState } from './state-file.ts';
+import type { RunChange, RunState } from './state-file.ts';
 import { clockInSeconds, isSound } from './timekeeper.ts';
 import { loggedUnended } from './unended-command.ts';
 import type { UnendedWatch } from './unended-command.ts';
@@ -71,25 +72,9 @@ export async function runDaemon(options: RunOptions, signal: AbortSignal): Promi
   const disk = new WatchedDisk(localDisk, room, systemClock);
   for (const warning of config.warnings) logger.warn({ event: 'warning', warning });
   logger.info({ event: 'started', version: writerName, directory: tree.directory, source });
-  await using capture = await Capture.open({
-    disk,
-    clock: systemClock,
-    root: config.root,
-    tree,
-    address: source,
-    relativeTtl: config.relativeTtl,
-    seal: (path, end) => {
-      // What it would take from a full disk before it fails is what the reserve was given up for.
-      if (room.full !== undefined) throw room.full.error;
-      return sealing.seal(path, end);
-    },
-    check: (path) => new WorkerBaseChecker(path),
-    events: run.captureEvents,
-    segmentBytes: options.segmentBytes,
-  });
-  if (!(await reserve.make())) logger.warn({ event: 'no-reserve', reserve: tree.reserve, bytes: reserveBytes });
   using watch = loggedWatch({ path: tree.directory, room, unanswered: () => disk.unanswered }, logger);
-  // Not before: recovery clears away temporary files, the one that becomes the state file too.
+  run.captureEvents.recovered(await clearTemporary(localDisk, tree.directory));
+  // Before recovery, which may have to wait for room: somebody must be able to see that.
   await using state = new StateWriter({
     disk: localDisk,
     clock: systemClock,
@@ -101,17 +86,34 @@ export async function runDaemon(options: RunOptions, signal: AbortSignal): Promi
       logger.warn({ event: 'state-file-failed', ...describe(error) });
     },
   });
-  await using _retention = config.keepLocal && run.retention(capture, tree, config.keepLocal);
   try {
+    await using capture = await Capture.open({
+      disk,
+      clock: systemClock,
+      root: config.root,
+      tree,
+      address: source,
+      relativeTtl: config.relativeTtl,
+      seal: (path, end) => {
+        // What it would take from a full disk before it fails is what the reserve was given up for.
+        if (room.full !== undefined) throw room.full.error;
+        return sealing.seal(path, end);
+      },
+      check: (path) => new WorkerBaseChecker(path),
+      events: run.captureEvents,
+      segmentBytes: options.segmentBytes,
+    });
+    if (!(await reserve.make())) logger.warn({ event: 'no-reserve', reserve: tree.reserve, bytes: reserveBytes });
+    await using _retention = config.keepLocal && run.retention(capture, tree, config.keepLocal);
     await run.follow(capture, state, signal);
     state.update({ state: 'stopping' });
     await capture.stop();
+    logger.info({ event: 'stopped', ...positionOf(capture) });
   } catch (error) {
     // Whoever asks for the status later shall learn why nobody writes.
     state.update({ state: 'stopping', lastError: lastWords(error) });
     throw error;
   }
-  logger.info({ event: 'stopped', ...positionOf(capture) });
 }
 
 /** What happens during a run, as log lines and as the state file; and the stop of `--once`. */
@@ -389,10 +391,4 @@ function positionOf(capture: Capture): Record<string, string> {
   if (progress === undefined) return {};
   const { id, durable, lastStamp } = progress;
   return { position: formatPosition({ id, offset: durable }), time: formatInstant(lastStamp) };
-}
-
-/** An error as the state file holds it. */
-function lastWords(error: unknown): RunError {
-  const { code, error: message, hint } = describe(error);
-  return { code, message, hint: hint ?? null, at: formatInstant(systemClock.wall()) };
 }

@@ -140,6 +140,8 @@ export interface StateWriterOptions {
 }
 
 const intervalMs = 1000;
+/** A file system may give out its room in blocks of this much. */
+const blockBytes = 4096;
 
 export class StateWriter implements AsyncDisposable {
   readonly #options: StateWriterOptions;
@@ -231,11 +233,19 @@ export class StateWriter implements AsyncDisposable {
     const { disk, clock, path, poll, failed } = this.#options;
     this.#state = { ...this.#state, ...poll?.(), updatedAt: formatInstant(clock.wall()) };
     try {
-      await replaceCache(disk, path, Buffer.from(`${JSON.stringify(this.#state, undefined, 2)}\n`));
+      await replaceCache(disk, path, formatState(this.#state));
       this.#hasFailed = false;
     } catch (error) {
       if (!this.#hasFailed) failed(error);
       this.#hasFailed = true;
     }
   }
+}
+
+/** Blanks at the end are room for more: what a full disk is told with must fit into what the file has. */
+function formatState(state: RunState): Buffer {
+  const text = Buffer.from(`${JSON.stringify(state, undefined, 2)}\n`);
+  const room = Buffer.alloc(Math.ceil(text.length / blockBytes) * blockBytes, ' ');
+  text.copy(room);
+  return room;
 }

@@ -36,11 +36,13 @@ export interface Recovered {
   readonly actions: readonly string[];
 }
 
+/** All but the source's own folder, which holds nothing of a timeline: its writer clears it before it uses it. */
 export async function recover(disk: Disk, tree: SourceTree): Promise<Recovered> {
   const actions = await finishRemovals(disk, tree);
   const numbers = await timelineNumbers(disk, tree);
   const nextTimeline = Math.max(0, ...numbers) + 1;
-  await clearTemporary(disk, tree, numbers, actions);
+  const folders = [tree.marks, tree.removed, ...numbers.map((number) => timelineDirectory(tree, number))];
+  for (const folder of folders) actions.push(...(await clearTemporary(disk, folder)));
   const finished = await removeUnfinished(disk, tree, numbers, actions);
   const number = finished.at(-1);
   if (number === undefined) return { newest: undefined, nextTimeline, unsealed: [], actions };
@@ -50,25 +52,11 @@ export async function recover(disk: Disk, tree: SourceTree): Promise<Recovered> 
   return { newest, nextTimeline, unsealed, actions };
 }
 
-async function clearTemporary(
-  disk: Disk,
-  tree: SourceTree,
-  numbers: readonly number[],
-  actions: string[],
-): Promise<void> {
-  const directories = [
-    tree.directory,
-    tree.marks,
-    tree.removed,
-    ...numbers.map((number) => timelineDirectory(tree, number)),
-  ];
-  for (const directory of directories) {
-    for (const name of await listOrEmpty(disk, directory)) {
-      if (!name.startsWith(temporaryPrefix)) continue;
-      await disk.remove(join(directory, name));
-      actions.push(`removed unfinished ${join(directory, name)}`);
-    }
-  }
+/** Removes what was begun in this folder and never finished; returns what was done, for the log. */
+export async function clearTemporary(disk: Disk, directory: string): Promise<string[]> {
+  const unfinished = (await listOrEmpty(disk, directory)).filter((name) => name.startsWith(temporaryPrefix));
+  for (const name of unfinished) await disk.remove(join(directory, name));
+  return unfinished.map((name) => `removed unfinished ${join(directory, name)}`);
 }
 
 /**

@@ -39,14 +39,35 @@ export async function publishNew(disk: Disk, path: string, bytes: Uint8Array): P
   await disk.syncDirectory(dirname(path));
 }
 
-/** Replaces a cache file: whole or not at all to a reader, but not synced. */
+/**
+ * Replaces a cache file of text, not synced: whole or not at all to a reader, unless the disk is full. Then it is written
+ * over, in the room that it has: what it says of a full disk matters more than that a reader may find half of it.
+ */
 export async function replaceCache(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
+  try {
+    await replaceWhole(disk, path, bytes);
+  } catch (error) {
+    if (!(error instanceof StorageError && error.code === 'no-space')) throw error;
+    await overwrite(disk, path, bytes).catch(() => {
+      throw error;
+    });
+  }
+}
+
+async function replaceWhole(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
   const temporary = temporaryPath(dirname(path));
   await using file = await disk.create(temporary);
   await orRemove(disk, temporary, async () => {
     await file.write([bytes], 0);
     await disk.rename(temporary, path);
   });
+}
+
+/** What is left of a longer text before it becomes blanks. */
+async function overwrite(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
+  await using file = await disk.open(path, 'write');
+  const blanks = Buffer.alloc(Math.max(0, (await file.size()) - bytes.length), ' ');
+  await file.write([bytes, blanks], 0);
 }
 
 /** All of a small file; StorageError `not-found` when it is not there. */

@@ -5,7 +5,17 @@
  *
  * This is the one part of storage/ that is not behind Disk: a simulated disk has one writer by construction.
  */
-import { closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -73,6 +83,10 @@ function lockPath(directory: string): string {
   return join(directory, 'lock');
 }
 
+function holderPath(directory: string): string {
+  return join(directory, 'holder.json');
+}
+
 function isBusy(error: unknown): boolean {
   return error instanceof Error && 'errcode' in error && error.errcode === sqliteBusy;
 }
@@ -110,15 +124,41 @@ function unusable(directory: string, cause: unknown): StorageError {
   });
 }
 
+/** A full disk is no reason not to begin: who holds the lock only informs, and the journal waits for room by itself. */
 function writeHolder(directory: string, holder: Holder): void {
   const temporary = join(directory, `.tmp-holder-${process.pid}`);
-  writeFileSync(temporary, `${JSON.stringify(holder)}\n`, { mode: 0o600 });
-  renameSync(temporary, join(directory, 'holder.json'));
+  const text = `${JSON.stringify(holder)}\n`;
+  try {
+    writeFileSync(temporary, text, { mode: 0o600 });
+    renameSync(temporary, holderPath(directory));
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    if (!isNoSpace(error)) throw error;
+    if (!overwriteHolder(directory, text)) rmSync(holderPath(directory), { force: true });
+  }
+}
+
+/** In the room that the file has, where it stays at its place. Whether it worked: if not, it names who held the lock before. */
+function overwriteHolder(directory: string, text: string): boolean {
+  let file: number | undefined;
+  try {
+    file = openSync(holderPath(directory), 'r+');
+    const bytes = Buffer.from(text.padEnd(fstatSync(file).size));
+    return writeSync(file, bytes, 0, bytes.length, 0) === bytes.length;
+  } catch {
+    return false;
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
+
+function isNoSpace(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
 }
 
 function readHolder(directory: string): Holder | undefined {
   try {
-    const value: unknown = JSON.parse(readFileSync(join(directory, 'holder.json'), 'utf8'));
+    const value: unknown = JSON.parse(readFileSync(holderPath(directory), 'utf8'));
     if (typeof value !== 'object' || value === null) return undefined;
     const { pid, host, since } = value as Partial<Holder>;
     return { pid: Number(pid), host: String(host), since: String(since) };

@@ -6,7 +6,7 @@ import { frameHeaderBytes } from '../../journal-format/frame.ts';
 import { openSegmentName, sealedSegmentName } from '../../journal-format/names.ts';
 import { decodeSegmentHeader } from '../../journal-format/segment-header.ts';
 import { JournalError } from '../../src/core/errors.ts';
-import { recover } from '../../src/log/recovery.ts';
+import { clearTemporary, recover } from '../../src/log/recovery.ts';
 import type { Recovered } from '../../src/log/recovery.ts';
 import { sealSegment } from '../../src/log/sealing.ts';
 import { writeMark, writeStop } from '../../src/log/timeline-store.ts';
@@ -575,7 +575,7 @@ test('unfinished work is removed, and what is not of journal is left alone', asy
   const bytes = Buffer.from('x');
   const all = [...foreign, ...unfinished, sealedLike, '/journal/cache/marks/readme.mark'];
   const disk = changed(Object.fromEntries(all.map((path) => [path, bytes])));
-  const { actions } = await recover(disk, tree);
+  const actions = [...(await clearTemporary(disk, tree.directory)), ...(await recover(disk, tree)).actions];
   expect(actions).toEqual(unfinished.map((path) => `removed unfinished ${path}`));
   const paths = [...disk.files().keys()];
   expect(paths).toEqual(expect.arrayContaining([...foreign, sealedLike]));

@@ -1,11 +1,12 @@
 // A disk that is full for a while, a real one, under load from a real primary: reading stops, the link stays, nothing is
 // lost, and when there is room again it goes on by itself.
-import { readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import { readStatus } from '../../src/daemon/status.ts';
+import { loadCatalog } from '../../src/log/catalog.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import { describeServers } from '../support/describe-servers.ts';
 import { eventually } from '../support/eventually.ts';
@@ -102,6 +103,65 @@ describe.each(['tmpfs', 'ext4'] as const)('a full disk (%s)', (kind: SmallDiskKi
       await rig.journaled();
       expect(await fullSyncs(rig.client)).toBe(1);
       await rig.journal.stop();
+      await rig.expectIdentity();
+    });
+
+    test('to the last byte when the journal starts again: it comes up, red, and goes on when there is room', async () => {
+      using disk = SmallDisk.mount(kind, 128);
+      await using rig = await CaptureRig.start(binary);
+      await fillUp(rig, disk);
+      await rig.journal.kill9();
+      // What the reserve gave up.
+      disk.fill();
+      expect(disk.freeBytes).toBe(0);
+      const journal = rig.run({ dir: path.join(disk.path, 'journal-data') });
+      await journal.waitFor('disk-full');
+      await write(rig, 20);
+      await eventually('a red status of this very process', async () => {
+        const { state, healthy, disk: told, writer } = await readStatus(localDisk, journal.tree, systemClock);
+        const isRed = state === 'stalled' && !healthy && told?.trouble?.code === 'disk-full';
+        return isRed && writer?.pid === journal.pid;
+      });
+      disk.free();
+      await journal.waitFor('disk-has-room');
+      await rig.journaled();
+      expect(await fullSyncs(rig.client)).toBe(1);
+      await eventually('a green status', async () => {
+        return (await readStatus(localDisk, journal.tree, systemClock)).healthy;
+      });
+      expect(await journal.stop()).toBe(0);
+      await rig.expectIdentity();
+    });
+
+    test('to the last byte, and the last write torn: recovery waits for room, says so, and can be stopped', async () => {
+      using disk = SmallDisk.mount(kind, 128);
+      await using rig = await CaptureRig.start(binary);
+      const dir = path.join(disk.path, 'journal-data');
+      await rig.attach({ dir });
+      await rig.client.call('SET', 'before', '1');
+      await rig.journaled();
+      await rig.journal.kill9();
+      const [timeline] = (await loadCatalog(localDisk, rig.journal.tree)).timelines;
+      appendFileSync(timeline?.segments.at(-1)?.path ?? '', 'half a frame');
+      rmSync(rig.journal.tree.reserve);
+      disk.fill();
+      expect(disk.freeBytes).toBe(0);
+      const waiting = rig.run({ dir });
+      await waiting.waitFor('disk-full');
+      await eventually('a red status', async () => {
+        const { state, disk: told } = await readStatus(localDisk, waiting.tree, systemClock);
+        return state === 'stalled' && told?.trouble?.code === 'disk-full';
+      });
+      expect(await waiting.stop()).toBe(9);
+      expect((await readStatus(localDisk, waiting.tree, systemClock)).error).toMatchObject({ code: 'no-space' });
+
+      const journal = rig.run({ dir });
+      await journal.waitFor('disk-full');
+      disk.free();
+      await journal.waitFor('recovered');
+      await rig.journaled();
+      expect(await fullSyncs(rig.client)).toBe(1);
+      expect(await journal.stop()).toBe(0);
       await rig.expectIdentity();
     });
 

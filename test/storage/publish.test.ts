@@ -118,10 +118,25 @@ describe('caches', () => {
 
   test('a cache that cannot be replaced stays as it was, and nothing is left beside it', async () => {
     const disk = await diskWith({ [target]: old });
-    failAt(disk, 1, 'no-space');
+    failAt(disk, 1, 'io');
     expect(await isDone(replaceCache(disk, target, fresh))).toBe(false);
     expect(contentOf(disk)).toBe('old');
     expect(await disk.list('/d')).toEqual(['object']);
+  });
+
+  test.each([0, 1])('a cache on a full disk is written over, in the room that it has (operation %d)', async (at) => {
+    const disk = await diskWith({ [target]: Buffer.from('a long old text') });
+    failAt(disk, at, 'no-space');
+    await replaceCache(disk, target, fresh);
+    expect(contentOf(disk)).toBe('fresh'.padEnd('a long old text'.length));
+    expect(await disk.list('/d')).toEqual(['object']);
+  });
+
+  test('a cache that is not there cannot be, and the full disk is told', async () => {
+    const disk = await diskWith();
+    disk.fault = ({ kind }) => (kind === 'write' ? 'no-space' : undefined);
+    await expect(replaceCache(disk, target, fresh)).rejects.toMatchObject({ code: 'no-space' });
+    expect(await disk.list('/d')).toEqual([]);
   });
 
   test('a small file is read whole', async () => {
