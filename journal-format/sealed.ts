@@ -50,8 +50,8 @@ export function decodeTrailer(last24: Uint8Array, fileBytes: number): Trailer {
   return trailer;
 }
 
-/** Compresses whole frames into the stored bytes of one block. */
-export function encodeBlock(raw: Uint8Array): { stored: Buffer; crc: number } {
+/** Compresses whole frames into the stored bytes of one block, in memory that nothing else has a part of. */
+export function encodeBlock(raw: Uint8Array): { stored: Buffer<ArrayBuffer>; crc: number } {
   if (raw.length < 1 || raw.length > blockRawBytesMax) throw new RangeError(`block of ${raw.length} bytes`);
   const params = { [constants.ZSTD_c_compressionLevel]: compressionLevel };
   // One output buffer that surely is large enough: in many small ones, half of the time would go into joining them.
