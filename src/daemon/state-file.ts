@@ -6,10 +6,12 @@
  * Invariant: no secret ever enters it; offsets are strings and times RFC 3339, as in everything that we print.
  */
 import { z } from 'zod';
+import { systemClock } from '../core/clock.ts';
 import type { Clock } from '../core/clock.ts';
 import { formatInstant } from '../core/instant.ts';
 import type { Disk } from '../storage/disk.ts';
 import { readSmall, replaceCache } from '../storage/publish.ts';
+import { describe } from './describe-error.ts';
 import type { DiskState } from './disk-watch.ts';
 import type { RetentionState } from './keep-local.ts';
 import type { UnendedCommand } from './unended-command.ts';
@@ -63,6 +65,12 @@ export interface RunError {
   readonly message: string;
   readonly hint: string | null;
   readonly at: string;
+}
+
+/** An error as it is told here. */
+export function lastWords(error: unknown): RunError {
+  const { code, error: message, hint } = describe(error);
+  return { code, message, hint: hint ?? null, at: formatInstant(systemClock.wall()) };
 }
 
 /** What the daemon tells; the rest StateWriter knows itself. */
