@@ -5,6 +5,8 @@ import { crc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import { IntegrityError, InterruptedError, StorageError, UsageError } from '../../src/core/errors.ts';
+import { loadCatalog, loadCatalogLeft } from '../../src/log/catalog.ts';
+import { applyRetention } from '../../src/log/removal.ts';
 import { planRestore } from '../../src/restore/plan-restore.ts';
 import type { Plan, RestoreRequest } from '../../src/restore/plan.ts';
 import { executeRestore } from '../../src/restore/restore.ts';
@@ -361,6 +363,74 @@ describe('nothing is left behind by', () => {
       }
     }
     expect(await readdir(to)).toContain('restore.json');
+  });
+});
+
+describe('a timeline that --keep-local takes while it is restored', () => {
+  const keep = { rule: { kind: 'size', bytes: 1 }, words: '--keep-local 1MB' } as const;
+
+  interface Case extends Made {
+    /** Takes the first of two timelines. */
+    remove(): Promise<void>;
+  }
+
+  async function twoTimelines(): Promise<Case> {
+    const made = await make();
+    const later = await made.journal.timeline({ id: 'b'.repeat(40), offset: 10, completed: t0 + 100_000_000 });
+    later.read(command('SET', 'later', '1'), t0 + 110_000_000);
+    await later.commit();
+    const remove = async (): Promise<void> => {
+      const { timelines } = await loadCatalog(localDisk, made.journal.tree);
+      await applyRetention(localDisk, made.journal.tree, timelines, keep, t0 + 200_000_000);
+    };
+    return { ...made, remove };
+  }
+
+  const ofFirst = { kind: 'position', idPrefix: id } as const;
+
+  test('is restored whole or refused as removed, at whatever read it goes, and nothing is left behind', async () => {
+    const ends = new Set<string>();
+    for (let at = 1; !ends.has('never reached'); at += 1) {
+      await using made = await twoTimelines();
+      const { home, to, timeline } = made;
+      const plan = await made.plan({ target: { ...ofFirst, offset: timeline.reads.at(-1)!.end } });
+      let reads = 0;
+      const going = async (): Promise<void> => {
+        reads += 1;
+        if (reads === at) await made.remove();
+      };
+      const disk: Disk = {
+        ...localDisk,
+        open: (file, mode) => going().then(() => localDisk.open(file, mode)),
+        clone: (from, clone) => going().then(() => localDisk.clone(from, clone)),
+      };
+      try {
+        await executeRestore(disk, plan, options(to));
+        await expectFiles(to, multiPart(timeline.rdb, timeline.stream));
+        ends.add(reads < at ? 'never reached' : 'restored');
+      } catch (error) {
+        expect(error, `read ${at}`).toMatchObject({ code: 'removed', exitCode: 4 });
+        expect((error as Error).message).toContain('removed by --keep-local 1MB');
+        expect(await readdir(home), `read ${at}`).toEqual([]);
+        ends.add('refused');
+      }
+    }
+    expect(ends).toContain('refused');
+  });
+
+  test('is refused as removed when half of it is gone, and what is gone for no reason is not said to be removed', async () => {
+    await using made = await twoTimelines();
+    const { home, to, timeline, journal } = made;
+    const plan = await made.plan({ target: { ...ofFirst, offset: timeline.reads.at(-1)!.end } });
+    const [first] = (await loadCatalog(localDisk, journal.tree)).timelines;
+    await rm(first?.segments.at(-1)?.path ?? '');
+    await expect(executeRestore(localDisk, plan, options(to))).rejects.not.toMatchObject({ code: 'removed' });
+    // The power goes when the record is there, and little of the timeline is gone.
+    const disk: Disk = { ...localDisk, removeTree: () => Promise.reject(new StorageError('io', 'the power is gone')) };
+    const { timelines } = await loadCatalogLeft(localDisk, journal.tree);
+    await expect(applyRetention(disk, journal.tree, timelines, keep, t0 + 200_000_000)).rejects.toThrow('power');
+    await expect(executeRestore(localDisk, plan, options(to))).rejects.toMatchObject({ code: 'removed', exitCode: 4 });
+    expect(await readdir(home)).toEqual([]);
   });
 });
 
