@@ -67,7 +67,8 @@ export type { Plan, PlannedRange, RestoreRequest } from './restore/plan.ts';
 export { planRestore } from './restore/plan-restore.ts';
 export type { PlanContext, PlanJson } from './restore/plan-print.ts';
 export { planToJson, planToText } from './restore/plan-print.ts';
-export type { RestoredFile, RestoreOptions, RestoreRecord, RestoreReport } from './restore/restore.ts';
+export type { RestoredFile } from './restore/output.ts';
+export type { RestoreOptions, RestoreRecord, RestoreReport } from './restore/restore.ts';
 export { executeRestore } from './restore/restore.ts';
 
 // Journaling a primary.

@@ -7,7 +7,8 @@ import type { Disk } from '../storage/disk.ts';
 
 /** The part of a terminal, pipe or file that we use; process.stdout is one. */
 export interface TextStream {
-  write(text: string): unknown;
+  /** Calls back when it has taken all of it, with an error when it never will. */
+  write(text: string | Uint8Array, taken?: (error?: Error | null) => void): unknown;
   readonly isTTY?: boolean;
   readonly columns?: number;
 }

@@ -42,6 +42,11 @@ export class Output {
     if (!this.isJson && lines.length > 0) this.#io.stdout.write(`${lines.join('\n')}\n`);
   }
 
+  /** For people, where stdout is for bytes. */
+  aside(lines: readonly string[]): void {
+    if (lines.length > 0) this.#io.stderr.write(`${lines.join('\n')}\n`);
+  }
+
   /** By the way; left out with --quiet and --json. */
   note(text: string): void {
     if (!this.isJson && !this.#options.quiet) this.#io.stderr.write(`journal: ${text}\n`);

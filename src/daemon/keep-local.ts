@@ -23,6 +23,7 @@ export interface KeepLocal {
   readonly words: string;
 }
 
+const amountPattern = /^(\d{1,9}(?:\.\d{1,3})?) ?([A-Za-z]{1,3})$/;
 const ageUnits: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
 const sizeUnits: Readonly<Record<string, number>> = {
   MB: 1e6,
@@ -33,9 +34,16 @@ const sizeUnits: Readonly<Record<string, number>> = {
   TiB: 2 ** 40,
 };
 
+/** `200GB`, `1.5TiB`; undefined for anything else. */
+export function parseSize(text: string): number | undefined {
+  const [, digits = '', unit = ''] = amountPattern.exec(text) ?? [];
+  const bytes = sizeUnits[unit];
+  return bytes === undefined ? undefined : Math.round(Number(digits) * bytes);
+}
+
 /** `7d`, `36h`, `200GB`, `1.5TiB`; undefined for anything else, and for nothing at all to be kept. */
 export function parseKeepLocal(text: string): KeepLocal | undefined {
-  const [, digits = '', unit = ''] = /^(\d{1,9}(?:\.\d{1,3})?) ?([A-Za-z]{1,3})$/.exec(text) ?? [];
+  const [, digits = '', unit = ''] = amountPattern.exec(text) ?? [];
   const amount = Number(digits);
   const seconds = ageUnits[unit];
   const bytes = sizeUnits[unit];

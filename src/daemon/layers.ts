@@ -76,8 +76,14 @@ function readConfigFile(path: string): [SettingKey, unknown][] {
   return Object.entries(content).map(([key, value]) => {
     const known = settingKeys.find((candidate) => candidate === key);
     if (known === undefined) throw unknownKey(path, key);
-    return [known, settings[known].isPath === true && typeof value === 'string' ? resolve(folder, value) : value];
+    return [known, settings[known].isPath === true && typeof value === 'string' ? resolveIn(folder, value) : value];
   });
+}
+
+/** Also of a path behind a word that says what is there; what is no path stays. */
+function resolveIn(folder: string, value: string): string {
+  if (value.startsWith('resp:')) return value;
+  return value.startsWith('rdb:') ? `rdb:${resolve(folder, value.slice(4))}` : resolve(folder, value);
 }
 
 function readText(path: string): string {

@@ -58,6 +58,22 @@ export function rdbVersionMax(server: ServerVersion): number {
   return step?.[2] ?? 6;
 }
 
+export interface RdbFormat {
+  readonly magic: RdbMagic;
+  readonly version: number;
+}
+
+/** What the server writes. */
+export function rdbOf(server: ServerVersion): RdbFormat {
+  const version = rdbVersionMax(server);
+  return { magic: version >= 80 ? 'VALKEY' : 'REDIS', version };
+}
+
+/** `12`, or `VALKEY 80`. */
+export function formatRdb({ magic, version }: RdbFormat): string {
+  return magic === 'REDIS' ? String(version) : `${magic} ${version}`;
+}
+
 /** Whether the server loads an RDB with this magic and version. */
 export function canLoadRdb(server: ServerVersion, magic: RdbMagic, version: number): boolean {
   if (magic === 'VALKEY') return server.kind === 'valkey' && version >= 80 && version <= rdbVersionMax(server);

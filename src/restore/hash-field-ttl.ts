@@ -1,8 +1,9 @@
 /**
  * Redis 7.4 and later take a hash field whose TTL has elapsed for missing while they load an append-only file: HINCRBY on
- * it starts from 0, where the primary, at the time, added to what was there. So a directory would not be exact, and is
- * refused, when a field's TTL ends before the directory can be loaded. (Over a replication link they are exact; an RDB
- * alone is, too, since loading it drops no field.)
+ * it starts from 0, where the primary, at the time, added to what was there. So a directory of the journal's bytes would
+ * not be exact when a field's TTL ends before the directory can be loaded. Over a replication link they are exact, and an
+ * RDB alone is, too, since loading it drops no field: so the directory is made by a scratch server then, or refused where
+ * there is none.
  *
  * Times that are still ahead are harmless until they come: the earliest is the plan's `loadBefore`.
  */
@@ -27,29 +28,39 @@ const keepBytes = 64;
 /** When a command lets fields expire: at an instant in ms; relative to its execution, or unreadable: unknown. */
 type FieldExpiry = number | 'unknown';
 
-/** The instant before which the directory must be loaded, if there is one. UsageError when that cannot be met. */
-export async function refuseElapsedHashFields(
+/** What a directory made of the journal's bytes would come to. */
+export interface HashFieldFinding {
+  /** It must be loaded before this instant, when a field expires. */
+  readonly loadBefore?: Micros | undefined;
+  /** It would not be exact: why, unless it can be made in another way. */
+  readonly refusal?: UsageError;
+}
+
+export async function lookAtHashFields(
   disk: Disk,
   plan: Plan,
   now: Micros,
   signal: AbortSignal | undefined,
-): Promise<Micros | undefined> {
-  if (!isConcerned(plan) || plan.bytes.stream === 0) return undefined;
+): Promise<HashFieldFinding> {
+  if (!isConcerned(plan) || plan.bytes.stream === 0) return {};
   const horizonMs = Math.ceil(now / 1000) + soonMs;
   const { contents } = plan.base.record;
   if (contents === undefined) {
-    throw refused(plan, 'what the base holds is not known, so fields whose TTL has elapsed may be in it');
+    const refusal = refused(plan, 'what the base holds is not known, so fields whose TTL has elapsed may be in it');
+    return { refusal };
   }
   const inBase = contents.minHashFieldExpireMs;
   if (inBase !== 0 && inBase < horizonMs) {
-    throw refused(plan, `a hash field of the base expires at ${formatMs(inBase)}`);
+    return { refusal: refused(plan, `a hash field of the base expires at ${formatMs(inBase)}`) };
   }
   let earliest = inBase === 0 ? Infinity : inBase;
   for await (const { command, expiry } of fieldExpiries(disk, plan, signal)) {
-    if (expiry === 'unknown' || expiry < horizonMs) throw refused(plan, reason(command, expiry), command);
+    if (expiry === 'unknown' || expiry < horizonMs) {
+      return { refusal: refused(plan, reason(command, expiry), command) };
+    }
     earliest = Math.min(earliest, expiry);
   }
-  return Number.isFinite(earliest) ? earliest * 1000 : undefined;
+  return { loadBefore: Number.isFinite(earliest) ? earliest * 1000 : undefined };
 }
 
 function isConcerned({ server, base }: Plan): boolean {
@@ -146,13 +157,14 @@ function refused(plan: Plan, why: string, command?: StreamCommand): UsageError {
   const where = command === undefined ? '' : ` at position ${formatPosition({ id: plan.cut.id, offset: command.end })}`;
   const baseAlone = `the base alone is exact: --at ${formatPosition(record)}`;
   const server = plan.server?.version ?? '7.4 and later';
+  const withServer = `with a redis-server ${plan.server?.version ?? '7.4'} or later on PATH, or named by --server-bin, it is made exactly`;
   return new UsageError(
     'hash-field-ttl',
     `a directory would not be restored exactly by Redis ${server}: ${why}${where}, and while loading commands it takes elapsed fields for missing`,
     {
       // Neither a bad option nor a hole in the journal: the one thing asked for cannot be done exactly.
       exitCode: 1,
-      hint: command === undefined ? baseAlone : `a target before that position is exact; ${baseAlone}`,
+      hint: `${withServer}; ${command === undefined ? '' : 'a target before that position is exact; '}${baseAlone}`,
     },
   );
 }

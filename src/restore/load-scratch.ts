@@ -3,9 +3,7 @@
  */
 import type { Clock } from '../core/clock.ts';
 import { ScratchDataset } from '../scratch/dataset.ts';
-import type { ServerProgram } from '../scratch/find-server.ts';
 import type { FeedSource } from '../scratch/master-feed.ts';
-import type { DatasetOrigin } from '../scratch/can-load.ts';
 import { requireMemory } from '../scratch/memory.ts';
 import type { Disk } from '../storage/disk.ts';
 import { basePieces } from './base-pieces.ts';
@@ -13,7 +11,6 @@ import type { Plan } from './plan.ts';
 import type { PlannedBytes } from './planned-bytes.ts';
 
 export interface LoadOptions {
-  readonly program: ServerProgram;
   /** Where its private directory is made. */
   readonly parent: string;
   /** What it may take, whatever is free. */
@@ -24,7 +21,7 @@ export interface LoadOptions {
   readonly advance: (bytes: number) => void;
 }
 
-/** `replayed` is of the same plan; it is read to its end. */
+/** Of a plan with a scratch server. `replayed` is of the same plan; it is read to its end. */
 export async function loadScratch(
   disk: Disk,
   plan: Plan,
@@ -32,7 +29,9 @@ export async function loadScratch(
   options: LoadOptions,
 ): Promise<ScratchDataset> {
   const { record, rdbPath } = plan.base;
-  const { program, parent, allowedBytes, isWritable = false, clock, signal, advance } = options;
+  if (plan.scratch === undefined) throw new RangeError('the plan has no scratch server');
+  const { program } = plan.scratch;
+  const { parent, allowedBytes, isWritable = false, clock, signal, advance } = options;
   const usedBytes = usedMemory(record.aux['used-mem']);
   const memoryBytes = await requireMemory({ usedBytes, rdbBytes: record.size, allowedBytes });
   const source: FeedSource = {
@@ -47,12 +46,6 @@ export async function loadScratch(
     stream: () => replayed.stream(),
   };
   return ScratchDataset.load(source, { program, parent, memoryBytes, isWritable, clock, signal });
-}
-
-/** What a server must be able to load for a plan. */
-export function originOf({ base, server, bytes }: Pick<Plan, 'base' | 'server' | 'bytes'>): DatasetOrigin {
-  const { magic, version } = base.record;
-  return { magic, rdbVersion: version, server, hasStream: bytes.stream > 0 };
 }
 
 function usedMemory(text: string | undefined): number | undefined {

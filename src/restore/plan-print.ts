@@ -7,11 +7,11 @@ import type { Micros } from '../core/clock.ts';
 import { formatInstant } from '../core/instant.ts';
 import { formatPosition } from '../core/position.ts';
 import type { OrphanRange } from '../log/orphans.ts';
-import { formatServerVersion } from '../redis/server-version.ts';
+import { formatRdb, formatServerVersion } from '../redis/server-version.ts';
 import { describeInstant, formatInstantShort, quote } from './instant.ts';
 import type { StampedOffset } from './locate-boundaries.ts';
 import type { TimeReading } from './locate-time.ts';
-import type { Plan } from './plan.ts';
+import type { Plan, ScratchPlan } from './plan.ts';
 
 export interface PlanContext {
   /** The configured zone, if there is one. */
@@ -57,6 +57,8 @@ export interface PlanJson {
   readonly bytes: { readonly base: number; readonly stream: number; readonly total: number };
   readonly form: Plan['form'];
   readonly transform: Plan['transform'];
+  /** The server that the dataset goes through, and the RDB version that it writes. */
+  readonly scratch: { readonly server: string; readonly program: string; readonly rdb: string } | null;
   readonly ttl: 'keep';
   readonly ttlEffect: string;
   readonly loadBefore: string | null;
@@ -90,6 +92,7 @@ export function planToJson(plan: Plan): PlanJson {
     bytes: plan.bytes,
     form: plan.form,
     transform: plan.transform,
+    scratch: plan.scratch === undefined ? null : scratchJson(plan.scratch),
     ttl: 'keep',
     ttlEffect: ttlEffect(plan),
     loadBefore: plan.loadBefore === undefined ? null : formatInstant(plan.loadBefore),
@@ -122,8 +125,12 @@ export function planToText(plan: Plan, context: PlanContext): string[] {
     ['last applied', `${instants(cut.reached, context)}, offset ${cut.offset}`],
     ['first omitted', cut.firstOmitted === undefined ? 'nothing: this is the end' : place(cut.firstOmitted, context)],
     ['output', formDescription[plan.form]],
+    ...scratchLines(plan.scratch),
     ['TTLs', ttlEffect(plan)],
-    ['to write', `${formatBytes(bytes.total)}, about ${formatSeconds(plan.estimatedSeconds)}`],
+    [
+      plan.scratch === undefined ? 'to write' : 'to load',
+      `${formatBytes(bytes.total)}, about ${formatSeconds(plan.estimatedSeconds)}`,
+    ],
   ];
   if (plan.loadBefore !== undefined) {
     lines.push(['load before', `${instants(plan.loadBefore, context)}: the first hash field expires then`]);
@@ -146,14 +153,34 @@ export function orphanWarning({ orphan, cut, base }: Plan): string | undefined {
 const formDescription: Readonly<Record<Plan['form'], string>> = {
   'multi-part-aof': 'appendonlydir with a manifest, for Redis 7.0 and later, or Valkey',
   'preamble-aof': 'one appendonly.aof that begins with an RDB, for Redis 4.0 to 6.2',
+  rdb: 'an RDB file',
+  resp: 'commands on standard output, for redis-cli --pipe: RESTORE … REPLACE ABSTTL for each key',
 };
+
+function scratchLines(scratch: ScratchPlan | undefined): (readonly [string, string])[] {
+  if (scratch === undefined) return [];
+  const { server, program, rdb } = scratchJson(scratch);
+  return [['made by', `a scratch server, ${server} (${program}), which writes RDB version ${rdb}`]];
+}
+
+function scratchJson({ program, rdb }: ScratchPlan): NonNullable<PlanJson['scratch']> {
+  return { server: formatServerVersion(program), program: program.path, rdb: formatRdb(rdb) };
+}
 
 /** What restoring into the past does to keys that expire. */
 function ttlEffect(plan: Plan): string {
-  const keep = 'TTLs keep the instants at which they end: keys whose time has passed expire when the server starts';
+  const keep = `TTLs keep the instants at which they end: keys whose time has passed ${passed[plan.form]}`;
   if (plan.transform === 'none') return keep;
   return `${keep}; relative TTLs of the source count from when their commands were received`;
 }
+
+/** A directory is loaded with them, an RDB without, and commands are made of what can still be seen. */
+const passed: Readonly<Record<Plan['form'], string>> = {
+  'multi-part-aof': 'expire when the server starts',
+  'preamble-aof': 'expire when the server starts',
+  rdb: 'are in it, and expire when a primary loads it',
+  resp: 'are left out',
+};
 
 /** As it would be typed again; a mark may have any name. */
 function asTyped(text: string): string {

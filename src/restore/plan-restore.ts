@@ -7,13 +7,15 @@ import type { Catalog } from '../log/catalog.ts';
 import { orphansOf, stretchOf } from '../log/orphans.ts';
 import type { OrphanRange } from '../log/orphans.ts';
 import type { SourceTree } from '../log/source-tree.ts';
+import type { ServerProgram } from '../scratch/find-server.ts';
 import type { Disk } from '../storage/disk.ts';
-import { refuseElapsedHashFields } from './hash-field-ttl.ts';
+import { lookAtHashFields } from './hash-field-ttl.ts';
 import { locate } from './locate.ts';
 import { damageWarnings } from './locate-damaged.ts';
 import type { Cut } from './locate.ts';
-import { buildPlan } from './plan.ts';
+import { buildPlan, throughScratch } from './plan.ts';
 import type { Plan, RestoreRequest } from './plan.ts';
+import { canPlanScratch, planScratch } from './plan-scratch.ts';
 
 /** `signal` matters where the whole range has to be looked through first (hash-field-ttl.ts). */
 export function planRestore(
@@ -35,9 +37,24 @@ async function planOnce(
   const timeline = catalog.timelines.find(({ number }) => number === cut.timeline);
   if (timeline === undefined) throw new RangeError(`the cut is on timeline ${cut.timeline}, which is not there`);
   const plan = buildPlan(catalog.tree, timeline, cut, request);
-  const loadBefore = await refuseElapsedHashFields(disk, plan, request.now, signal);
   const warnings = damageWarnings(catalog, cut.timeline);
-  return { ...plan, loadBefore, orphan: orphanAt(catalog, cut), warnings };
+  return { ...(await made(disk, plan, request, signal)), orphan: orphanAt(catalog, cut), warnings };
+}
+
+/** With how it is made: out of the journal's bytes where a server would load these exactly, else by a scratch server. */
+async function made(
+  disk: Disk,
+  plan: Plan,
+  { to = 'directory', servers, now }: RestoreRequest,
+  signal: AbortSignal | undefined,
+): Promise<Plan> {
+  const installed = async (): Promise<readonly ServerProgram[]> => (await servers?.()) ?? [];
+  if (to !== 'directory') return throughScratch(plan, planScratch(plan, await installed()));
+  const { loadBefore, refusal } = await lookAtHashFields(disk, plan, now, signal);
+  if (refusal === undefined) return { ...plan, loadBefore };
+  const programs = await installed();
+  if (!canPlanScratch(plan, programs)) throw refusal;
+  return throughScratch(plan, planScratch(plan, programs));
 }
 
 function orphanAt({ timelines, damaged }: Catalog, { timeline, offset }: Cut): OrphanRange | undefined {

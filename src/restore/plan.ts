@@ -12,7 +12,9 @@ import type { BaseEntry, SegmentEntry, Timeline } from '../log/catalog.ts';
 import type { OrphanRange } from '../log/orphans.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import { replicatesRelativeTtl, serverVersionFromAux, usesMultiPartAof } from '../redis/server-version.ts';
-import type { ServerVersion } from '../redis/server-version.ts';
+import type { RdbFormat, ServerVersion } from '../redis/server-version.ts';
+import type { ServerProgram } from '../scratch/find-server.ts';
+import type { Destination } from './destination.ts';
 import type { Cut, CutMode, UncertaintyRule } from './locate.ts';
 import type { Target } from './target.ts';
 
@@ -24,8 +26,19 @@ export interface RestoreRequest {
   /** `refuse` when left out. */
   readonly uncertainty?: UncertaintyRule;
   readonly now: Micros;
+  /** `directory` when left out. */
+  readonly to?: Destination['kind'] | undefined;
+  /** The servers of this machine, asked for only when one is needed; none when left out. */
+  readonly servers?: (() => Promise<readonly ServerProgram[]>) | undefined;
   /** What to do with the relative TTLs of a source up to Redis 6.2. */
   readonly relativeTtl: 'refuse' | 'convert';
+}
+
+/** A server of this machine, run for the restore. */
+export interface ScratchPlan {
+  readonly program: ServerProgram;
+  /** What it writes, and whoever loads that must know. */
+  readonly rdb: RdbFormat;
 }
 
 /** Part of a segment. */
@@ -41,14 +54,19 @@ export interface Plan {
   readonly timeline: number;
   /** The source's server at the base; undefined when the journal does not say. */
   readonly server: ServerVersion | undefined;
-  /** An appendonlydir with a manifest (Redis 7.0 and later, Valkey), or one file that begins with an RDB. */
-  readonly form: 'multi-part-aof' | 'preamble-aof';
+  /**
+   * A directory is an appendonlydir with a manifest (Redis 7.0 and later, Valkey), or one file that begins with an RDB.
+   * The others are an RDB file, and commands.
+   */
+  readonly form: 'multi-part-aof' | 'preamble-aof' | 'rdb' | 'resp';
   readonly transform: 'none' | 'relative-ttl';
   readonly base: BaseEntry;
   readonly ranges: readonly PlannedRange[];
   readonly cut: Cut;
   readonly bytes: { readonly base: number; readonly stream: number; readonly total: number };
   readonly estimatedSeconds: number;
+  /** The server that the dataset goes through; undefined where bytes of the journal make the output. */
+  readonly scratch: ScratchPlan | undefined;
   /** When a hash field is the first to expire: loaded later, the directory might not be exact. */
   readonly loadBefore: Micros | undefined;
   /** The cut lies where the surviving history does not go; these are the positions that are so on the timeline. */
@@ -57,10 +75,15 @@ export interface Plan {
   readonly warnings: readonly string[];
 }
 
-/** Cautious rates, in bytes a second: an ordinary cloud disk, and one slow core. */
-const baseBytesPerSecond = 200_000_000;
-const streamBytesPerSecond = 150_000_000;
-const transformBytesPerSecond = 40_000_000;
+interface Rates {
+  readonly base: number;
+  readonly stream: number;
+}
+
+/** Cautious rates, in bytes a second: an ordinary cloud disk, one slow core, a server that executes every command. */
+const fileRates: Rates = { base: 200_000_000, stream: 150_000_000 };
+const transformRates: Rates = { base: 200_000_000, stream: 40_000_000 };
+const scratchRates: Rates = { base: 40_000_000, stream: 30_000_000 };
 
 /** `cut` is on `timeline`. */
 export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, request: RestoreRequest): Plan {
@@ -70,23 +93,29 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, reques
   const isRelative = server === undefined ? isOldRdb(base) : replicatesRelativeTtl(server);
   if (isRelative && stream > 0 && request.relativeTtl === 'refuse') throw relativeTtlRefused();
   const transform = isRelative && stream > 0 ? 'relative-ttl' : 'none';
-  const isMultiPart = server === undefined ? !isOldRdb(base) : usesMultiPartAof(server);
   return {
     tree,
     text: request.text,
     timeline: timeline.number,
     server,
-    form: isMultiPart ? 'multi-part-aof' : 'preamble-aof',
+    form: formOf(request.to ?? 'directory', server, base),
     transform,
     base,
     ranges: rangesOf(timeline.segments, base.record.offset + 1, cut.offset),
     cut,
     bytes: { base: base.record.size, stream, total: base.record.size + stream },
-    estimatedSeconds: estimate(base.record.size, stream, transform),
+    estimatedSeconds: estimate(base.record.size, stream, transform === 'none' ? fileRates : transformRates),
+    scratch: undefined,
     loadBefore: undefined,
     orphan: undefined,
     warnings: [],
   };
+}
+
+/** The same by way of a scratch server. */
+export function throughScratch(plan: Plan, scratch: ScratchPlan): Plan {
+  const { base, stream } = plan.bytes;
+  return { ...plan, scratch, loadBefore: undefined, estimatedSeconds: estimate(base, stream, scratchRates) };
 }
 
 /** What wrote the base: what the timeline says, else what the RDB says of itself. */
@@ -114,9 +143,14 @@ function rangesOf(segments: readonly SegmentEntry[], from: Offset, to: Offset): 
     }));
 }
 
-function estimate(base: number, stream: number, transform: Plan['transform']): number {
-  const rate = transform === 'none' ? streamBytesPerSecond : transformBytesPerSecond;
-  return Math.ceil(base / baseBytesPerSecond + stream / rate);
+function estimate(base: number, stream: number, rates: Rates): number {
+  return Math.ceil(base / rates.base + stream / rates.stream);
+}
+
+function formOf(to: Destination['kind'], server: ServerVersion | undefined, base: BaseEntry): Plan['form'] {
+  if (to !== 'directory') return to;
+  const isMultiPart = server === undefined ? !isOldRdb(base) : usesMultiPartAof(server);
+  return isMultiPart ? 'multi-part-aof' : 'preamble-aof';
 }
 
 function relativeTtlRefused(): UsageError {

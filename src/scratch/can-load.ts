@@ -4,7 +4,7 @@
  * in silence; Redis and Valkey parted after 7.2, and from there on neither takes what the other writes.
  */
 import { UsageError } from '../core/errors.ts';
-import { canLoadRdb, formatServerVersion, isAtLeast, rdbVersionMax } from '../redis/server-version.ts';
+import { canLoadRdb, formatRdb, formatServerVersion, isAtLeast, rdbOf } from '../redis/server-version.ts';
 import type { RdbMagic, ServerVersion } from '../redis/server-version.ts';
 import type { ServerProgram } from './find-server.ts';
 
@@ -26,7 +26,7 @@ export function whyNotLoaded(origin: DatasetOrigin, program: ServerVersion): str
     return undefined;
   }
   if (!canLoadRdb(program, origin.magic, origin.rdbVersion)) {
-    return `${name} loads RDB versions up to ${formatRdbVersion(program)}, not ${describeRdb(origin)}`;
+    return `${name} loads RDB versions up to ${formatRdb(rdbOf(program))}, not ${describeRdb(origin)}`;
   }
   if (server === undefined) return undefined;
   const source = formatServerVersion(server);
@@ -58,14 +58,8 @@ export function chooseProgram(origin: DatasetOrigin, programs: readonly ServerPr
   });
 }
 
-/** What the server writes: `12`, or `VALKEY 80`. */
-export function formatRdbVersion(server: ServerVersion): string {
-  const version = rdbVersionMax(server);
-  return version >= 80 ? `VALKEY ${version}` : String(version);
-}
-
 function describeRdb({ magic, rdbVersion }: DatasetOrigin): string {
-  return magic === 'REDIS' ? String(rdbVersion) : `${magic} ${rdbVersion}`;
+  return formatRdb({ magic, version: rdbVersion });
 }
 
 function wantedServer(server: ServerVersion): string {

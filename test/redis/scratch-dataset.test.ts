@@ -8,8 +8,9 @@ import { systemClock } from '../../src/core/clock.ts';
 import { InterruptedError } from '../../src/core/errors.ts';
 import { formatPosition, type Position } from '../../src/core/position.ts';
 import { loadScratch, type LoadOptions } from '../../src/restore/load-scratch.ts';
+import { rdbOf } from '../../src/redis/server-version.ts';
 import { planRestore } from '../../src/restore/plan-restore.ts';
-import type { Plan } from '../../src/restore/plan.ts';
+import { type Plan, throughScratch } from '../../src/restore/plan.ts';
 import { PlannedBytes } from '../../src/restore/planned-bytes.ts';
 import { ScratchDataset } from '../../src/scratch/dataset.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
@@ -33,8 +34,8 @@ function load(
   more: Partial<LoadOptions> = {},
 ): Promise<ScratchDataset> {
   const replayed = new PlannedBytes(localDisk, plan, () => undefined);
-  return loadScratch(localDisk, plan, replayed, {
-    ...{ program, parent, allowedBytes: undefined, clock: systemClock, signal: new AbortController().signal },
+  return loadScratch(localDisk, throughScratch(plan, { program, rdb: rdbOf(program) }), replayed, {
+    ...{ parent, allowedBytes: undefined, clock: systemClock, signal: new AbortController().signal },
     advance: () => undefined,
     ...more,
   });

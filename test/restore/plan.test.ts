@@ -93,6 +93,7 @@ test('as JSON, offsets are strings, times RFC 3339, and nothing is missing', asy
     bytes: { base: 2000, stream: end - 1000, total: 1000 + end },
     form: 'multi-part-aof',
     transform: 'none',
+    scratch: null,
     ttl: 'keep',
     ttlEffect: expect.stringContaining('keys whose time has passed expire when the server starts'),
     loadBefore: null,

@@ -1,11 +1,14 @@
 /**
  * `journal restore`: plan, show the plan, carry it out. What can be restored and how is decided in restore/.
  */
-import { resolve } from 'node:path';
-import { UsageError } from '../../core/errors.ts';
+import { basename, dirname, resolve } from 'node:path';
+import { StorageError, UsageError } from '../../core/errors.ts';
+import { parseSize } from '../../daemon/keep-local.ts';
 import type { Layers } from '../../daemon/layers.ts';
 import { writerName } from '../../daemon/version.ts';
 import { chooseSource } from '../../log/source-tree.ts';
+import { parseDestination } from '../../restore/destination.ts';
+import type { Destination } from '../../restore/destination.ts';
 import { parseZone } from '../../restore/instant.ts';
 import type { CutMode } from '../../restore/locate.ts';
 import { planRestore } from '../../restore/plan-restore.ts';
@@ -14,6 +17,9 @@ import type { Plan } from '../../restore/plan.ts';
 import { executeRestore } from '../../restore/restore.ts';
 import type { RestoreReport } from '../../restore/restore.ts';
 import { parseTarget } from '../../restore/target.ts';
+import { findServers } from '../../scratch/find-server.ts';
+import type { ServerProgram } from '../../scratch/find-server.ts';
+import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
 import { formatBytes, formatSeconds, printable } from '../units.ts';
 import { shellQuoted } from '../shell.ts';
@@ -21,13 +27,28 @@ import type { Verb, VerbContext } from '../verb.ts';
 
 export const restoreVerb: Verb = {
   name: 'restore',
-  summary: 'make a directory that a server starts from, as of any moment',
+  summary: 'bring back any moment: a directory that a server starts from, an RDB, or commands',
   description:
     'Makes a directory of append-only files that a stock server of the same version loads: the dataset exactly as it was, ' +
     'no command and no MULTI split. Every byte is verified while it is read. The journal is only read, and may be running.\n\n' +
+    '--to rdb:FILE makes an RDB, --to resp:- writes commands to standard output. These, and a directory where hash fields ' +
+    'have expired since then (Redis 7.4 to 8.x), go through a scratch server: one of the programs on this machine, run ' +
+    'for as long as it takes, in a private directory, reachable by nobody else.\n\n' +
     'Nothing is approximated: a moment that the journal does not cover is refused, with the nearest that it does. OUT ' +
     'appears when it is complete, never before, and restore.json in it says what was restored.',
-  settings: ['at', 'before', 'accept-uncertainty', 'to', 'dry-run', 'owner', 'timezone', 'relative-ttl'],
+  settings: [
+    'at',
+    'before',
+    'accept-uncertainty',
+    'to',
+    'dry-run',
+    'owner',
+    'timezone',
+    'relative-ttl',
+    'server-bin',
+    'scratch-dir',
+    'scratch-memory',
+  ],
   sections: [
     [
       'Targets',
@@ -50,6 +71,10 @@ export const restoreVerb: Verb = {
       [
         'redis-server --dir OUT --appendonly yes     (valkey-server likewise; its user must own OUT: --owner)',
         'Keys whose time to live has ended since then expire as soon as the server runs.',
+        'redis-server --dir DIR --dbfilename FILE    (for rdb:DIR/FILE; loaded only while appendonly is no)',
+        'journal restore --to resp:- … | redis-cli -h HOST --pipe',
+        '    sets every key that was there (RESTORE … REPLACE ABSTTL, functions too); other keys stay as they are. It needs',
+        '    a server that takes the RDB version of the plan, and leaves out keys whose time has passed.',
       ],
     ],
   ],
@@ -59,6 +84,8 @@ export const restoreVerb: Verb = {
       "journal restore --before '2026-11-20 14:30:05 Europe/Madrid' --to ./restored --dry-run",
       'what would be restored, and how long it would take',
     ],
+    ['journal restore --at latest --to rdb:/backup/latest.rdb', 'as an RDB, made by a scratch server'],
+    ['journal restore --at -15m --to resp:- | redis-cli -p 6399 --pipe', 'into a running server, key by key'],
     [
       'sudo journal restore --at mark:before-deploy --to /var/lib/redis --owner redis:redis',
       'into the (empty) data directory of a server',
@@ -70,7 +97,8 @@ export const restoreVerb: Verb = {
     [4, 'the journal does not cover the target; the nearest that it covers are named'],
     [5, 'the target has more than one meaning, or its time is uncertain'],
     [6, 'the journal is damaged where it is needed; nothing was restored'],
-    [7, 'OUT is not empty'],
+    [1, 'no server here can load it, or there is not enough memory for one; nothing was restored'],
+    [7, 'OUT is in the way: a directory that is not empty, a file that exists'],
     [9, 'the disk failed or is full'],
     [130, 'interrupted; nothing was restored'],
   ],
@@ -78,11 +106,16 @@ export const restoreVerb: Verb = {
     const { io, layers, output } = context;
     const { values } = layers;
     const to = destination(layers);
-    const plan = await makePlan(context);
+    const plan = await makePlan(to, context);
     const exitCode = plan.orphan === undefined ? 0 : 3;
     const planContext = { zone: values.timezone, now: io.clock.wall() };
     if (values['dry-run'] || to === undefined) {
       output.answer(planToJson(plan), () => planToText(plan, planContext));
+      return exitCode;
+    }
+    if (to.kind === 'resp') {
+      output.aside(planToText(plan, planContext));
+      output.aside(describe(await carryOut(plan, to, context), plan, output));
       return exitCode;
     }
     output.lines(planToText(plan, planContext));
@@ -92,14 +125,20 @@ export const restoreVerb: Verb = {
   },
 };
 
-function destination({ values }: Layers): string | undefined {
-  if (values.to !== undefined || values['dry-run']) return values.to;
+function destination({ values }: Layers): Destination | undefined {
+  const to = values.to === undefined ? undefined : parseDestination(values.to);
+  if (to?.kind === 'resp' && values.json && !values['dry-run']) {
+    throw new UsageError('two-outputs', '--json and --to resp:- both want standard output', {
+      hint: 'leave --json out, or look at the plan alone with --dry-run',
+    });
+  }
+  if (to !== undefined || values['dry-run']) return to;
   throw new UsageError('no-destination', 'restore to where? --to is missing', {
     hint: 'name a directory that does not exist or is empty, or look at the plan first with --dry-run',
   });
 }
 
-async function makePlan({ io, layers }: VerbContext): Promise<Plan> {
+async function makePlan(to: Destination | undefined, { io, layers }: VerbContext): Promise<Plan> {
   const { values } = layers;
   const { text, mode } = wanted(layers);
   const now = io.clock.wall();
@@ -107,8 +146,9 @@ async function makePlan({ io, layers }: VerbContext): Promise<Plan> {
   const target = parseTarget(text, { now, zone: values.timezone });
   const tree = await chooseSource(io.disk, values.dir, values.name);
   const uncertainty = values['accept-uncertainty'] ? 'accept' : 'refuse';
-  const request = { target, text, mode, now, relativeTtl: values['relative-ttl'], uncertainty } as const;
-  return planRestore(io.disk, tree, request, io.signal);
+  const servers = (): Promise<ServerProgram[]> => findServers(io.env.PATH, values['server-bin']);
+  const what = { target, text, mode, now, relativeTtl: values['relative-ttl'], uncertainty } as const;
+  return planRestore(io.disk, tree, { ...what, to: to?.kind, servers }, io.signal);
 }
 
 function wanted({ values, origin }: Layers): { readonly text: string; readonly mode: CutMode } {
@@ -125,12 +165,16 @@ function wanted({ values, origin }: Layers): { readonly text: string; readonly m
   });
 }
 
-async function carryOut(plan: Plan, to: string, { io, layers, output }: VerbContext): Promise<RestoreReport> {
+async function carryOut(plan: Plan, to: Destination, { io, layers, output }: VerbContext): Promise<RestoreReport> {
+  const { values } = layers;
+  const parent = values['scratch-dir'];
   const progress = output.progress('restoring');
   try {
     return await executeRestore(io.disk, plan, {
-      to: resolve(to),
-      owner: layers.values.owner,
+      to: to.kind === 'resp' ? '' : resolve(to.path),
+      owner: values.owner,
+      send: (bytes) => sendBytes(io, bytes),
+      scratch: { parent: parent === undefined ? undefined : resolve(parent), memoryBytes: scratchMemory(layers) },
       clock: io.clock,
       writer: writerName,
       signal: io.signal,
@@ -143,6 +187,25 @@ async function carryOut(plan: Plan, to: string, { io, layers, output }: VerbCont
   }
 }
 
+function scratchMemory({ values, origin }: Layers): number | undefined {
+  const text = values['scratch-memory'];
+  const bytes = text === undefined ? undefined : parseSize(text);
+  if (text === undefined || bytes !== undefined) return bytes;
+  throw new UsageError('bad-setting', `${origin('scratch-memory')} is not a size`, {
+    hint: 'a number and a unit: MB, GB, TB, MiB, GiB, TiB; for example 8GB',
+  });
+}
+
+/** Resolves when the reader has taken them. */
+function sendBytes({ stdout }: CliIo, bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stdout.write(bytes, (error) => {
+      if (error === undefined || error === null) resolve();
+      else reject(new StorageError('io', `cannot write the commands: ${error.message}`, { cause: error }));
+    });
+  });
+}
+
 /** What restore.json says, and how it went. */
 function documentOf({ to, bytes, seconds, isBaseClone, record }: RestoreReport): Readonly<Record<string, unknown>> {
   return { to, written: bytes, seconds, isBaseClone, ...record };
@@ -150,11 +213,24 @@ function documentOf({ to, bytes, seconds, isBaseClone, record }: RestoreReport):
 
 function describe(report: RestoreReport, plan: Plan, output: Output): string[] {
   const { to, bytes, seconds, record } = report;
-  const program = plan.server?.kind === 'valkey' ? 'valkey-server' : 'redis-server';
   return [
     '',
     `${output.style('green', 'restored')} ${printable(to)}: ${formatBytes(bytes)} in ${formatSeconds(seconds)}, every byte verified`,
     ...record.warnings.map((warning) => `warning: ${printable(warning)}`),
-    `start it with: ${program} --dir ${shellQuoted(to)} --appendonly yes`,
+    ...howToStart(to, plan),
   ];
+}
+
+function howToStart(to: string, { form, server, scratch }: Plan): string[] {
+  const kind = form === 'rdb' ? scratch?.program.kind : server?.kind;
+  const program = kind === 'valkey' ? 'valkey-server' : 'redis-server';
+  switch (form) {
+    case 'multi-part-aof':
+    case 'preamble-aof':
+      return [`start it with: ${program} --dir ${shellQuoted(to)} --appendonly yes`];
+    case 'rdb':
+      return [`start it with: ${program} --dir ${shellQuoted(dirname(to))} --dbfilename ${shellQuoted(basename(to))}`];
+    case 'resp':
+      return [];
+  }
 }

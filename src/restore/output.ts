@@ -1,0 +1,52 @@
+/**
+ * One way in which a restored dataset comes out: a contract with several implementations, run by one conformance suite.
+ * restore.ts opens the one that the plan's form asks for.
+ *
+ * Nothing can be seen of an output before publish() returns, or all of it (commands on a pipe cannot be taken back: they
+ * say when they are complete). What was not published is removed at disposal.
+ */
+import type { ScratchDataset } from '../scratch/dataset.ts';
+import type { Disk } from '../storage/disk.ts';
+import type { Plan } from './plan.ts';
+
+export interface RestoredFile {
+  /** Relative to the directory, or the name of the only file. */
+  readonly path: string;
+  readonly bytes: number;
+  /** CRC-32 of the whole file, 8 hex digits. */
+  readonly crc32: string;
+}
+
+/** What an output is made of. */
+export interface RestoreSource {
+  readonly disk: Disk;
+  readonly plan: Plan;
+  /** Set exactly where the plan says so: the dataset of the cut. */
+  readonly dataset: ScratchDataset | undefined;
+  /** To be told of the plan's bytes that are done; throws when the restore was interrupted. */
+  readonly advance: (bytes: number) => void;
+}
+
+export interface Written {
+  readonly files: readonly RestoredFile[];
+  /** All bytes written, in files or not. */
+  readonly bytes: number;
+  /** The base shares its extents with the journal's copy. */
+  readonly isBaseClone: boolean;
+  readonly warnings: readonly string[];
+}
+
+export interface RestoreOutput extends AsyncDisposable {
+  /** Where it will be. */
+  readonly to: string;
+  /** Where a scratch server works, unless the user says otherwise. */
+  readonly scratchParent: string;
+  /** Whole and durable on return, but out of sight. */
+  write(source: RestoreSource): Promise<Written>;
+  /** Puts it where it belongs, with `record`, the text that says what it is. */
+  publish(record: string): Promise<void>;
+}
+
+export function restoredFile(path: string, bytes: number, crc: number): RestoredFile {
+  return { path, bytes, crc32: crc.toString(16).padStart(8, '0') };
+}

@@ -1,0 +1,91 @@
+/**
+ * One RDB file, saved by a scratch server; FILE.restore.json beside it says what it holds.
+ *
+ * Invariant: FILE is never replaced, and appears last, whole and synced.
+ */
+import { basename, dirname, join, resolve } from 'node:path';
+import { StorageError, UsageError } from '../core/errors.ts';
+import type { Disk } from '../storage/disk.ts';
+import { publish, uniqueHex } from '../storage/publish.ts';
+import { restoredFile } from './output.ts';
+import type { RestoreOutput, RestoreSource, Written } from './output.ts';
+import type { Owner } from './owner.ts';
+import { takeSaved } from './saved-rdb.ts';
+
+export class RdbOutput implements RestoreOutput {
+  readonly to: string;
+  readonly #disk: Disk;
+  readonly #owner: Owner | undefined;
+  /** Its hidden name until it is published. */
+  readonly #work: string;
+
+  private constructor(disk: Disk, to: string, owner: Owner | undefined) {
+    this.to = to;
+    this.#disk = disk;
+    this.#owner = owner;
+    this.#work = join(dirname(to), `.${basename(to)}.restoring-${uniqueHex()}`);
+  }
+
+  /** UsageError when something is in the way (exit 7); nothing is touched then. */
+  static async open(disk: Disk, path: string, owner: Owner | undefined): Promise<RdbOutput> {
+    const to = resolve(path);
+    const parent = dirname(to);
+    if ((await disk.size(to)) !== undefined) throw inTheWay(to);
+    if ((await disk.size(parent)) === undefined) {
+      throw new UsageError('no-parent', `there is no directory ${parent} to restore into`, {
+        hint: `make it first: mkdir -p ${parent}`,
+      });
+    }
+    return new RdbOutput(disk, to, owner);
+  }
+
+  get scratchParent(): string {
+    return dirname(this.to);
+  }
+
+  async write({ disk, dataset }: RestoreSource): Promise<Written> {
+    if (dataset === undefined) throw new RangeError('an RDB is saved by a scratch server, and the plan has none');
+    const { bytes, crc } = await takeSaved(disk, await dataset.save(), this.#work);
+    return { files: [restoredFile(basename(this.to), bytes, crc)], bytes, isBaseClone: false, warnings: [] };
+  }
+
+  async publish(record: string): Promise<void> {
+    const recordPath = `${this.to}.restore.json`;
+    await this.#give(this.#work);
+    await publish(this.#disk, recordPath, Buffer.from(record, 'utf8'));
+    try {
+      await this.#give(recordPath);
+      await this.#disk.link(this.#work, this.to);
+    } catch (error) {
+      await this.#disk.remove(recordPath);
+      throw error instanceof StorageError && error.code === 'exists' ? inTheWay(this.to, error) : error;
+    }
+    await this.#disk.remove(this.#work);
+    await this.#disk.syncDirectory(dirname(this.to));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // A disk that cannot even remove leaves a hidden file; what led here is the failure to be told.
+    await this.#disk.remove(this.#work).catch(() => undefined);
+  }
+
+  async #give(path: string): Promise<void> {
+    if (this.#owner === undefined) return;
+    try {
+      await this.#disk.changeOwner(path, this.#owner.user, this.#owner.group);
+    } catch (error) {
+      throw new UsageError('owner-refused', `cannot give ${this.to} to user ${this.#owner.user}`, {
+        hint: 'only root can give files away: run this as root, or leave --owner out and change the owner afterwards',
+        cause: error,
+      });
+    }
+  }
+}
+
+function inTheWay(path: string, cause?: unknown): UsageError {
+  return new UsageError('destination-in-the-way', `${path} exists`, {
+    exitCode: 7,
+    hint: 'restore to a file that does not exist; nothing was changed',
+    ...(cause !== undefined && { cause }),
+  });
+}

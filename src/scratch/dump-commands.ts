@@ -1,0 +1,119 @@
+/**
+ * A scratch dataset as commands for another server: functions, then each key as RESTORE … REPLACE ABSTTL, db by db. What
+ * has elapsed cannot be seen, and would not stay there either, so it is left out, and counted.
+ *
+ * Invariant: the dataset stands still, so one SCAN sees every key once at least; a key seen twice is restored twice.
+ */
+import { RESP_TYPES } from 'redis';
+import { encodeCommand } from '../redis/commands-out.ts';
+import { isAtLeast } from '../redis/server-version.ts';
+import type { ScratchDataset } from './dataset.ts';
+import type { ServerClient } from './server.ts';
+
+export interface DumpCount {
+  keys: number;
+  /** Keys that have elapsed. */
+  left: number;
+}
+
+const scanCount = 1000;
+/** Values that are asked for at once: fewer, the larger they are. */
+const keysAtOnceMax = 256;
+const bytesAtOnce = 4 * 1024 * 1024;
+
+/**
+ * Of each key the instant at which it ends, in ms, -1 for none, for servers without PEXPIRETIME: the clock is read on both
+ * sides until it stands still.
+ */
+const expiryScript = `
+local function now() local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000) end
+local ends = {}
+for i, key in ipairs(KEYS) do
+  local before, left
+  repeat before = now() left = redis.call('PTTL', key) until now() == before
+  if left < 0 then ends[i] = left else ends[i] = before + left end
+end
+return ends`;
+
+/** Commands in order; `count` is complete when all were taken. */
+export async function* dumpCommands(
+  dataset: ScratchDataset,
+  count: DumpCount,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer, void, undefined> {
+  const client = bytesClient(await dataset.connect());
+  try {
+    if (dataset.program.kind === 'valkey' || isAtLeast(dataset.program, 7, 0)) yield* functions(client);
+    for (const { db, keys } of databasesIn(await dataset.client.info('keyspace'))) {
+      await client.sendCommand(['SELECT', String(db)]);
+      yield encodeCommand('SELECT', String(db));
+      const before = count.keys;
+      yield* keysOf(client, dataset, count, signal);
+      count.left += Math.max(0, keys - (count.keys - before));
+    }
+  } finally {
+    client.destroy();
+  }
+}
+
+type BytesClient = Pick<ServerClient, 'sendCommand' | 'destroy'>;
+
+/** Keys and values are bytes. */
+function bytesClient(client: ServerClient): BytesClient {
+  return client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
+}
+
+async function* functions(client: BytesClient): AsyncGenerator<Buffer, void, undefined> {
+  const libraries = await client.sendCommand<unknown[]>(['FUNCTION', 'LIST']);
+  if (libraries.length === 0) return;
+  const payload = await client.sendCommand<Buffer>(['FUNCTION', 'DUMP']);
+  yield encodeCommand('FUNCTION', 'RESTORE', payload, 'REPLACE');
+}
+
+async function* keysOf(
+  client: BytesClient,
+  { program }: ScratchDataset,
+  count: DumpCount,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer, void, undefined> {
+  const knowsExpiryTimes = program.kind === 'valkey' || isAtLeast(program, 7, 0);
+  let cursor = '0';
+  let atOnce = 16;
+  do {
+    const [next, keys] = await client.sendCommand<[Buffer, Buffer[]]>(['SCAN', cursor, 'COUNT', String(scanCount)]);
+    cursor = next.toString('latin1');
+    for (let from = 0; from < keys.length;) {
+      signal.throwIfAborted();
+      const batch = keys.slice(from, from + atOnce);
+      const commands = await restoreCommands(client, batch, knowsExpiryTimes);
+      const bytes = Buffer.concat(commands);
+      count.keys += commands.length;
+      yield bytes;
+      from += batch.length;
+      atOnce = Math.max(1, Math.min(keysAtOnceMax, Math.floor((bytesAtOnce * batch.length) / (bytes.length + 1))));
+    }
+  } while (cursor !== '0');
+}
+
+async function restoreCommands(
+  client: BytesClient,
+  keys: readonly Buffer[],
+  knowsExpiryTimes: boolean,
+): Promise<Buffer[]> {
+  const ends = knowsExpiryTimes
+    ? Promise.all(keys.map((key) => client.sendCommand<number>(['PEXPIRETIME', key])))
+    : client.sendCommand<number[]>(['EVAL', expiryScript, String(keys.length), ...keys]);
+  const payloads = await Promise.all(keys.map((key) => client.sendCommand<Buffer | null>(['DUMP', key])));
+  const times = await ends;
+  return keys.flatMap((key, i) => {
+    const [payload, end] = [payloads[i], times[i] ?? -1];
+    // It elapsed between SCAN and now.
+    if (payload === null || payload === undefined || end === -2) return [];
+    return [encodeCommand('RESTORE', key, String(Math.max(0, end)), payload, 'REPLACE', 'ABSTTL')];
+  });
+}
+
+/** From lines such as `db0:keys=3,expires=1,avg_ttl=0`. */
+function databasesIn(info: string): { readonly db: number; readonly keys: number }[] {
+  return [...info.matchAll(/^db(\d+):keys=(\d+)/gm)].map(([, db, keys]) => ({ db: Number(db), keys: Number(keys) }));
+}

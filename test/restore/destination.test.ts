@@ -1,0 +1,19 @@
+// What --to may say.
+import { expect, test } from 'vitest';
+import { parseDestination } from '../../src/restore/destination.ts';
+
+test.each([
+  ['out', { kind: 'directory', path: 'out' }],
+  ['/var/lib/redis/', { kind: 'directory', path: '/var/lib/redis/' }],
+  ['./rdb:out', { kind: 'directory', path: './rdb:out' }],
+  ['C:out', { kind: 'directory', path: 'C:out' }],
+  ['rdb:dump.rdb', { kind: 'rdb', path: 'dump.rdb' }],
+  ['rdb:/a b/rdb:c', { kind: 'rdb', path: '/a b/rdb:c' }],
+  ['resp:-', { kind: 'resp' }],
+])('%s is %j', (text, destination) => {
+  expect(parseDestination(text)).toEqual(destination);
+});
+
+test.each(['rdb:', 'rdb:dir/', 'resp:', 'resp:file', 's3:bucket', 'redis://h:1'])('%s is refused', (text) => {
+  expect(() => parseDestination(text)).toThrow(expect.objectContaining({ code: 'bad-destination', exitCode: 2 }));
+});
