@@ -64,7 +64,7 @@ export class StorageError extends JournalError {
 
   /** Waiting may mend it: a full disk gets room, a lost one comes back. What is missing or locked stays so. */
   get mayPass(): boolean {
-    return this.code === 'io' || this.code === 'no-space';
+    return this.code === 'io' || this.code === 'unreadable' || this.code === 'no-space';
   }
 }
 

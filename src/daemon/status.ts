@@ -6,11 +6,11 @@
  * tell: what the living writer is doing, and what it has received beyond the last sync.
  */
 import type { Clock, Micros } from '../core/clock.ts';
-import { IntegrityError } from '../core/errors.ts';
 import { formatInstant } from '../core/instant.ts';
 import { formatPosition } from '../core/position.ts';
 import { idAt, withCatalog } from '../log/catalog.ts';
 import type { Catalog, Timeline } from '../log/catalog.ts';
+import { damageIn } from '../log/damaged.ts';
 import type { DamagedTimeline } from '../log/damaged.ts';
 import { withSizes } from '../log/segment-sizes.ts';
 import type { MeasuredTimeline } from '../log/segment-sizes.ts';
@@ -201,8 +201,9 @@ async function tryCatalog(
       ),
     }));
   } catch (error) {
-    if (!(error instanceof IntegrityError)) throw error;
-    const damage = [`the journal is damaged, coverage is unknown: ${error.message}`];
+    const problem = damageIn(error);
+    if (problem === undefined) throw error;
+    const damage = [`the journal is damaged, coverage is unknown: ${problem.message}`];
     return { catalog: { tree, timelines: [], damaged: [], unfinished: [], removed: [] }, spans: [], damage };
   }
 }

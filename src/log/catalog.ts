@@ -19,7 +19,7 @@ import type { Micros } from '../core/clock.ts';
 import { IntegrityError } from '../core/errors.ts';
 import type { Offset, ReplicationId } from '../core/position.ts';
 import type { Disk } from '../storage/disk.ts';
-import { whatIsKnown } from './damaged.ts';
+import { damageIn, whatIsKnown } from './damaged.ts';
 import type { DamagedTimeline } from './damaged.ts';
 import { readDocumentFile } from './document-file.ts';
 import { fileProblem } from './format-problem.ts';
@@ -151,8 +151,9 @@ async function loadOnce(disk: Disk, tree: SourceTree, isLast: boolean): Promise<
       if (timeline === undefined) unfinished.push(number);
       else timelines.push(timeline);
     } catch (error) {
-      if (!(error instanceof IntegrityError) || (isPassing(error) && !isLast)) throw error;
-      damaged.push(await whatIsKnown(disk, timelineDirectory(tree, number), number, error));
+      const damage = damageIn(error);
+      if (damage === undefined || (isPassing(error) && !isLast)) throw error;
+      damaged.push(await whatIsKnown(disk, timelineDirectory(tree, number), number, damage));
     }
   }
   if (unfinished.length === 0) return { tree, timelines, damaged, unfinished, removed };

@@ -12,7 +12,8 @@ import type { GapRecord } from '../../journal-format/gap.ts';
 import { fileNames, parseTimelineEntry } from '../../journal-format/names.ts';
 import { decodeTimeline } from '../../journal-format/timeline.ts';
 import type { Micros } from '../core/clock.ts';
-import type { ExitCode, IntegrityError } from '../core/errors.ts';
+import { IntegrityError, StorageError } from '../core/errors.ts';
+import type { ExitCode } from '../core/errors.ts';
 import type { Disk } from '../storage/disk.ts';
 import { readDocumentFile } from './document-file.ts';
 
@@ -24,6 +25,13 @@ export interface DamagedTimeline {
   readonly gap: GapRecord | undefined;
   /** Nothing in it has an earlier stamp; 0 where that is not known. */
   readonly from: Micros;
+}
+
+/** What the medium does not give back is damage, too; undefined of other failures of a disk, which may pass, and the rest. */
+export function damageIn(error: unknown): IntegrityError | undefined {
+  if (error instanceof IntegrityError) return error;
+  if (!(error instanceof StorageError) || error.code !== 'unreadable') return undefined;
+  return new IntegrityError('unreadable', error.message, { hint: error.hint, cause: error });
 }
 
 export async function whatIsKnown(

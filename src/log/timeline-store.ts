@@ -12,11 +12,13 @@ import { encodeStop } from '../../journal-format/stop.ts';
 import type { StopRecord } from '../../journal-format/stop.ts';
 import { encodeTimeline } from '../../journal-format/timeline.ts';
 import type { TimelineRecord } from '../../journal-format/timeline.ts';
-import { IntegrityError, StorageError, UsageError } from '../core/errors.ts';
+import { StorageError, UsageError } from '../core/errors.ts';
+import type { IntegrityError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
 import type { Disk } from '../storage/disk.ts';
 import { publish, publishNew, uniqueHex } from '../storage/publish.ts';
 import { moveAside } from './aside.ts';
+import { damageIn } from './damaged.ts';
 import { readDocumentFile } from './document-file.ts';
 import { namedSegments } from './segment-order.ts';
 import { listOrEmpty, markPath, timelineDirectory } from './source-tree.ts';
@@ -108,8 +110,9 @@ export async function readMarksLeft(
     try {
       marks.push(await readDocumentFile(disk, join(tree.marks, name), decodeMark));
     } catch (error) {
-      if (!(error instanceof IntegrityError)) throw error;
-      damage.push(error);
+      const problem = damageIn(error);
+      if (problem === undefined) throw error;
+      damage.push(problem);
     }
   }
   return { marks: marks.sort((a, b) => a.stamp - b.stamp || a.offset - b.offset), damage };

@@ -9,10 +9,11 @@ import { formatPosition } from '../core/position.ts';
 import type { Micros } from '../core/clock.ts';
 import type { Interruption } from '../../journal-format/footer.ts';
 import type { Sample } from '../../journal-format/samples.ts';
-import { CoverageError, IntegrityError } from '../core/errors.ts';
+import { CoverageError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
 import { idAt } from '../log/catalog.ts';
 import type { SegmentEntry, Timeline } from '../log/catalog.ts';
+import { damageIn } from '../log/damaged.ts';
 import { readEvidence } from '../log/evidence.ts';
 import type { Disk } from '../storage/disk.ts';
 import { certaintyAt } from './certainty.ts';
@@ -149,7 +150,7 @@ export async function gather(disk: Disk, { base }: Timeline, segments: readonly 
 }
 
 function asSilent(error: unknown): { samples: readonly Sample[]; attaches: readonly Interruption[] } {
-  if (!(error instanceof IntegrityError)) throw error;
+  if (damageIn(error) === undefined) throw error;
   return { samples: [], attaches: [] };
 }
 

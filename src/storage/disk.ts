@@ -3,7 +3,8 @@
  * the tests), all run by one conformance suite. Everything that touches a disk takes a Disk.
  *
  * Paths are absolute, `/`-separated. Directories are made 0700, files 0600. Failures are StorageErrors that name the
- * operation and the path; `code` is `not-found`, `exists`, `no-space`, or `io`.
+ * operation and the path; `code` is `not-found`, `exists`, `no-space`, `unreadable` (the medium does not give back what is
+ * on it), or `io`.
  */
 
 export interface Disk {

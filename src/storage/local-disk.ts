@@ -164,6 +164,10 @@ function errorCode(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
 
+const reading: ReadonlySet<string> = new Set(['read', 'open', 'list', 'stat']);
+/** The disk's own word for it, and those of file systems whose checksums do not match (EUCLEAN has no name in Node). */
+const mediumFailed: ReadonlySet<string> = new Set(['EIO', 'EBADMSG', 'Unknown system error -117']);
+
 function storageError(operation: string, path: string, cause: unknown): StorageError {
   const code = errorCode(cause);
   const what = `cannot ${operation} ${path}`;
@@ -186,6 +190,12 @@ function storageError(operation: string, path: string, cause: unknown): StorageE
         hint: 'run journal as the user who owns the journal directory',
       });
     default:
+      if (reading.has(operation) && mediumFailed.has(code)) {
+        return new StorageError('unreadable', `${what}: ${code}`, {
+          cause,
+          hint: 'look for errors of the disk in the log of the kernel (dmesg); bring the file back from a copy, if there is one',
+        });
+      }
       return new StorageError('io', `${what}: ${code === '' ? String(cause) : code}`, { cause });
   }
 }

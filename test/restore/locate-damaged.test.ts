@@ -3,9 +3,13 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/core/clock.ts';
+import { StorageError } from '../../src/core/errors.ts';
 import { formatPosition } from '../../src/core/position.ts';
 import { loadCatalogLeft } from '../../src/log/catalog.ts';
 import type { Catalog } from '../../src/log/catalog.ts';
+import { readStatus } from '../../src/daemon/status.ts';
+import { readMarksLeft } from '../../src/log/timeline-store.ts';
 import { planRestore } from '../../src/restore/plan-restore.ts';
 import { locate } from '../../src/restore/locate.ts';
 import type { Cut } from '../../src/restore/locate.ts';
@@ -13,6 +17,7 @@ import { parseTarget } from '../../src/restore/target.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import { command } from '../redis-protocol/bytes.ts';
 import { JournalBuilder } from '../support/journal-builder.ts';
+import { watchedDisk } from './disks.ts';
 
 const second = 1_000_000;
 const day = Date.UTC(2026, 10, 20, 14, 0, 0) * 1000;
@@ -72,6 +77,48 @@ describe('with a damaged timeline in the middle', () => {
       expect(await at(catalog, positionOf(whole, 5))).toEqual({ timeline: whole, offset: offsetOf(whole, 5) });
       expect(await at(catalog, `mark:mark ${whole}`)).toEqual({ timeline: whole, offset: offsetOf(whole, 10) });
     }
+  });
+
+  test.each([
+    ['read', /00000002.*\.open$/],
+    ['open', /00000002.*\.base$/],
+    ['open', /00000002.timeline$/],
+    ['read', /00000002.gap$/],
+    ['list', /00000002$/],
+  ])('(the medium fails to %s %s), the others are as they were, and path and error are told', async (failing, at) => {
+    await using journal = await threeTimelines();
+    const disk = watchedDisk((operation, file) => {
+      if (operation === failing && at.test(file))
+        throw new StorageError('unreadable', `cannot ${failing} ${file}: EIO`);
+    });
+    const catalog = await loadCatalogLeft(disk, journal.tree);
+    expect(catalog.timelines.map(({ number }) => number)).toEqual([1, 3]);
+    const told = expect.stringMatching(new RegExp(`cannot ${failing} .*00000002.*: EIO`)) as string;
+    expect(catalog.damaged).toMatchObject([{ number: 2, error: { ...isDamaged, code: 'unreadable', message: told } }]);
+    const { state, healthy, damaged, warnings, intervals } = await readStatus(disk, journal.tree, systemClock);
+    expect({ state, healthy }).toEqual({ state: 'stopped', healthy: false });
+    expect(damaged).toEqual([{ timeline: 2, code: 'unreadable', message: told }]);
+    expect(warnings).toContainEqual(told);
+    expect(intervals.map(({ timeline }) => timeline)).toEqual([1, 3]);
+  });
+
+  test.each(['io', 'not-found'])('another failure of the disk (%s) may pass: it is no damage', async (code) => {
+    await using journal = await threeTimelines();
+    const disk = watchedDisk((operation, file) => {
+      if (operation === 'open' && file.endsWith('.base')) throw new StorageError(code, `cannot open ${file}`);
+    });
+    await expect(loadCatalogLeft(disk, journal.tree)).rejects.toMatchObject({ code });
+  });
+
+  test('a mark that the medium does not give back is damaged as one with a flipped bit is', async () => {
+    await using journal = await threeTimelines();
+    const disk = watchedDisk((operation, file) => {
+      if (operation === 'read' && file.endsWith('.mark'))
+        throw new StorageError('unreadable', `cannot read ${file}: EIO`);
+    });
+    const { marks, damage: lost } = await readMarksLeft(disk, journal.tree);
+    expect(marks).toEqual([]);
+    expect(lost).toMatchObject([isDamaged, isDamaged, isDamaged]);
   });
 
   test('what is on it, and what is nowhere else, is refused with its damage', async () => {

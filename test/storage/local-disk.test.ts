@@ -1,5 +1,5 @@
 // The machine's own file system behind the contract, and what only it has: permissions, and its own errors.
-import { chmodSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -41,6 +41,16 @@ describe('the local disk', () => {
       size: before.size,
     });
   });
+
+  test.skipIf(!existsSync('/proc/self/mem'))(
+    'says that the medium did not give it back, and where to look',
+    async () => {
+      // Nothing is ever at the first address of a process, and Linux says so with EIO.
+      await using file = await localDisk.open('/proc/self/mem', 'read');
+      const refused = { code: 'unreadable', exitCode: 9, message: 'cannot read /proc/self/mem: EIO' };
+      await expect(file.read(Buffer.alloc(1), 0)).rejects.toMatchObject(refused);
+    },
+  );
 
   test('says what to do when it is not allowed', async () => {
     const missing = path.join(newRoot(), 'file', 'below');
