@@ -5,6 +5,7 @@
  *
  *   on time       one a second at least, one in ten seconds while the offset stays
  *   behind        all, with the one before and two behind; the longer it lasts, the wider apart
+ *   set back      the last one before the primary's clock was, and the first one behind
  */
 import type { Sample } from '../../journal-format/samples.ts';
 import type { Micros } from '../core/clock.ts';
@@ -28,11 +29,10 @@ export class SampleKeeper {
 
   /** Takes the next sample; returns those to be kept. `received`: how far we are at this moment. */
   next(sample: Sample, received: Offset): readonly Sample[] {
-    const last = this.#kept;
-    // Another history, or a clock that was set back: such samples bound nothing.
-    if (last !== undefined && (sample.primaryOffset < last.primaryOffset || sample.primaryTime <= last.primaryTime)) {
-      return [];
-    }
+    const last = this.#pending ?? this.#kept;
+    // Another history: its samples bound nothing of this one.
+    if (last !== undefined && sample.primaryOffset < last.primaryOffset) return [];
+    if (last !== undefined && sample.primaryTime <= last.primaryTime) return this.#setBack(sample);
     const judged = this.#pending;
     this.#pending = sample;
     if (judged === undefined) return [];
@@ -50,6 +50,14 @@ export class SampleKeeper {
   reset(): void {
     this.#pending = this.#before = this.#kept = this.#behindSince = undefined;
     this.#onTimeCount = 0;
+  }
+
+  /** The primary's clock was: the last sample before that bounds what was written until then, a new row what comes. */
+  #setBack(sample: Sample): readonly Sample[] {
+    const before = this.flush();
+    this.reset();
+    this.#pending = sample;
+    return before;
   }
 
   #behind(sample: Sample): readonly Sample[] {

@@ -25,7 +25,10 @@ export interface Certainty {
   readonly after: Sample | undefined;
   /** Both clocks went on alike from the one sample to the other: stamps in between are in order with both. */
   readonly isSteady: boolean;
-  /** By how much a state may be earlier than the instant, though it is certain: in an interruption, up to a second. */
+  /**
+   * By how much a state may be off the instant, though it is certain: in an interruption up to a second, and where a clock
+   * was set as long as there was between two samples.
+   */
   readonly blur: Micros;
   /** Set when nothing tells on which side of the instant the bytes behind the interruption were written. */
   readonly uncertain: Uncertainty | undefined;
@@ -51,14 +54,17 @@ export function certaintyAt(evidence: Evidence, at: Micros): Certainty {
   const stamp = at + skew;
   const span = interruptionAt(evidence, stamp, skew);
   const uncertain = span !== undefined && isUncertain(span) ? span : undefined;
-  const blur = span === undefined || uncertain !== undefined ? 0 : blurOf(span);
   const isSteady =
     before === undefined || after === undefined || Math.abs(difference(after) - difference(before)) <= skewLeast;
+  const interrupted = span === undefined || uncertain !== undefined ? 0 : blurOf(span);
+  const blur = isSteady ? interrupted : Math.max(interrupted, after.primaryTime - before.primaryTime);
   return { skew, stamp, evidence, before, after, isSteady, blur, uncertain };
 }
 
 /** All that is uncertain of a stretch of history, oldest first, on our clock. */
-export function uncertainties(evidence: Evidence): Uncertainty[] {
+export function uncertainties({ samples, interruptions }: Evidence): Uncertainty[] {
+  const ours = samples.map((sample) => ({ ...sample, primaryTime: sample.primaryTime + skewOf(sample) }));
+  const evidence = { samples: ours, interruptions };
   return evidence.interruptions.flatMap((interruption) => {
     const spans: Uncertainty[] = [];
     const end = endOf(interruption, evidence.samples);
@@ -119,6 +125,6 @@ function skewOf(sample: Sample | undefined): Micros {
 }
 
 /** Our clock less the primary's. */
-function difference({ stamp, primaryTime, roundTripMicros }: Sample): Micros {
+export function difference({ stamp, primaryTime, roundTripMicros }: Sample): Micros {
   return stamp - Math.round(roundTripMicros / 2) - primaryTime;
 }

@@ -3,25 +3,22 @@
  * received late, samples tell how far the primary had been (certainty.ts decides). An instant of which nothing is known
  * is refused with the two places that it may mean.
  *
- * Only footers, and headers of open segments, are read for that, of the few segments around the instant.
+ * Neighbour: time-evidence.ts finds the samples around the instant.
  */
 import { formatPosition } from '../core/position.ts';
 import type { Micros } from '../core/clock.ts';
-import type { Interruption } from '../../journal-format/footer.ts';
-import type { Sample } from '../../journal-format/samples.ts';
 import { CoverageError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
 import { idAt } from '../log/catalog.ts';
-import type { SegmentEntry, Timeline } from '../log/catalog.ts';
-import { damageIn } from '../log/damaged.ts';
-import { readEvidence } from '../log/evidence.ts';
+import type { Timeline } from '../log/catalog.ts';
 import type { Disk } from '../storage/disk.ts';
-import { certaintyAt } from './certainty.ts';
+import { certainWithin, certaintyAt } from './certainty.ts';
 import type { Certainty, Evidence, Uncertainty } from './certainty.ts';
 import { formatInstantShort } from './instant.ts';
 import { boundariesAround } from './locate-boundaries.ts';
 import type { Neighbours } from './locate-boundaries.ts';
 import { lagging, timeCoverage } from './locate-coverage.ts';
+import { evidenceAt } from './time-evidence.ts';
 
 /** What a time of the primary comes down to. */
 export interface TimeReading {
@@ -39,27 +36,48 @@ export interface TimeFound extends Neighbours {
   readonly time: TimeReading;
 }
 
-/** A sample is kept at most this long before its frame is written. */
-const evidenceSlack: Micros = 15_000_000;
-/** Where there is nothing near, the next segments may know: samples come behind the bytes that they are about. */
-const segmentsFurther = 2;
 /** Bytes that come as much later than the sample that was ahead of them are late. */
 const lateAfter: Micros = 100_000;
-/** Clocks further apart are not asked about. */
-const skewMost: Micros = 2 * 86_400_000_000;
-
-/** What is known of the instant on this timeline; undefined when it is not covered there. */
-export async function certaintyOn(disk: Disk, timeline: Timeline, at: Micros): Promise<Certainty | undefined> {
+/** What is known of each moment of this timeline at which the primary's clock showed the instant; none: not covered. */
+export async function certaintiesOn(disk: Disk, timeline: Timeline, at: Micros): Promise<Certainty[]> {
   const { to } = timeCoverage(timeline);
   const from = timeline.base.record.stamp;
-  if (at < from - skewMost || at > to + skewMost) return undefined;
-  let certainty = certaintyAt(await evidenceAround(disk, timeline, at), at);
-  if (certainty.skew !== 0) certainty = certaintyAt(await evidenceAround(disk, timeline, certainty.stamp), at);
-  return from <= certainty.stamp && certainty.stamp <= to ? certainty : undefined;
+  const certainties: Certainty[] = [];
+  for (const evidence of await evidenceAt(disk, timeline, at)) {
+    const certainty = certaintyAt(evidence, at);
+    if (certainty.stamp < from || to < certainty.stamp) continue;
+    const last = certainties.at(-1);
+    // So little is within what a time is good for.
+    if (last !== undefined && certainty.stamp - last.stamp <= certainWithin) certainties.pop();
+    certainties.push(certainty);
+  }
+  return certainties;
 }
 
-/** `asked`: the instant in words. CoverageError when it is uncertain, unless that is accepted. */
+/**
+ * `asked`: the instant in words. CoverageError when it is uncertain, or the primary's clock showed it more than once,
+ * unless that is accepted.
+ */
 export async function locateTime(
+  disk: Disk,
+  timeline: Timeline,
+  certainties: readonly Certainty[],
+  asked: string,
+  acceptUncertainty: boolean,
+): Promise<TimeFound> {
+  const found: TimeFound[] = [];
+  for (const certainty of certainties)
+    found.push(await locateMoment(disk, timeline, certainty, asked, acceptUncertainty));
+  const [low, high] = [found[0], found.at(-1)];
+  if (low === undefined || high === undefined) throw new RangeError('no moment is asked for');
+  const from = low.time.uncertain?.from ?? low.last.offset;
+  const to = high.time.uncertain?.to ?? high.last.offset;
+  if (found.length === 1 || from === to) return high;
+  if (!acceptUncertainty) throw timeShownAgain(timeline, found, asked);
+  return { ...low, time: { ...low.time, basis: 'samples', uncertain: { from, to } } };
+}
+
+async function locateMoment(
   disk: Disk,
   timeline: Timeline,
   certainty: Certainty,
@@ -110,48 +128,14 @@ function isLate({ samples, interruptions }: Evidence, { last, next }: Neighbours
   const index = samples.findIndex(({ primaryOffset }) => primaryOffset > last.offset);
   const ahead = samples[index];
   if (ahead === undefined) return false;
+  // How old the base was when it came, nobody had asked before: its full sync may have waited for us.
+  if (index === 0 && last.offset === interruptions[0]?.offset) return true;
   if ((next?.stamp ?? lastStamp) - ahead.stamp > lateAfter) return true;
   // Nobody asked between the interruption and this sample: it was ahead for as long as that lasted.
   const before = samples[index - 1]?.stamp ?? 0;
   return interruptions.some(
     (one) => one.stamp - one.lostStamp > lateAfter && before < one.stamp && one.stamp <= ahead.stamp,
   );
-}
-
-/** What is known of time around `stamp`. */
-async function evidenceAround(disk: Disk, timeline: Timeline, stamp: Micros): Promise<Evidence> {
-  const { segments } = timeline;
-  const first = Math.max(
-    0,
-    segments.findLastIndex((one) => one.first <= stamp - evidenceSlack),
-  );
-  const near = segments.filter((one, i) => i >= first && one.first <= stamp + evidenceSlack);
-  const evidence = await gather(disk, timeline, near);
-  const behind = segments.slice(first + near.length, first + near.length + segmentsFurther);
-  if (evidence.samples.some((one) => one.stamp > stamp + evidenceSlack)) return evidence;
-  const further = await gather(disk, timeline, behind);
-  return {
-    samples: [...evidence.samples, ...further.samples],
-    interruptions: [...evidence.interruptions, ...further.interruptions.slice(1)],
-  };
-}
-
-/**
- * What these segments say, and the full sync that the timeline began with. A damaged one says nothing here: an instant
- * that depends on it has its cut behind bytes of it, and is refused when they are read.
- */
-export async function gather(disk: Disk, { base }: Timeline, segments: readonly SegmentEntry[]): Promise<Evidence> {
-  const { offset, stamp: lostStamp, completed: stamp } = base.record;
-  const found = await Promise.all(segments.map((segment) => readEvidence(disk, segment).catch(asSilent)));
-  return {
-    samples: found.flatMap(({ samples }) => samples),
-    interruptions: [{ offset, lostStamp, stamp }, ...found.flatMap(({ attaches }) => attaches)],
-  };
-}
-
-function asSilent(error: unknown): { samples: readonly Sample[]; attaches: readonly Interruption[] } {
-  if (damageIn(error) === undefined) throw error;
-  return { samples: [], attaches: [] };
 }
 
 function timeUncertain(
@@ -162,14 +146,28 @@ function timeUncertain(
 ): CoverageError {
   const why =
     interruption.offset === timeline.base.record.offset ? 'a full sync was under way' : 'the stream was interrupted';
-  const place = ({ last: { offset } }: Neighbours): string =>
-    `--at ${formatPosition({ id: idAt(timeline, offset), offset })}`;
   return new CoverageError(
     'time-uncertain',
     `${asked} is uncertain: from ${formatInstantShort(from)} to ${formatInstantShort(to)} ${why}, and what the primary wrote meanwhile came later, all at once`,
     {
       exitCode: 5,
-      hint: `that instant is somewhere from ${place(low)} to ${place(high)}; --accept-uncertainty takes the first, to which nothing was added that may be later`,
+      hint: `that instant is somewhere from ${placeOf(timeline, low)} to ${placeOf(timeline, high)}; --accept-uncertainty takes the first, to which nothing was added that may be later`,
     },
   );
+}
+
+function timeShownAgain(timeline: Timeline, found: readonly TimeFound[], asked: string): CoverageError {
+  const places = found.map((one) => `${placeOf(timeline, one)} (received ${formatInstantShort(one.last.stamp)})`);
+  return new CoverageError(
+    'time-ambiguous',
+    `the primary's clock showed ${asked} ${found.length} times: it was set back`,
+    {
+      exitCode: 5,
+      hint: `that instant is one of ${places.join(', ')}; --accept-uncertainty takes the first, to which nothing was added that may be later`,
+    },
+  );
+}
+
+function placeOf(timeline: Timeline, { last: { offset } }: Neighbours): string {
+  return `--at ${formatPosition({ id: idAt(timeline, offset), offset })}`;
 }

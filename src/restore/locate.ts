@@ -40,7 +40,7 @@ import {
   refuseWhereDamaged,
 } from './locate-damaged.ts';
 import { explainRemoved, removedError } from './locate-removed.ts';
-import { certaintyOn, locateTime } from './locate-time.ts';
+import { certaintiesOn, locateTime } from './locate-time.ts';
 import type { TimeReading } from './locate-time.ts';
 import type { Target } from './target.ts';
 
@@ -149,10 +149,10 @@ async function findTime(
   // Stamps are whole microseconds: "earlier than T" is "up to T − 1".
   const at = mode === 'at' ? time : time - 1;
   const asked = mode === 'at' ? formatInstantShort(time) : `the moment before ${formatInstantShort(time)}`;
-  const covering: { readonly timeline: Timeline; readonly certainty: Certainty }[] = [];
+  const covering: { readonly timeline: Timeline; readonly certainties: readonly Certainty[] }[] = [];
   for (const timeline of timelines) {
-    const certainty = await certaintyOn(disk, timeline, at);
-    if (certainty !== undefined) covering.push({ timeline, certainty });
+    const certainties = await certaintiesOn(disk, timeline, at);
+    if (certainties.length > 0) covering.push({ timeline, certainties });
   }
   const [found] = covering;
   if (found === undefined) throw timeNotCovered(timelines, at, asked);
@@ -162,9 +162,9 @@ async function findTime(
       asked,
     );
   }
-  const { timeline, certainty } = found;
-  refuseWhereDamaged(catalog, [at, certainty.stamp], asked);
-  return { timeline, ...(await locateTime(disk, timeline, certainty, asked, uncertainty === 'accept')) };
+  const { timeline, certainties } = found;
+  refuseWhereDamaged(catalog, [at, ...certainties.map(({ stamp }) => stamp)], asked);
+  return { timeline, ...(await locateTime(disk, timeline, certainties, asked, uncertainty === 'accept')) };
 }
 
 async function findPosition(

@@ -7,7 +7,7 @@ import type { Offset } from '../core/position.ts';
 import type { Timeline } from '../log/catalog.ts';
 import type { Disk } from '../storage/disk.ts';
 import { uncertainties } from './certainty.ts';
-import { gather } from './locate-time.ts';
+import { gather } from './time-evidence.ts';
 
 export interface UncertainSpan {
   readonly timeline: number;

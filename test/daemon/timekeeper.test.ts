@@ -242,6 +242,21 @@ describe('a wall clock that is set', () => {
     rig.clock.stepWall(-30 * 24 * hourMs);
   });
 
+  test('back by an hour on the primary alone is told by the samples: none that goes back hides those behind it', () => {
+    using rig = new Rig();
+    rig.run(5);
+    const before = rig.primaryTime;
+    rig.primaryAhead -= hourMs * 1000;
+    rig.run(30);
+    expectForward(rig.stamps);
+    const behind = rig.log.kept.filter(({ primaryTime }) => primaryTime < before - 3000 * second);
+    expect(behind.length).toBeGreaterThan(3);
+    expect(behind[0]!.stamp - rig.stamps[0]!).toBeLessThan(5.2 * second);
+    expect(rig.log.kept.every(({ stamp }, i) => i === 0 || stamp > rig.log.kept[i - 1]!.stamp)).toBe(true);
+    expect(rig.time.reading.skew! / second).toBeCloseTo(hourMs / 1000, 0);
+    expect(rig.log.ticks.length).toBeGreaterThan(30);
+  });
+
   test('by a leap second that is smeared over a day is followed without a step', () => {
     using rig = new Rig();
     for (let i = 0; i < 100; i += 1) {

@@ -88,6 +88,18 @@ test('an offset that goes back is that of another history, and kept by none', ()
   ).toEqual([]);
 });
 
+test('a primary’s clock that is set back is followed: its last sample before that is kept, and its first behind', () => {
+  const keeper = new SampleKeeper();
+  const before = run(15, (i) => ({ primary: 1000 * i, received: 1000 * i }));
+  expect(kept(before, keeper)).toEqual([0, 1, 9]);
+  const setBack = (i: number): Sample => {
+    const sample = sampleAt(15 + i, 15_000 + 1000 * i);
+    return { ...sample, primaryTime: sample.primaryTime - hour };
+  };
+  const times = [0, 1, 2, 3].flatMap((i) => keeper.next(setBack(i), 15_000 + 1000 * i));
+  expect(times).toEqual([sampleAt(14, 14_000), setBack(0), setBack(1)]);
+});
+
 test('after a reset nothing is held against an earlier clock or offset', () => {
   const keeper = new SampleKeeper();
   kept(

@@ -75,6 +75,19 @@ describe('an outage', () => {
     expect(uncertainties(known)).toHaveLength(1);
   });
 
+  test('is as uncertain for those who list what is where the clocks differ by an hour', () => {
+    const sampled = (skew: number): Sample[] => [
+      ...[sample(5 * second, 900, skew), sample(20 * second, 2000, skew), sample(40.2 * second, 9000, skew)],
+    ];
+    const known = uncertainties(evidence(sampled(0), lost));
+    expect(known).toHaveLength(2);
+    for (const skew of [hour, -hour]) {
+      const [first, last] = uncertainties(evidence(sampled(skew), lost));
+      expect(first).toMatchObject({ from: t0 + 10 * second });
+      expect(Math.abs((last?.to ?? 0) - (known[1]?.to ?? 0))).toBeLessThan(1000);
+    }
+  });
+
   test('in which nothing was written is certain with a sample behind it that says so', () => {
     const known = evidence([sample(5 * second, 900), sample(40.2 * second, 1000)], lost);
     expect(certaintyAt(known, t0 + 25 * second).uncertain).toBeUndefined();

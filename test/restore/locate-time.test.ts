@@ -139,6 +139,73 @@ test('what was written behind a sample is not taken for earlier when our clock w
   expect(await cutAt(journal, t0 + 2.9 * second)).toMatchObject({ offset: after(2), time: { basis: 'samples' } });
 });
 
+describe('of clocks that were set, over 40 minutes of segments,', () => {
+  const minutes = 40;
+
+  /** One command a second, received at once, with a sample behind each; the clocks show what is said. */
+  async function written(
+    journal: JournalBuilder,
+    clocks: (i: number) => { readonly ours: number; readonly primary: number },
+  ): Promise<void> {
+    const timeline = await journal.timeline({ id, offset: base, completed: t0 + clocks(0).ours });
+    for (let i = 1; i <= minutes * 60; i += 1) {
+      const { ours, primary } = clocks(i * second);
+      timeline.read(set, t0 + ours);
+      timeline.samples([
+        { stamp: t0 + ours + 200, primaryTime: t0 + primary + 100, primaryOffset: after(i), roundTripMicros: 200 },
+      ]);
+      if (i % 30 === 0) await timeline.commit();
+    }
+    await timeline.commit();
+    await timeline.seal(2);
+  }
+
+  const step = 10 * 60 * second;
+  const day = 86_400 * second;
+
+  test.each([
+    ['ours a day forward', (at: number) => (at < step ? at : at + day)],
+    ['ours a day back, and its stamps go at half speed', (at: number) => (at < step ? at : step + (at - step) / 2)],
+    ['ours 30 years behind all along', (at: number) => at - 30 * 365 * day],
+  ])('a time is found by the samples: %s', async (_title, ours) => {
+    await using journal = await JournalBuilder.create();
+    await written(journal, (at) => ({ ours: ours(at), primary: at }));
+    for (const minute of [1, 9, 11, 20, 39]) {
+      const cut = await cutAt(journal, t0 + (minute * 60 + 0.7) * second);
+      expect(cut).not.toBeInstanceOf(CoverageError);
+      if (!(cut instanceof CoverageError))
+        expect(Math.abs(cut.offset - after(minute * 60))).toBeLessThanOrEqual(set.length);
+    }
+  });
+
+  test('a time that the primary’s clock showed twice is refused, with both places', async () => {
+    await using journal = await JournalBuilder.create();
+    const back = 15 * 60 * second;
+    await written(journal, (at) => ({ ours: at, primary: at < 2 * step ? at : at - back }));
+    // At 6 and at 21 minutes; what it showed once is certain.
+    const refused = await cutAt(journal, t0 + (6 * 60 + 0.7) * second);
+    expect(refused).toMatchObject({ code: 'time-ambiguous', exitCode: 5 });
+    for (const count of [6 * 60, 21 * 60]) {
+      expect(refused).toMatchObject({ hint: expect.stringContaining(`${id}:${after(count)}`) as string });
+    }
+    expect(await cutAt(journal, t0 + (6 * 60 + 0.7) * second, 'at', 'accept')).toMatchObject({
+      offset: after(6 * 60),
+      time: { uncertain: { from: after(6 * 60), to: after(21 * 60) } },
+    });
+    expect(await cutAt(journal, t0 + (4 * 60 + 0.7) * second)).toMatchObject({ offset: after(4 * 60) });
+    expect(await cutAt(journal, t0 + (22 * 60 + 0.7) * second)).toMatchObject({ offset: after(37 * 60) });
+  });
+});
+
+test('a full sync that had waited for us is dated by the first sample, not by its arrival', async () => {
+  await using journal = await JournalBuilder.create();
+  const timeline = await journal.timeline({ id, offset: base, stamp: t0, completed: t0 + 2000 });
+  timeline.samples([{ stamp: t0 + 300, primaryTime: t0 + 200, primaryOffset: after(20), roundTripMicros: 200 }]);
+  for (let i = 1; i <= 20; i += 1) timeline.read(set, t0 + 2000 + i);
+  await timeline.commit();
+  expect(await cutAt(journal, t0 + 1000)).toMatchObject({ offset: after(20), time: { basis: 'samples' } });
+});
+
 describe('what was written during a full sync', () => {
   const script = { id, offset: base, stamp: t0, completed: t0 + 20 * second };
 

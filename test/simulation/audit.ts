@@ -10,7 +10,7 @@ import type { Offset } from '../../src/core/position.ts';
 import { idAt, loadCatalog } from '../../src/log/catalog.ts';
 import type { Timeline } from '../../src/log/catalog.ts';
 import { certainWithin } from '../../src/restore/certainty.ts';
-import { gather } from '../../src/restore/locate-time.ts';
+import { gather } from '../../src/restore/time-evidence.ts';
 import { readRange } from '../../src/log/read-range.ts';
 import type { SourceTree } from '../../src/log/source-tree.ts';
 import { timeCoverage } from '../../src/restore/locate-coverage.ts';

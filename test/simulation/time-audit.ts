@@ -46,7 +46,7 @@ interface Bounds {
 
 function boundsAt(moment: Micros, time: TimeReading | undefined, epoch: Epoch, truth: Truth): Bounds {
   const { history, offset: base } = epoch;
-  const resolution = time?.basis === 'samples' && time.uncertain === undefined ? time.resolution : 0;
+  const resolution = time?.uncertain === undefined ? (time?.resolution ?? 0) : 0;
   const { before, after } = truth.around(moment);
   const answerTime = Math.max(durationOf(before), durationOf(after));
   const isAsked = before !== undefined && after !== undefined && after.heard - before.asked <= certainWithin;
@@ -55,8 +55,6 @@ function boundsAt(moment: Micros, time: TimeReading | undefined, epoch: Epoch, t
   const by = (when: Micros): Offset => Math.max(base, history.writtenBy(when));
   const least = by(moment - resolution - transitMost - answerTime);
   const most = by(moment + earlyMost + answerTime + resolution);
-  // Beside a step of a clock, what it shows may mean more than one moment.
-  if (!truth.isSteadyAround(moment)) return { moment, least: base, most: Infinity, why: 'unsteady' };
   if (isAsked) return { moment, least, most, why: 'asked' };
   if (isAway) return { moment, least, most, why: 'away' };
   // A link that stands still with nobody to ask: what came later cannot be told from what was written later.

@@ -20,9 +20,6 @@ export interface Told {
   readonly offset: Offset;
 }
 
-/** Around a step of a clock: what was asked before it says nothing of what is behind it, nor the other way round. */
-const unsteadyFor: Micros = 15_000_000;
-
 export class Truth {
   /** Whether the journal may ask. */
   readonly isTold: boolean;
@@ -31,7 +28,6 @@ export class Truth {
   readonly pauses: { readonly lost: Micros; readonly back: Micros }[] = [];
   readonly #time: SimulatedTime;
   readonly #settings: Setting[] = [];
-  #disturbedFrom: Micros | undefined;
 
   constructor(time: SimulatedTime, isTold: boolean) {
     this.#time = time;
@@ -72,21 +68,6 @@ export class Truth {
   /** The journal's machine stands still for so long from now on. */
   pause(ms: number): void {
     this.pauses.push({ lost: this.#time.now, back: this.#time.now + ms * 1000 });
-  }
-
-  /** The journal's own clock is stepped: from now on its stamps may run faster or slower. */
-  disturb(): void {
-    this.#disturbedFrom ??= this.#time.now;
-  }
-
-  /** Whether both clocks ran evenly around the moment. */
-  isSteadyAround(moment: Micros): boolean {
-    // One that was set back is not believed before it shows again what it has shown.
-    const isSet = this.#settings.some(({ from, origin }, i) => {
-      const back = Math.max(0, (this.#settings[i - 1]?.origin ?? origin) - origin);
-      return i > 0 && from - unsteadyFor <= moment && moment <= from + back + unsteadyFor;
-    });
-    return !isSet && moment < (this.#disturbedFrom ?? Infinity) - unsteadyFor;
   }
 
   /** Around a moment: the last answer of before, and the first that was given behind it. */

@@ -315,7 +315,6 @@ export class World {
     const seconds = random.pick([0.4, 3, 90, 3600, 86_400]) * random.pick([-1, 1]);
     this.#note(`wall clock: ${seconds} s`);
     this.#wall.origin += seconds * 1e6;
-    this.#truth.disturb();
   }
 
   #pause(ms: number): void {
