@@ -149,9 +149,11 @@ export class Timekeeper implements Disposable {
     const stamp = this.now();
     const roundTripMicros = receivedAt - sentAt;
     this.#sample = { stamp, primaryTime: time, primaryOffset: offset, roundTripMicros };
+    // Before it goes on with what we hold, it may be a primary with another history.
+    if (!this.#isLinked && offset < received) return;
     const kept = this.#keeper.next(this.#sample, received);
     if (this.#log !== undefined) this.#log.samples(kept);
-    else if (offset >= received && this.#held.length < heldMost) this.#held.push(...kept);
+    else if (this.#held.length < heldMost) this.#held.push(...kept);
     if (this.#isLinked && offset === received) this.#tick(stamp - roundTripMicros);
   }
 

@@ -133,6 +133,26 @@ describe('samples', () => {
     expect(rig.time.reading).toMatchObject({ skew: null, sampledAt: null });
   });
 
+  test('of a primary that is behind us while the link is down are none: it may have another history', () => {
+    using rig = new Rig();
+    rig.run(2);
+    rig.time.detached();
+    const { length } = rig.log.kept;
+    for (let i = 0; i < 50; i += 1) {
+      rig.clock.advance(100);
+      rig.time.sampled(rig.sample(14));
+    }
+    // Nor when a new process has asked nothing before.
+    rig.time.resume(rig.log);
+    rig.time.syncing(rig.log.received);
+    rig.time.resume(rig.log);
+    for (let i = 0; i < 50; i += 1) {
+      rig.clock.advance(100);
+      rig.time.sampled(rig.sample(14));
+    }
+    expect(rig.log.kept).toHaveLength(length);
+  });
+
   test('of a standby that has no offset are none', () => {
     using rig = new Rig();
     rig.time.sampled({ ...rig.sample(), offset: undefined });

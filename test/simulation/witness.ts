@@ -194,6 +194,9 @@ export class WitnessedSink implements Sink {
     const last = epoch.reads.at(-1);
     if (last !== undefined) {
       const back = this.#moment();
+      // Attached in vain before: nothing came, and the process may have ended with its clock.
+      const again = epoch.outages.findIndex((outage) => outage.offset === offset && outage.from === last.stamp);
+      if (again !== -1) epoch.outages.splice(again);
       epoch.outages.push({ offset, from: last.stamp, to: this.#capture.stamp(), lost: last.at, back });
     }
     this.#streaming = epoch;
