@@ -54,6 +54,18 @@ describe('after a power loss', () => {
     for (const text of ['', 'a', 'ab', 'abc', '\0bc', '\0\0c', '\0', '\0\0', '\0\0\0']) expect(found).toContain(text);
   });
 
+  test('bytes that were durable and are written once more in place stay, whatever becomes of those behind them', async () => {
+    const found = await fates(async (disk) => {
+      const file = await disk.create('/root/a');
+      await file.write([Buffer.from('abc')], 0);
+      await file.sync();
+      await disk.syncDirectory('/root');
+      await file.write([Buffer.from('bcd')], 1);
+    });
+    expect(found.size).toBeGreaterThan(3);
+    for (const text of found) expect(text?.slice(0, 3)).toBe('abc');
+  });
+
   test('a later write may survive an earlier one', async () => {
     const found = await fates(async (disk) => {
       const file = await disk.create('/root/a');

@@ -96,13 +96,19 @@ function survived(bytes: Buffer, change: FileChange, random: Random): Buffer {
     case 6:
       return resized(bytes, Math.max(bytes.length, position + cut));
     default:
-      return applied(part(0, cut), {
-        state,
-        kind: 'write',
+      return stale(bytes, part(0, cut), {
+        ...change,
         position: position + cut,
         bytes: random.bytes(written.length - cut),
       });
   }
+}
+
+/** Stale bytes are found where nothing had been written before; what was overwritten is there, as it was or as it is. */
+function stale(before: Buffer, beginning: Buffer, rest: FileChange & { readonly kind: 'write' }): Buffer {
+  const result = applied(beginning, rest);
+  if (rest.position < before.length) before.copy(result, rest.position, rest.position, before.length);
+  return result;
 }
 
 export type Entry = SimulatedFile | SimulatedFolder;
