@@ -9,7 +9,8 @@
  */
 import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
-import { IntegrityError, UsageError } from '../core/errors.ts';
+import type { JournalError } from '../core/errors.ts';
+import { IntegrityError, StorageError, UsageError } from '../core/errors.ts';
 import type { ServerProgram } from './find-server.ts';
 import { MasterFeed } from './master-feed.ts';
 import type { FeedSource } from './master-feed.ts';
@@ -61,8 +62,14 @@ export class ScratchDataset implements AsyncDisposable {
     const feed = resources.use(await MasterFeed.listen(options.clock));
     const server = resources.use(await startServer(directory.path, feed, options));
     const client = await server.connect();
-    resources.defer(() => {
+    const leave = (): void => {
       client.destroy();
+    };
+    resources.defer(leave);
+    // Whoever is interrupted does not wait for a server that is saving.
+    options.signal.addEventListener('abort', leave, { once: true });
+    resources.defer(() => {
+      options.signal.removeEventListener('abort', leave);
     });
     await loadInto(server, client, feed, source, options);
     return new ScratchDataset(options.program, resources.move(), { directory, server, client });
@@ -84,8 +91,23 @@ export class ScratchDataset implements AsyncDisposable {
 
   /** Has the server write an RDB of everything, elapsed keys included; returns its path, which lasts as long as this. */
   async save(): Promise<string> {
-    await this.#client.sendCommand(['SAVE']);
+    try {
+      await this.#client.sendCommand(['SAVE']);
+    } catch (error) {
+      throw await this.failed('save the dataset', error);
+    }
     return join(this.#directory.path, rdbFile);
+  }
+
+  /** What to throw when a command of ours was not answered as it should be. */
+  async failed(what: string, cause: unknown): Promise<JournalError> {
+    const last = await this.#server.lastWords();
+    const message = `the scratch server could not ${what}: ${last}`;
+    if (!/no space left/i.test(last)) return new StorageError('scratch-failed', message, { exitCode: 1, cause });
+    return new StorageError('no-space', message, {
+      hint: 'free some space, or let it work on another file system: --scratch-dir DIR',
+      cause,
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

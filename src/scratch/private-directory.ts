@@ -3,10 +3,10 @@
  * when it is disposed. What a killed process left there, files or even a server, is removed by the next that comes.
  *
  * Invariant: a directory is taken for left behind only if it says whose it was and nobody holds its lock any more. One
- * that is just being made has no such file yet.
+ * that is just being made has no such file yet; it is left alone for a minute.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readlink, realpath, rm } from 'node:fs/promises';
+import { mkdir, readdir, readlink, realpath, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import { StorageError, UsageError } from '../core/errors.ts';
@@ -15,6 +15,8 @@ import { uniqueHex } from '../storage/publish.ts';
 import { WriterLock } from '../storage/writer-lock.ts';
 
 const prefix = '.journal-scratch-';
+/** Longer than it takes to make one. */
+const birthMs = 60_000;
 
 export class PrivateDirectory implements AsyncDisposable {
   /** Absolute, free of links. */
@@ -33,7 +35,7 @@ export class PrivateDirectory implements AsyncDisposable {
         cause: error,
       });
     });
-    await removeLeftBehind(home);
+    await removeLeftBehind(home, clock);
     const path = join(home, `${prefix}${uniqueHex()}`);
     try {
       await mkdir(path, { mode: 0o700 });
@@ -52,12 +54,12 @@ export class PrivateDirectory implements AsyncDisposable {
 }
 
 /** Ends and removes what processes that were killed have left in `parent`; returns the names. */
-export async function removeLeftBehind(parent: string): Promise<string[]> {
+export async function removeLeftBehind(parent: string, clock: Clock): Promise<string[]> {
   const names = (await readdir(parent)).filter((name) => name.startsWith(prefix));
   const removed: string[] = [];
   for (const name of names) {
     const path = join(parent, name);
-    if (!isLeftBehind(path)) continue;
+    if (!isLeftBehind(path) && !(await isStillborn(path, clock))) continue;
     for (const pid of await processesIn(path)) kill(pid);
     await rm(path, { recursive: true, force: true });
     removed.push(name);
@@ -70,6 +72,17 @@ function isLeftBehind(path: string): boolean {
     return existsSync(join(path, 'holder.json')) && WriterLock.probe(path) === undefined;
   } catch {
     // Another's, or just being removed by another.
+    return false;
+  }
+}
+
+/** Its maker died before it could say whose it was. */
+async function isStillborn(path: string, clock: Clock): Promise<boolean> {
+  try {
+    const names = await readdir(path);
+    if (!names.every((name) => name.startsWith('lock') || name.startsWith('.tmp-holder-'))) return false;
+    return (await stat(path)).mtimeMs < clock.wall() / 1000 - birthMs;
+  } catch {
     return false;
   }
 }

@@ -1,13 +1,18 @@
 // journal restore with a scratch server, as it is typed: an RDB, commands on standard output, the program that is named.
-import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { builtFile } from '../support/built.ts';
-import { temporaryDirectory } from '../support/leash.ts';
+import { eventually } from '../support/eventually.ts';
+import { leash, temporaryDirectory } from '../support/leash.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { journaled, RunningJournal } from '../support/running-journal.ts';
 import { pickServer } from '../support/servers.ts';
+import { SmallDisk } from '../support/small-disk.ts';
 
 const binary = pickServer();
 const program = builtFile('src/cli/main.ts') ?? path.resolve(import.meta.dirname, '../../src/cli/main.ts');
@@ -22,6 +27,7 @@ beforeAll(async () => {
     ['SELECT', 3],
   ]);
   journal = await RunningJournal.attach({ port: primary.port });
+  for (let i = 0; i < 100; i += 1) await client.call('SET', `large:${i}`, randomBytes(100_000));
   await client.callMany([['RPUSH', 'list\r\n', 'a', Buffer.from([0, 255, 13, 10])]]);
   await journaled(client);
 });
@@ -58,12 +64,74 @@ test('resp:- writes nothing but commands, which a server takes', async () => {
   expect(stdout.toString('latin1', 0, 4)).toBe('*2\r\n');
   await using server = await RedisServer.start(binary);
   const taken = spawnSync(binary.cliPath, ['-p', String(server.port), '--pipe'], { input: stdout });
-  expect(taken.stdout.toString()).toContain('errors: 0, replies: 4');
+  expect(taken.stdout.toString()).toContain('errors: 0, replies: 104');
   await using client = await server.connect();
   expect(await client.text('GET', 'before')).toBe('1');
   await client.call('SELECT', 3);
   expect(await client.call('LRANGE', 'list\r\n', 1, 1)).toEqual([Buffer.from([0, 255, 13, 10])]);
   expect(restore('--to', 'resp:-', '--json').status).toBe(2);
+});
+
+test('killed at any moment, it leaves the whole file or none, no server, and can be done again', async () => {
+  const parent = temporaryDirectory('restored');
+  const to = path.join(parent, 'dump.rdb');
+  const argv = ['restore', '--at', 'latest', '--dir', journal.root, '--server-bin', binary.path, '--to', `rdb:${to}`];
+  const started = performance.now();
+  expect(spawnSync(process.execPath, [program, ...argv]).status).toBe(0);
+  const wholeMs = performance.now() - started;
+  const whole = statSync(to).size;
+  for (let round = 0; round < 6; round += 1) {
+    rmSync(to, { force: true });
+    const child = spawn(process.execPath, [program, ...argv], { stdio: 'ignore' });
+    leash(child);
+    const ended = once(child, 'exit');
+    await sleep(Math.random() * wholeMs);
+    child.kill('SIGKILL');
+    await ended;
+    const left = (): string[] => readdirSync(parent).filter((name) => name.startsWith('.journal-scratch-'));
+    // One that died at birth has neither a server nor a file that says whose it was.
+    const isHeld = (name: string): boolean => existsSync(path.join(parent, name, 'holder.json'));
+    await eventually('the scratch server to go', () => !left().some(isHeld));
+    if (existsSync(to)) expect(Math.abs(statSync(to).size - whole)).toBeLessThan(100);
+  }
+  rmSync(to, { force: true });
+  expect(spawnSync(process.execPath, [program, ...argv]).status).toBe(0);
+});
+
+test('interrupted, it ends with the server and everything of it', async () => {
+  const parent = temporaryDirectory('restored');
+  const argv = ['restore', '--at', 'latest', '--dir', journal.root, '--server-bin', binary.path];
+  const child = spawn(process.execPath, [program, ...argv, '--to', `rdb:${path.join(parent, 'dump.rdb')}`]);
+  leash(child);
+  await eventually('the scratch server', () => readdirSync(parent).length > 0);
+  child.kill('SIGINT');
+  expect(await once(child, 'exit')).toEqual([130, null]);
+  expect(readdirSync(parent)).toEqual([]);
+});
+
+test('on a disk without room it says so, and leaves nothing', ({ skip }) => {
+  const refusal = SmallDisk.refusal('tmpfs');
+  if (refusal !== undefined) return void skip(refusal);
+  using disk = SmallDisk.mount('tmpfs', 4);
+  const { status, stderr } = restore('--to', `rdb:${disk.path}/dump.rdb`, '--json');
+  expect(stderr).toContain('no-space');
+  expect(status).toBe(9);
+  expect(readdirSync(disk.path)).toEqual([]);
+  // With the server at work on another disk the file is copied, as far as it goes.
+  const elsewhere = temporaryDirectory('elsewhere');
+  const copied = restore('--to', `rdb:${disk.path}/dump.rdb`, '--scratch-dir', elsewhere, '--json');
+  expect(copied.stderr).toContain('no-space');
+  expect([readdirSync(disk.path), readdirSync(elsewhere)]).toEqual([[], []]);
+});
+
+test('with its server on another file system, the file is copied', ({ skip }) => {
+  const refusal = SmallDisk.refusal('tmpfs');
+  if (refusal !== undefined) return void skip(refusal);
+  using disk = SmallDisk.mount('tmpfs', 64);
+  const { status } = restore('--to', `rdb:${disk.path}/dump.rdb`, '--scratch-dir', temporaryDirectory('elsewhere'));
+  expect(status).toBe(0);
+  expect(readdirSync(disk.path).sort()).toEqual(['dump.rdb', 'dump.rdb.restore.json']);
+  expect(statSync(path.join(disk.path, 'dump.rdb')).mode & 0o777).toBe(0o600);
 });
 
 test('a program that is no server is refused, and a size that is none', () => {

@@ -1,7 +1,7 @@
 // Scratch servers when their owner is killed: they end with it, and what even then is left is removed by the next owner.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
@@ -86,7 +86,7 @@ describeServers('a scratch server whose owner is killed', (binary) => {
   test('is left alone while its owner lives', async () => {
     const parent = temporaryDirectory('scratch');
     const { directory, owner, server } = await hold(binary, parent);
-    expect(await removeLeftBehind(parent)).toEqual([]);
+    expect(await removeLeftBehind(parent, systemClock)).toEqual([]);
     expect(existsSync(directory) && !isGone(server)).toBe(true);
     process.kill(owner, 'SIGKILL');
   });
@@ -117,11 +117,23 @@ describeServers(
       await expect(started).rejects.toMatchObject({ code: 'server-not-ready', exitCode: 1 });
     });
 
+    test('that died at birth is removed after a minute', async () => {
+      const parent = temporaryDirectory('scratch');
+      const born = path.join(parent, '.journal-scratch-0badcafe');
+      mkdirSync(born);
+      writeFileSync(path.join(born, 'lock'), '');
+      expect(await removeLeftBehind(parent, systemClock)).toEqual([]);
+      const minuteAgo = Date.now() / 1000 - 61;
+      utimesSync(born, minuteAgo, minuteAgo);
+      expect(await removeLeftBehind(parent, systemClock)).toEqual([path.basename(born)]);
+      expect(readdirSync(parent)).toEqual([]);
+    });
+
     test("takes a stranger's directory for none of its own, whatever its name", async () => {
       const parent = temporaryDirectory('scratch');
       mkdirSync(path.join(parent, '.journal-scratch-precious'));
       writeFileSync(path.join(parent, '.journal-scratch-precious', 'data'), 'x');
-      expect(await removeLeftBehind(parent)).toEqual([]);
+      expect(await removeLeftBehind(parent, systemClock)).toEqual([]);
       expect(readdirSync(parent)).toEqual(['.journal-scratch-precious']);
     });
   },
