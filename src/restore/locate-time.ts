@@ -146,12 +146,14 @@ function timeUncertain(
 ): CoverageError {
   const why =
     interruption.offset === timeline.base.record.offset ? 'a full sync was under way' : 'the stream was interrupted';
+  // What was written by then may not have come yet.
+  const beyond = high.next === undefined ? ', where this timeline ends, or beyond it' : '';
   return new CoverageError(
     'time-uncertain',
     `${asked} is uncertain: from ${formatInstantShort(from)} to ${formatInstantShort(to)} ${why}, and what the primary wrote meanwhile came later, all at once`,
     {
       exitCode: 5,
-      hint: `that instant is somewhere from ${placeOf(timeline, low)} to ${placeOf(timeline, high)}; --accept-uncertainty takes the first, to which nothing was added that may be later`,
+      hint: `that instant is somewhere from ${placeOf(timeline, low)} to ${placeOf(timeline, high)}${beyond}; --accept-uncertainty takes the first, to which nothing was added that may be later`,
     },
   );
 }

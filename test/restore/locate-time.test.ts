@@ -93,6 +93,20 @@ describe.each(['open', 'sealed'] as const)('in %s segments, what was written in 
     expect(await uncertainSpans(localDisk, (await journal.catalog()).timelines, Infinity)).toEqual([]);
   });
 
+  test('may be beyond the end of what has come of it, and the refusal says so', async () => {
+    await using journal = await JournalBuilder.create();
+    const timeline = await journal.timeline({ id, offset: base, completed: t0 });
+    for (let i = 1; i <= 5; i += 1) timeline.read(set, t0 + i * second);
+    timeline.attach(id, t0 + 25 * second);
+    for (let i = 6; i <= 9; i += 1) timeline.read(set, t0 + 25 * second + i);
+    await timeline.commit();
+    if (kind === 'sealed') await timeline.seal(1);
+    expect(await cutAt(journal, t0 + 12 * second)).toMatchObject({
+      code: 'time-uncertain',
+      hint: expect.stringContaining(`${id}:${after(9)}, where this timeline ends, or beyond it`) as string,
+    });
+  });
+
   test('is uncertain where it was not, and both states that it may mean are named', async () => {
     await using journal = await JournalBuilder.create();
     const timeline = await withOutage(journal, []);

@@ -301,9 +301,13 @@ export class Audit {
     const plan = await this.#plan({ kind: 'time', at }, mode, [0, 4, 5], 'accept');
     if (plan === undefined) return;
     const kept = this.#kept.find(({ timeline }) => timeline.number === plan.timeline);
-    assert(kept !== undefined && plan.cut.time?.uncertain !== undefined, `${plan.text} is certain when it is accepted`);
     const { offset, time } = plan.cut;
-    judgeTime({ at: mode === 'at' ? at : at - 1, cut: offset, time }, kept.epoch, this.#truth);
+    assert(kept !== undefined && time?.uncertain !== undefined, `${plan.text} is certain when it is accepted`);
+    const { uncertain } = time;
+    // Where the timeline ends, what had been written by then may be beyond it.
+    const to = uncertain.to === kept.timeline.boundary ? Infinity : uncertain.to;
+    const told = { ...time, uncertain: { ...uncertain, to } };
+    judgeTime({ at: mode === 'at' ? at : at - 1, cut: offset, time: told }, kept.epoch, this.#truth);
   }
 
   async #restoreTime(at: Micros, mode: CutMode): Promise<void> {
