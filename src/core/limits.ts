@@ -29,6 +29,15 @@ export const argumentCountMax = 64 * 1024 * 1024;
 export const segmentBytesMax = 64 * 1024 * 1024;
 export const segmentSecondsMax = 60;
 
+/** Segments that come within this of each other are a burst: they are sealed when none came for as long. */
+export const sealRestMs = 1000;
+
+/** A burst that is longer than this is sealed while it goes on. 1 GiB of open segments. */
+export const sealBurstSegments = 16;
+
+/** More than this wait only where sealing in the background cannot keep up: it gets capture's priority. 3 GiB. */
+export const sealCatchUpSegments = 48;
+
 /**
  * A command, with its MULTI, of which more than this has come without its end is told of: the segment that it keeps from
  * being cut is twice as large as any other by then. Real ones are smaller, but for values of hundreds of megabytes.

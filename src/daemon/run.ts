@@ -94,10 +94,10 @@ export async function runDaemon(options: RunOptions, signal: AbortSignal): Promi
       tree,
       address: source,
       relativeTtl: config.relativeTtl,
-      seal: (path, end) => {
+      seal: (path, end, pace) => {
         // What it would take from a full disk before it fails is what the reserve was given up for.
         if (room.full !== undefined) throw room.full.error;
-        return sealing.seal(path, end);
+        return sealing.seal(path, end, pace);
       },
       check: (path) => new WorkerBaseChecker(path),
       events: run.captureEvents,

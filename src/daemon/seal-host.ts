@@ -1,10 +1,12 @@
 /**
  * The SealFunction of the daemon: hands each segment to the sealing thread and waits for its word. The sealer
- * (log/sealer.ts) asks for one at a time.
+ * (log/sealer.ts) asks for one at a time. A thread that yielded to capture may not take that back (Linux lets only the
+ * privileged), so that another pace is another thread.
  */
 import type { Worker } from 'node:worker_threads';
 import { StorageError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
+import type { SealPace } from '../log/sealer.ts';
 import type { Sealed } from '../log/sealing.ts';
 import { startWorker, uncarry } from './workers.ts';
 import type { CarriedError } from './workers.ts';
@@ -20,12 +22,18 @@ export type SealReply =
 
 export class SealHost implements AsyncDisposable {
   #worker: Worker | undefined;
+  #pace: SealPace = 'background';
 
   /** Not to be called again before it returned. */
-  seal(path: string, end: Offset): Promise<Sealed | undefined> {
-    this.#worker ??= startWorker('seal-worker', undefined);
+  async seal(path: string, end: Offset, pace: SealPace): Promise<Sealed | undefined> {
+    if (pace !== this.#pace) {
+      await this.#worker?.terminate();
+      this.#worker = undefined;
+    }
+    this.#pace = pace;
+    this.#worker ??= startWorker('seal-worker', pace satisfies SealPace);
     const worker = this.#worker;
-    return new Promise((resolve, reject) => {
+    return await new Promise((resolve, reject) => {
       const settle = (act: () => void): void => {
         worker.off('message', onMessage).off('exit', onExit).off('error', onError);
         act();

@@ -1,8 +1,9 @@
 /**
- * The thread that seals segments, at low priority: compression must not take the processor from capture. Started once by
- * seal-host.ts; takes one request after the other.
+ * The thread that seals segments, in the background unless too many wait: compression must not take the processor from
+ * capture. Started by seal-host.ts; takes one request after the other.
  */
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
+import type { SealPace } from '../log/sealer.ts';
 import { sealSegment } from '../log/sealing.ts';
 import { localDisk } from '../storage/local-disk.ts';
 import type { SealReply, SealRequest } from './seal-host.ts';
@@ -10,7 +11,7 @@ import { carry, yieldToCapture } from './workers.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('seal-worker runs as a worker thread');
-yieldToCapture();
+if ((workerData as SealPace) === 'background') yieldToCapture();
 
 port.on('message', ({ path, end }: SealRequest) => {
   sealSegment(localDisk, path, end).then(

@@ -1,16 +1,22 @@
 /**
  * Seals completed segments behind the writer, one after the other, in whatever the composition root hands in to do the
- * work (a worker thread of low priority; in tests the very function). Capture never waits for it: the backlog is a list
- * of files that are on disk anyway.
+ * work (a worker thread; in tests the very function). Capture never waits for it: the backlog is a list of files that
+ * are on disk anyway. So a burst is taken first and compressed when it is over; but a stream that stays fast gets its
+ * segments sealed beside it, in the background as long as that suffices, else at capture's own priority, so that the
+ * backlog stays bounded.
  */
-import type { Clock } from '../core/clock.ts';
+import type { Clock, Micros } from '../core/clock.ts';
 import { StorageError } from '../core/errors.ts';
+import { sealBurstSegments, sealCatchUpSegments, sealRestMs } from '../core/limits.ts';
 import type { Offset } from '../core/position.ts';
 import { retryDelayMs } from '../core/retry.ts';
 import type { Sealed } from './sealing.ts';
 
+/** What a seal may take of the processor: what capture leaves over, or a full share. */
+export type SealPace = 'background' | 'catch-up';
+
 /** Seals one segment; see sealSegment. */
-export type SealFunction = (path: string, end: Offset) => Promise<Sealed | undefined>;
+export type SealFunction = (path: string, end: Offset, pace: SealPace) => Promise<Sealed | undefined>;
 
 export interface SealerEvents {
   sealed(from: string, result: Sealed): void;
@@ -32,6 +38,10 @@ export class Sealer {
   /** The first one is being sealed. */
   readonly #queue: { readonly path: string; readonly end: Offset }[] = [];
   readonly #stopping = new AbortController();
+  #pace: SealPace = 'background';
+  #addedAt: Micros | undefined;
+  /** Segments come faster than one a rest: until then at least. */
+  #burstUntil: Micros = 0;
   #running: Promise<void> | undefined;
 
   constructor(options: SealerOptions) {
@@ -46,6 +56,10 @@ export class Sealer {
   add(path: string, end: Offset): void {
     if (this.#stopping.signal.aborted) return;
     this.#queue.push({ path, end });
+    const now = this.#options.clock.monotonic();
+    const rest = sealRestMs * 1000;
+    if (this.#addedAt !== undefined && now - this.#addedAt < rest) this.#burstUntil = now + rest;
+    this.#addedAt = now;
     this.#running ??= this.#run();
   }
 
@@ -58,10 +72,25 @@ export class Sealer {
 
   async #run(): Promise<void> {
     for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
+      await this.#burstOver();
       await this.#sealOne(next.path, next.end);
       this.#queue.shift();
     }
     this.#running = undefined;
+  }
+
+  async #burstOver(): Promise<void> {
+    const { clock } = this.#options;
+    const { signal } = this.#stopping;
+    const isBurst = (): boolean => clock.monotonic() < this.#burstUntil && this.#queue.length < sealBurstSegments;
+    while (isBurst() && !signal.aborted) await clock.sleep(sealRestMs / 10, signal).catch(() => undefined);
+  }
+
+  /** Once too much waits, at a full share until what waits is no more than a burst. */
+  #choosePace(): SealPace {
+    const most = this.#pace === 'background' ? sealCatchUpSegments : sealBurstSegments;
+    this.#pace = this.#queue.length > most ? 'catch-up' : 'background';
+    return this.#pace;
   }
 
   async #sealOne(path: string, end: Offset): Promise<void> {
@@ -69,7 +98,7 @@ export class Sealer {
     const { signal } = this.#stopping;
     for (let attempt = 1; !signal.aborted; attempt += 1) {
       try {
-        const result = await seal(path, end);
+        const result = await seal(path, end, this.#choosePace());
         if (result !== undefined) events.sealed(path, result);
         return;
       } catch (error) {

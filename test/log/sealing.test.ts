@@ -2,8 +2,10 @@
 import { describe, expect, test } from 'vitest';
 import { decodeSegmentHeader } from '../../journal-format/segment-header.ts';
 import { StorageError } from '../../src/core/errors.ts';
+import { sealBurstSegments, sealCatchUpSegments, sealRestMs } from '../../src/core/limits.ts';
 import { recover } from '../../src/log/recovery.ts';
 import { Sealer } from '../../src/log/sealer.ts';
+import type { SealFunction, SealPace } from '../../src/log/sealer.ts';
 import type { Sealed } from '../../src/log/sealing.ts';
 import { sealSegment } from '../../src/log/sealing.ts';
 import { SealedReader, openSegmentReader } from '../../src/log/segment-reader.ts';
@@ -172,10 +174,23 @@ test('a disk that is full while sealing costs nothing', async () => {
   expect(rig.disk.files()).toEqual(before);
 });
 
+/** In steps, so that whoever sleeps meanwhile goes on meanwhile. */
+async function passTime(clock: ManualClock, ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 50) {
+    clock.advance(50);
+    await settle();
+  }
+}
+
+function fail(path: string, error: unknown): void {
+  throw new Error(`${path} failed`, { cause: error });
+}
+
 describe('the sealer', () => {
   const result: Sealed = { path: 'x.seg', raw: 2, stored: 1 };
 
   test('seals one after the other, tells what failed, and goes on', async () => {
+    const clock = new ManualClock();
     const events: string[] = [];
     let running = 0;
     const sealer = new Sealer({
@@ -188,15 +203,76 @@ describe('the sealer', () => {
         return path === 'c' ? undefined : result;
       },
       events: { sealed: (from) => events.push(`sealed ${from}`), sealFailed: (path) => events.push(`failed ${path}`) },
-      clock: new ManualClock(),
+      clock,
     });
     for (const path of ['a', 'b', 'c', 'd']) sealer.add(path, 1);
     expect(sealer.backlog).toBe(4);
+    await settle();
+    await passTime(clock, sealRestMs);
     await eventually('an empty backlog', () => sealer.backlog === 0);
     expect(events).toEqual(['sealed a', 'failed b', 'sealed d']);
+    clock.advance(sealRestMs);
     sealer.add('e', 1);
     await eventually('an empty backlog', () => sealer.backlog === 0);
     expect(events.at(-1)).toBe('sealed e');
+  });
+
+  /** One that is handed segments at the times that the test wants, and seals at once. */
+  function sealerOf(seal: SealFunction): { sealer: Sealer; clock: ManualClock } {
+    const clock = new ManualClock();
+    return { sealer: new Sealer({ seal, events: { sealed: () => undefined, sealFailed: fail }, clock }), clock };
+  }
+
+  test('seals at once what comes now and then', async () => {
+    const sealed: string[] = [];
+    const { sealer, clock } = sealerOf(async (path) => {
+      sealed.push(path);
+      return result;
+    });
+    for (const path of ['a', 'b', 'c']) {
+      sealer.add(path, 1);
+      await settle();
+      expect(sealed.at(-1)).toBe(path);
+      clock.advance(sealRestMs);
+    }
+  });
+
+  test('leaves a burst to capture, and seals it when nothing came for a while', async () => {
+    let sealed = 0;
+    const { sealer, clock } = sealerOf(async () => {
+      sealed += 1;
+      return result;
+    });
+    for (let added = 0; added < sealBurstSegments; added += 1) {
+      sealer.add(String(added), 1);
+      await passTime(clock, sealRestMs / 2);
+    }
+    expect(sealed).toBe(1);
+    await passTime(clock, sealRestMs / 2);
+    expect([sealed, sealer.backlog]).toEqual([sealBurstSegments, 0]);
+  });
+
+  test('seals beside a burst that does not end, so that no more than one burst waits', async () => {
+    let most = 0;
+    const { sealer, clock } = sealerOf(async () => result);
+    for (let added = 0; added < 10 * sealBurstSegments; added += 1) {
+      sealer.add(String(added), 1);
+      await passTime(clock, sealRestMs / 2);
+      most = Math.max(most, sealer.backlog);
+    }
+    expect(most).toBe(sealBurstSegments - 1);
+  });
+
+  test('asks for a full share of the processor while more wait than the background can do', async () => {
+    const paces: SealPace[] = [];
+    const { sealer, clock } = sealerOf(async (_path, _end, pace) => {
+      paces.push(pace);
+      return result;
+    });
+    for (let added = 0; added <= sealCatchUpSegments; added += 1) sealer.add(String(added), 1);
+    await passTime(clock, sealRestMs);
+    expect(paces.indexOf('background')).toBe(sealCatchUpSegments + 1 - sealBurstSegments);
+    expect(paces.slice(sealCatchUpSegments + 1 - sealBurstSegments)).not.toContain('catch-up');
   });
 
   test('tries again, with growing pauses and told once, while the disk is full', async () => {
@@ -252,6 +328,7 @@ describe('the sealer', () => {
     });
     sealer.add('a', 1);
     sealer.add('b', 1);
+    await settle();
     let isStopped = false;
     const stopping = sealer.stop().then(() => (isStopped = true));
     sealer.add('c', 1);
