@@ -44,6 +44,7 @@ const hopelessDelayMs = 60_000;
 export class Sampler {
   readonly #options: SamplerOptions;
   #attempt = 0;
+  #pause = new AbortController();
   /** Of the last loss, until a sample comes. */
   #toldOf: string | undefined;
 
@@ -63,9 +64,15 @@ export class Sampler {
         this.#tell(lost);
         this.#attempt += 1;
         const delayMs = lost.retry === 'never' ? hopelessDelayMs : retryDelayMs(lost.retry, this.#attempt, random());
-        await clock.sleep(delayMs, signal).catch(() => undefined);
+        this.#pause = new AbortController();
+        await clock.sleep(delayMs, AbortSignal.any([signal, this.#pause.signal])).catch(() => undefined);
       }
     }
+  }
+
+  /** The server is known to answer: tries now, if it was waiting to try again. Not to be called more often than links are made. */
+  hurry(): void {
+    this.#pause.abort();
   }
 
   /** Ends by throwing only. */

@@ -7,6 +7,7 @@ import type { SamplerOptions } from './sampler.ts';
 export class Sampling implements AsyncDisposable {
   readonly #options: Omit<SamplerOptions, 'address'>;
   #source: string | undefined;
+  #sampler: Sampler | undefined;
   #stop = new AbortController();
   #running: Promise<void> = Promise.resolve();
 
@@ -14,24 +15,28 @@ export class Sampling implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Samples this server from now on, and no other. */
+  /** There is a link to this server: samples it from now on, and no other. */
   point(address: SourceAddress): void {
     const source = formatAddress(address);
-    if (source === this.#source) return;
+    if (source === this.#source) {
+      this.#sampler?.hurry();
+      return;
+    }
     this.#source = source;
     this.#stop.abort();
     this.#stop = new AbortController();
-    this.#running = this.#run(this.#running, address, this.#stop.signal);
+    this.#sampler = new Sampler({ ...this.#options, address });
+    this.#running = runAfter(this.#running, this.#sampler, this.#stop.signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#running;
   }
+}
 
-  /** The sampler before has ended first, so that no sample of its server comes after one of this. */
-  async #run(before: Promise<void>, address: SourceAddress, signal: AbortSignal): Promise<void> {
-    await before;
-    await new Sampler({ ...this.#options, address }).run(signal);
-  }
+/** The sampler before has ended first, so that no sample of its server comes after one of this. */
+async function runAfter(before: Promise<void>, sampler: Sampler, signal: AbortSignal): Promise<void> {
+  await before;
+  await sampler.run(signal);
 }
