@@ -5,7 +5,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { SealPace } from '../log/sealer.ts';
 import { sealSegment } from '../log/sealing.ts';
-import { localDisk } from '../storage/local-disk.ts';
+import { blockingDisk } from '../storage/local-disk.ts';
 import type { SealReply, SealRequest } from './seal-host.ts';
 import { carry, yieldToCapture } from './workers.ts';
 
@@ -14,7 +14,7 @@ if (port === null) throw new Error('seal-worker runs as a worker thread');
 if ((workerData as SealPace) === 'background') yieldToCapture();
 
 port.on('message', ({ path, end }: SealRequest) => {
-  sealSegment(localDisk, path, end).then(
+  sealSegment(blockingDisk, path, end).then(
     (sealed) => {
       port.postMessage({ kind: 'sealed', sealed } satisfies SealReply);
     },

@@ -1,11 +1,16 @@
 /**
  * Disk on the machine's own file system. A thin shell over node:fs: it adds full writes and reads, permissions, and
  * errors that name operation, path and remedy. It keeps no state; the contract is in disk.ts.
+ *
+ * Its calls go to the threads that Node has for them, of which there are four for the whole process; or, for a thread
+ * that does nothing else meanwhile, they block (blocking-calls.ts).
  */
 import { constants } from 'node:fs';
-import * as fs from 'node:fs/promises';
+import * as pooledCalls from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { StorageError } from '../core/errors.ts';
+import { blockingCalls } from './blocking-calls.ts';
+import type { FileCalls, FileHandle } from './blocking-calls.ts';
 import type { Disk, DiskFile } from './disk.ts';
 
 const fileMode = 0o600;
@@ -14,59 +19,67 @@ const directoryMode = 0o700;
 /** Linux takes at most 1024 parts in one writev. */
 const partsPerWriteMax = 1024;
 
-export const localDisk: Disk = {
-  list: (directory) => attempt('list', directory, () => fs.readdir(directory)),
+export const localDisk: Disk = diskOf(pooledCalls);
 
-  async size(path) {
-    try {
-      return (await fs.stat(path)).size;
-    } catch (error) {
-      if (errorCode(error) === 'ENOENT') return undefined;
-      throw storageError('stat', path, error);
-    }
-  },
+/** The same in a thread of its own: it takes no place in the pool, where capture's writes and syncs would wait behind it. */
+export const blockingDisk: Disk = diskOf(blockingCalls);
 
-  async makeDirectory(path) {
-    await attempt('create directory', path, () => fs.mkdir(path, { recursive: true, mode: directoryMode }));
-  },
+function diskOf(fs: FileCalls): Disk {
+  return {
+    list: (directory) => attempt('list', directory, () => fs.readdir(directory)),
 
-  create: (path) =>
-    attempt('create', path, async () => new LocalFile(path, await fs.open(path, createFlags, fileMode))),
+    async size(path) {
+      try {
+        return (await fs.stat(path)).size;
+      } catch (error) {
+        if (errorCode(error) === 'ENOENT') return undefined;
+        throw storageError('stat', path, error);
+      }
+    },
 
-  open: (path, mode) =>
-    attempt('open', path, async () => new LocalFile(path, await fs.open(path, mode === 'read' ? 'r' : 'r+'))),
+    async makeDirectory(path) {
+      await attempt('create directory', path, () => fs.mkdir(path, { recursive: true, mode: directoryMode }));
+    },
 
-  rename: (from, to) => attempt('rename', from, () => fs.rename(from, to)),
-  link: (from, to) => attempt('link', to, () => fs.link(from, to)),
+    create: (path) =>
+      attempt('create', path, async () => new LocalFile(path, await fs.open(path, createFlags, fileMode))),
 
-  async clone(from, to) {
-    try {
-      await fs.copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE);
-    } catch (error) {
-      if (cannotClone.has(errorCode(error))) return false;
-      throw storageError('clone', to, error);
-    }
-    await attempt('change mode of', to, () => fs.chmod(to, fileMode));
-    return true;
-  },
+    open: (path, mode) =>
+      attempt('open', path, async () => new LocalFile(path, await fs.open(path, mode === 'read' ? 'r' : 'r+'))),
 
-  changeOwner: (path, user, group) => attempt('change owner of', path, () => fs.chown(path, user, group ?? unchanged)),
+    rename: (from, to) => attempt('rename', from, () => fs.rename(from, to)),
+    link: (from, to) => attempt('link', to, () => fs.link(from, to)),
 
-  remove: (path) => attempt('remove', path, () => fs.rm(path, { force: true })),
-  removeTree: (path) => attempt('remove', path, () => fs.rm(path, { force: true, recursive: true })),
+    async clone(from, to) {
+      try {
+        await fs.copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE);
+      } catch (error) {
+        if (cannotClone.has(errorCode(error))) return false;
+        throw storageError('clone', to, error);
+      }
+      await attempt('change mode of', to, () => fs.chmod(to, fileMode));
+      return true;
+    },
 
-  syncDirectory: (path) =>
-    attempt('sync directory', path, async () => {
-      await using handle = await fs.open(path, 'r');
-      await handle.sync();
-    }),
+    changeOwner: (path, user, group) =>
+      attempt('change owner of', path, () => fs.chown(path, user, group ?? unchanged)),
 
-  freeBytes: (path) =>
-    attempt('stat file system', path, async () => {
-      const { bavail, bsize } = await fs.statfs(path);
-      return bavail * bsize;
-    }),
-};
+    remove: (path) => attempt('remove', path, () => fs.rm(path, { force: true })),
+    removeTree: (path) => attempt('remove', path, () => fs.rm(path, { force: true, recursive: true })),
+
+    syncDirectory: (path) =>
+      attempt('sync directory', path, async () => {
+        await using handle = await fs.open(path, 'r');
+        await handle.sync();
+      }),
+
+    freeBytes: (path) =>
+      attempt('stat file system', path, async () => {
+        const { bavail, bsize } = await fs.statfs(path);
+        return bavail * bsize;
+      }),
+  };
+}
 
 /** What file systems without shared extents say, and what one says of a file on another. */
 const cannotClone: ReadonlySet<string> = new Set(['ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'ENOTTY', 'EINVAL', 'EXDEV']);
@@ -77,10 +90,10 @@ const createFlags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
 
 class LocalFile implements DiskFile {
   readonly path: string;
-  readonly #handle: fs.FileHandle;
+  readonly #handle: FileHandle;
   #closing: Promise<void> | undefined;
 
-  constructor(path: string, handle: fs.FileHandle) {
+  constructor(path: string, handle: FileHandle) {
     this.path = path;
     this.#handle = handle;
   }

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { localDisk } from '../../src/storage/local-disk.ts';
+import { blockingDisk, localDisk } from '../../src/storage/local-disk.ts';
 import { diskSuite } from '../support/disk-suite.ts';
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'journal-disk-'));
@@ -14,6 +14,7 @@ afterAll(() => {
 });
 
 diskSuite('the local disk', async () => ({ disk: localDisk, root: newRoot() }));
+diskSuite('the local disk of a thread of its own', async () => ({ disk: blockingDisk, root: newRoot() }));
 
 describe('the local disk', () => {
   test('keeps what it makes from other users', async () => {
