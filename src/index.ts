@@ -64,6 +64,7 @@ export type { Target, TargetContext } from './restore/target.ts';
 export { parseTarget } from './restore/target.ts';
 export type { Cut, CutMode } from './restore/locate.ts';
 export type { Plan, PlannedRange, RestoreRequest } from './restore/plan.ts';
+export type { TtlMode, TtlOutcome, TtlPlan } from './restore/ttl-mode.ts';
 export { planRestore } from './restore/plan-restore.ts';
 export type { PlanContext, PlanJson } from './restore/plan-print.ts';
 export { planToJson, planToText } from './restore/plan-print.ts';

@@ -42,6 +42,7 @@ export const settingsSchema = z.object({
   'tls-server-name': text.optional(),
   'tls-insecure': onOff.default(false),
   'relative-ttl': z.enum(['refuse', 'convert'], 'is not refuse or convert').default('refuse'),
+  ttl: z.enum(['keep', 'as-of', 'shift', 'persist'], 'is not keep, as-of, shift or persist').default('keep'),
   'keep-local': text.optional(),
   once: onOff.default(false),
   'log-level': z.enum(['debug', 'info', 'warn', 'error'], 'is not debug, info, warn or error').default('info'),
@@ -97,6 +98,11 @@ export const settings: Readonly<Record<SettingKey, Setting>> = {
     value: 'refuse|convert',
     help: 'for primaries up to Redis 6.2, whose stream holds relative TTLs: refuse them, or convert at restore',
     fallback: 'refuse',
+  },
+  ttl: {
+    value: 'keep|as-of|shift|persist',
+    help: 'what becomes of keys and hash fields that expire (see TTLs)',
+    fallback: 'keep',
   },
   'keep-local': {
     value: 'DURATION|SIZE',

@@ -26,8 +26,13 @@ type Part =
   | 'relative-field-expiry'
   /** A field's expiry in ms; −1: none. */
   | 'field-expiry'
-  /** Marks the next key as one that expires. */
-  | 'expires'
+  /** When the next key expires: in ms; in seconds. */
+  | 'expires-ms'
+  | 'expires-seconds'
+  /** A string: the name of a field of a hash whose fields may expire. */
+  | 'field'
+  /** A string: a listpack of fields, values, and the fields' expiries in ms; 0: none. */
+  | 'field-listpack'
   /** The db of the keys that follow. */
   | 'db'
   /** A key. */
@@ -54,10 +59,13 @@ export const Op = {
   ONLY_FIELD_EXPIRY: 9,
   RELATIVE_FIELD_EXPIRY: 10,
   FIELD_EXPIRY: 11,
-  EXPIRES: 12,
+  EXPIRES_MS: 12,
   DB: 13,
   KEY: 14,
   END: 15,
+  EXPIRES_SECONDS: 16,
+  FIELD: 17,
+  FIELD_LISTPACK: 18,
 } as const;
 
 export interface RdbProgram {
@@ -74,8 +82,8 @@ const pairs: Part = { times: ['string', 'string'] };
 const opcodes: Readonly<Record<number, readonly Part[]>> = {
   255: ['end'],
   254: ['db'],
-  253: [{ skip: 4 }, 'expires'],
-  252: [ms, 'expires'],
+  253: ['expires-seconds'],
+  252: ['expires-ms'],
   251: ['length', 'length'],
   250: ['string', 'string'],
   249: [{ skip: 1 }],
@@ -111,8 +119,8 @@ const types: Readonly<Record<number, readonly Part[]>> = {
 
 /** RDB 12: Redis 7.4. */
 const redis12Types: Readonly<Record<number, readonly Part[]>> = {
-  24: ['earliest-field-expiry', { times: ['relative-field-expiry', 'string', 'string'] }],
-  25: ['only-field-expiry', 'string'],
+  24: ['earliest-field-expiry', { times: ['relative-field-expiry', 'field', 'string'] }],
+  25: ['only-field-expiry', 'field-listpack'],
 };
 
 /** Read in the source of RDB 14; 13 lies between. 28 to 33 and opcode 242 changed meaning between releases. */
@@ -123,7 +131,7 @@ const redis13Opcodes: Readonly<Record<number, readonly Part[]>> = {
 
 /** RDB 80: Valkey 9. */
 const valkeyTypes: Readonly<Record<number, readonly Part[]>> = {
-  22: [{ times: ['string', 'string', 'field-expiry'] }],
+  22: [{ times: ['field', 'string', 'field-expiry'] }],
 };
 const valkeyOpcodes: Readonly<Record<number, readonly Part[]>> = {
   243: ['string', { times: ['length', 'length'] }],
@@ -197,7 +205,10 @@ const simple = {
   'only-field-expiry': Op.ONLY_FIELD_EXPIRY,
   'relative-field-expiry': Op.RELATIVE_FIELD_EXPIRY,
   'field-expiry': Op.FIELD_EXPIRY,
-  expires: Op.EXPIRES,
+  'expires-ms': Op.EXPIRES_MS,
+  'expires-seconds': Op.EXPIRES_SECONDS,
+  field: Op.FIELD,
+  'field-listpack': Op.FIELD_LISTPACK,
   db: Op.DB,
   key: Op.KEY,
   end: Op.END,

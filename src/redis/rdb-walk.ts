@@ -10,6 +10,7 @@ import { IntegrityError } from '../core/errors.ts';
 import { Op, rdbProgram } from './rdb-grammar.ts';
 import type { RdbProgram } from './rdb-grammar.ts';
 import { parseMagic } from './rdb-head.ts';
+import { BrokenStep, lengthAt, lengthEnd, LOOKAHEAD, millisecondsAt, moduleValueEnd, stringEnd } from './rdb-steps.ts';
 import type { RdbMagic } from './server-version.ts';
 
 export interface RdbDatabase {
@@ -37,8 +38,6 @@ export type RdbContents =
   /** It holds something newer than this program: fit to be kept, not to be looked into. */
   | { readonly kind: 'unknown'; readonly what: string };
 
-/** The longest step: a module's opcode, and a compressed string with both its lengths. */
-const LOOKAHEAD = 32;
 const MAGIC_BYTES = 9;
 /** Where a program counter is when the next byte is an opcode or a type. */
 const NEXT_RECORD = -1;
@@ -151,13 +150,23 @@ export class RdbWalk {
       at += MAGIC_BYTES;
     }
     if (this.#unknown !== undefined) return to;
+    try {
+      return this.#steps(bytes, at, to);
+    } catch (error) {
+      throw error instanceof BrokenStep ? this.#broken(error.message, this.#offset + error.at - from) : error;
+    }
+  }
+
+  #steps(bytes: Buffer, from: number, to: number): number {
+    let at = from;
     const { code, starts } = this.#program;
     const last = to - LOOKAHEAD;
     let counter = this.#counter;
     while (at <= last && !this.#isEnded) {
       if (counter === NEXT_RECORD) {
         counter = starts[bytes[at]!]!;
-        if (counter < 0) return this.#giveUp(`opcode or type ${bytes[at]!} at byte ${this.#offset + at - from}`, to);
+        if (counter < 0)
+          return this.#giveUp(`opcode or type ${bytes[at]!} at byte ${this.#offset + at - this.#runFrom}`, to);
         at += 1;
       }
       const operand = code[counter + 1]!;
@@ -167,20 +176,22 @@ export class RdbWalk {
           continue;
         case Op.KEY:
           this.#countKey();
-          at = this.#stringEnd(bytes, at);
+          at = stringEnd(bytes, at);
           break;
         case Op.STRING:
-          at = this.#stringEnd(bytes, at);
+        case Op.FIELD:
+        case Op.FIELD_LISTPACK:
+          at = stringEnd(bytes, at);
           break;
         case Op.LENGTH:
-          at = this.#lengthEnd(bytes, at);
+          at = lengthEnd(bytes, at);
           break;
         case Op.SKIP:
           at += operand;
           break;
         case Op.BEGIN: {
-          const times = this.#length(bytes, at);
-          at = this.#lengthEnd(bytes, at);
+          const times = lengthAt(bytes, at);
+          at = lengthEnd(bytes, at);
           if (times > 0) {
             this.#timesLeft[this.#depth++] = times;
             break;
@@ -196,8 +207,8 @@ export class RdbWalk {
           this.#depth -= 1;
           break;
         case Op.MODULE: {
-          const isLast = this.#length(bytes, at) === 0;
-          at = this.#moduleValueEnd(bytes, at);
+          const isLast = lengthAt(bytes, at) === 0;
+          at = moduleValueEnd(bytes, at);
           if (isLast) break;
           continue;
         }
@@ -226,12 +237,15 @@ export class RdbWalk {
   /** What counts for more than its length. */
   #note(op: number, bytes: Buffer, at: number): number {
     switch (op) {
-      case Op.EXPIRES:
+      case Op.EXPIRES_SECONDS:
         this.#nextKeyExpires = true;
-        return at;
+        return at + 4;
+      case Op.EXPIRES_MS:
+        this.#nextKeyExpires = true;
+        return at + 8;
       case Op.DB:
-        this.#selectDatabase(this.#length(bytes, at));
-        return this.#lengthEnd(bytes, at);
+        this.#selectDatabase(lengthAt(bytes, at));
+        return lengthEnd(bytes, at);
       case Op.SCORE:
         // 253 to 255 stand for NaN and the infinities, without characters.
         return bytes[at]! >= 253 ? at + 1 : at + 1 + bytes[at]!;
@@ -239,9 +253,9 @@ export class RdbWalk {
         this.#earliestFieldExpiry = millisecondsAt(bytes, at);
         return at + 8;
       case Op.RELATIVE_FIELD_EXPIRY: {
-        const after = this.#length(bytes, at);
+        const after = lengthAt(bytes, at);
         if (after > 0) this.#countFieldExpiry(this.#earliestFieldExpiry + after - 1);
-        return this.#lengthEnd(bytes, at);
+        return lengthEnd(bytes, at);
       }
       case Op.ONLY_FIELD_EXPIRY:
       case Op.FIELD_EXPIRY: {
@@ -278,69 +292,7 @@ export class RdbWalk {
     if (this.#minHashFieldExpireMs === 0 || ms < this.#minHashFieldExpireMs) this.#minHashFieldExpireMs = ms;
   }
 
-  #stringEnd(bytes: Buffer, at: number): number {
-    const first = bytes[at]!;
-    if (first < 0x40) return at + 1 + first;
-    if (first < 0xc0) return this.#lengthEnd(bytes, at) + this.#length(bytes, at);
-    if (first === 0xc3) {
-      const sizeAt = this.#lengthEnd(bytes, at + 1);
-      return this.#lengthEnd(bytes, sizeAt) + this.#length(bytes, at + 1);
-    }
-    // An integer of 8, 16 or 32 bits.
-    if (first < 0xc3) return at + 1 + (1 << (first & 3));
-    throw this.#brokenAt(at, `a string encoded as ${first}`);
-  }
-
-  /** One pair of a module's value: what kind of thing follows, and it. Kind 0 ends the value. */
-  #moduleValueEnd(bytes: Buffer, at: number): number {
-    const kind = this.#length(bytes, at);
-    const end = this.#lengthEnd(bytes, at);
-    switch (kind) {
-      case 0:
-        return end;
-      case 1:
-      case 2:
-        return this.#lengthEnd(bytes, end);
-      case 3:
-        return end + 4;
-      case 4:
-        return end + 8;
-      case 5:
-        return this.#stringEnd(bytes, end);
-      default:
-        throw this.#brokenAt(at, `a module value of kind ${kind}`);
-    }
-  }
-
-  #length(bytes: Buffer, at: number): number {
-    const first = bytes[at]!;
-    if (first < 0x40) return first;
-    if (first < 0x80) return ((first & 0x3f) << 8) | bytes[at + 1]!;
-    if (first === 0x80) return bytes.readUInt32BE(at + 1);
-    const length = bytes.readUInt32BE(at + 1) * 2 ** 32 + bytes.readUInt32BE(at + 5);
-    if (first === 0x81) return length;
-    throw this.#brokenAt(at, `a length encoded as ${first}`);
-  }
-
-  #lengthEnd(bytes: Buffer, at: number): number {
-    const first = bytes[at]!;
-    if (first < 0x40) return at + 1;
-    if (first < 0x80) return at + 2;
-    if (first === 0x80) return at + 5;
-    if (first === 0x81) return at + 9;
-    throw this.#brokenAt(at, `a length encoded as ${first}`);
-  }
-
-  #brokenAt(at: number, what: string): IntegrityError {
-    return this.#broken(what, this.#offset + at - this.#runFrom);
-  }
-
   #broken(what: string, offset: number): IntegrityError {
     return new IntegrityError('rdb-broken', `the RDB is broken at byte ${offset}: ${what}`);
   }
-}
-
-/** Signed, little-endian; exact for every time that a server accepts. */
-function millisecondsAt(bytes: Buffer, at: number): number {
-  return bytes.readInt32LE(at + 4) * 2 ** 32 + bytes.readUInt32LE(at);
 }

@@ -118,7 +118,7 @@ function neighbours(samples: readonly Sample[], at: Micros): Pick<Certainty, 'be
   return { before: samples[index], after };
 }
 
-function skewOf(sample: Sample | undefined): Micros {
+export function skewOf(sample: Sample | undefined): Micros {
   if (sample === undefined) return 0;
   const skew = difference(sample);
   return Math.abs(skew) <= skewLeast + sample.roundTripMicros ? 0 : skew;

@@ -43,12 +43,16 @@ export class DirectoryOutput implements RestoreOutput {
   }
 
   async write(source: RestoreSource): Promise<Written> {
-    if (source.plan.form === 'preamble-aof') return await this.#preamble(source);
+    if (source.plan.form === 'preamble-aof') {
+      return await (source.dataset === undefined
+        ? this.#preamble(source)
+        : this.#saved(source, source.dataset, [preambleFile]));
+    }
     this.#entry = folder;
     await this.#sink.makeDirectory(folder);
     const written = await (source.dataset === undefined
       ? this.#multiPart(source)
-      : this.#saved(source, source.dataset));
+      : this.#saved(source, source.dataset, [baseFile, streamFile]));
     await this.#sink.writeFile(manifestFile, manifest);
     return written;
   }
@@ -83,10 +87,18 @@ export class DirectoryOutput implements RestoreOutput {
     return written([restoredFile(preambleFile, await output.finish(), wholeCrc)], isClone, warnings);
   }
 
-  async #saved({ disk }: RestoreSource, dataset: ScratchDataset): Promise<Written> {
-    const { bytes, crc } = await takeSaved(disk, await dataset.save(), this.#sink.file(baseFile));
-    await using stream = await OutputFile.create(disk, this.#sink.file(streamFile));
-    const files = [restoredFile(baseFile, bytes, crc), restoredFile(streamFile, await stream.finish(), 0)];
+  /** An RDB, and where there is a file for it, a stream of nothing. */
+  async #saved(
+    { disk }: RestoreSource,
+    dataset: ScratchDataset,
+    [rdb, stream]: readonly [string, string?],
+  ): Promise<Written> {
+    const { bytes, crc } = await takeSaved(disk, await dataset.save(), this.#sink.file(rdb));
+    const files = [restoredFile(rdb, bytes, crc)];
+    if (stream !== undefined) {
+      await using empty = await OutputFile.create(disk, this.#sink.file(stream));
+      files.push(restoredFile(stream, await empty.finish(), 0));
+    }
     return written(files, false, []);
   }
 

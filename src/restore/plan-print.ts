@@ -12,6 +12,8 @@ import { describeInstant, formatInstantShort, quote } from './instant.ts';
 import type { StampedOffset } from './locate-boundaries.ts';
 import type { TimeReading } from './locate-time.ts';
 import type { Plan, ScratchPlan } from './plan.ts';
+import { ttlEffect } from './ttl-mode.ts';
+import type { TtlMode } from './ttl-mode.ts';
 
 export interface PlanContext {
   /** The configured zone, if there is one. */
@@ -59,7 +61,9 @@ export interface PlanJson {
   readonly transform: Plan['transform'];
   /** The server that the dataset goes through, and the RDB version that it writes. */
   readonly scratch: { readonly server: string; readonly program: string; readonly rdb: string } | null;
-  readonly ttl: 'keep';
+  readonly ttl: TtlMode;
+  /** The instant at which it is judged what had elapsed, by the primary's clock. */
+  readonly ttlAsOf: string;
   readonly ttlEffect: string;
   readonly loadBefore: string | null;
   /** First and last position that no surviving history holds; null when the cut is before them. */
@@ -93,8 +97,9 @@ export function planToJson(plan: Plan): PlanJson {
     form: plan.form,
     transform: plan.transform,
     scratch: plan.scratch === undefined ? null : scratchJson(plan.scratch),
-    ttl: 'keep',
-    ttlEffect: ttlEffect(plan),
+    ttl: plan.ttl.mode,
+    ttlAsOf: formatInstant(plan.ttl.asOf),
+    ttlEffect: effect(plan),
     loadBefore: plan.loadBefore === undefined ? null : formatInstant(plan.loadBefore),
     orphan: plan.orphan === undefined ? null : orphanJson(plan.orphan),
     estimatedSeconds: plan.estimatedSeconds,
@@ -126,7 +131,7 @@ export function planToText(plan: Plan, context: PlanContext): string[] {
     ['first omitted', cut.firstOmitted === undefined ? 'nothing: this is the end' : place(cut.firstOmitted, context)],
     ['output', formDescription[plan.form]],
     ...scratchLines(plan.scratch),
-    ['TTLs', ttlEffect(plan)],
+    ['TTLs', effect(plan)],
     [
       plan.scratch === undefined ? 'to write' : 'to load',
       `${formatBytes(bytes.total)}, about ${formatSeconds(plan.estimatedSeconds)}`,
@@ -168,10 +173,10 @@ function scratchJson({ program, rdb }: ScratchPlan): NonNullable<PlanJson['scrat
 }
 
 /** What restoring into the past does to keys that expire. */
-function ttlEffect(plan: Plan): string {
-  const keep = `TTLs keep the instants at which they end: keys whose time has passed ${passed[plan.form]}`;
-  if (plan.transform === 'none') return keep;
-  return `${keep}; relative TTLs of the source count from when their commands were received`;
+function effect(plan: Plan): string {
+  const text = ttlEffect(plan.ttl, passed[plan.form]);
+  if (plan.transform === 'none') return text;
+  return `${text}; relative TTLs of the source count from when their commands were received`;
 }
 
 /** A directory is loaded with them, an RDB without, and commands are made of what can still be seen. */

@@ -9,6 +9,7 @@ import type { OrphanRange } from '../log/orphans.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import type { ServerProgram } from '../scratch/find-server.ts';
 import type { Disk } from '../storage/disk.ts';
+import { skewNear } from './cut-skew.ts';
 import { lookAtHashFields } from './hash-field-ttl.ts';
 import { locate } from './locate.ts';
 import { damageWarnings } from './locate-damaged.ts';
@@ -16,6 +17,7 @@ import type { Cut } from './locate.ts';
 import { buildPlan, throughScratch } from './plan.ts';
 import type { Plan, RestoreRequest } from './plan.ts';
 import { canPlanScratch, planScratch } from './plan-scratch.ts';
+import { changesTtl } from './ttl-mode.ts';
 
 /** `signal` matters where the whole range has to be looked through first (hash-field-ttl.ts). */
 export function planRestore(
@@ -36,7 +38,8 @@ async function planOnce(
   const cut = await locate(disk, catalog, request.target, request.mode, request.uncertainty);
   const timeline = catalog.timelines.find(({ number }) => number === cut.timeline);
   if (timeline === undefined) throw new RangeError(`the cut is on timeline ${cut.timeline}, which is not there`);
-  const plan = buildPlan(catalog.tree, timeline, cut, request);
+  const skew = await skewNear(disk, timeline, cut.reached);
+  const plan = buildPlan(catalog.tree, timeline, cut, skew, request);
   const warnings = damageWarnings(catalog, cut.timeline);
   return { ...(await made(disk, plan, request, signal)), orphan: orphanAt(catalog, cut), warnings };
 }
@@ -49,7 +52,7 @@ async function made(
   signal: AbortSignal | undefined,
 ): Promise<Plan> {
   const installed = async (): Promise<readonly ServerProgram[]> => (await servers?.()) ?? [];
-  if (to !== 'directory') return throughScratch(plan, planScratch(plan, await installed()));
+  if (to !== 'directory' || changesTtl(plan.ttl)) return throughScratch(plan, planScratch(plan, await installed()));
   const { loadBefore, refusal } = await lookAtHashFields(disk, plan, now, signal);
   if (refusal === undefined) return { ...plan, loadBefore };
   const programs = await installed();

@@ -17,6 +17,8 @@ import type { ServerProgram } from '../scratch/find-server.ts';
 import type { Destination } from './destination.ts';
 import type { Cut, CutMode, UncertaintyRule } from './locate.ts';
 import type { Target } from './target.ts';
+import { planTtl } from './ttl-mode.ts';
+import type { TtlMode, TtlPlan } from './ttl-mode.ts';
 
 export interface RestoreRequest {
   readonly target: Target;
@@ -32,6 +34,8 @@ export interface RestoreRequest {
   readonly servers?: (() => Promise<readonly ServerProgram[]>) | undefined;
   /** What to do with the relative TTLs of a source up to Redis 6.2. */
   readonly relativeTtl: 'refuse' | 'convert';
+  /** `keep` when left out. */
+  readonly ttl?: TtlMode | undefined;
 }
 
 /** A server of this machine, run for the restore. */
@@ -60,6 +64,7 @@ export interface Plan {
    */
   readonly form: 'multi-part-aof' | 'preamble-aof' | 'rdb' | 'resp';
   readonly transform: 'none' | 'relative-ttl';
+  readonly ttl: TtlPlan;
   readonly base: BaseEntry;
   readonly ranges: readonly PlannedRange[];
   readonly cut: Cut;
@@ -85,8 +90,8 @@ const fileRates: Rates = { base: 200_000_000, stream: 150_000_000 };
 const transformRates: Rates = { base: 200_000_000, stream: 40_000_000 };
 const scratchRates: Rates = { base: 40_000_000, stream: 30_000_000 };
 
-/** `cut` is on `timeline`. */
-export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, request: RestoreRequest): Plan {
+/** `cut` is on `timeline`; `skew` is our clock less the primary's there. */
+export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, skew: Micros, request: RestoreRequest): Plan {
   const { base } = timeline;
   const server = sourceServer(timeline);
   const stream = cut.offset - base.record.offset;
@@ -100,6 +105,7 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, reques
     server,
     form: formOf(request.to ?? 'directory', server, base),
     transform,
+    ttl: planTtl(request.ttl ?? 'keep', cut, skew),
     base,
     ranges: rangesOf(timeline.segments, base.record.offset + 1, cut.offset),
     cut,
@@ -115,7 +121,9 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, reques
 /** The same by way of a scratch server. */
 export function throughScratch(plan: Plan, scratch: ScratchPlan): Plan {
   const { base, stream } = plan.bytes;
-  return { ...plan, scratch, loadBefore: undefined, estimatedSeconds: estimate(base, stream, scratchRates) };
+  const isDirectory = plan.form === 'multi-part-aof' || plan.form === 'preamble-aof';
+  const form = isDirectory ? directoryOf(scratch.program) : plan.form;
+  return { ...plan, form, scratch, loadBefore: undefined, estimatedSeconds: estimate(base, stream, scratchRates) };
 }
 
 /** What wrote the base: what the timeline says, else what the RDB says of itself. */
@@ -149,8 +157,12 @@ function estimate(base: number, stream: number, rates: Rates): number {
 
 function formOf(to: Destination['kind'], server: ServerVersion | undefined, base: BaseEntry): Plan['form'] {
   if (to !== 'directory') return to;
-  const isMultiPart = server === undefined ? !isOldRdb(base) : usesMultiPartAof(server);
-  return isMultiPart ? 'multi-part-aof' : 'preamble-aof';
+  if (server !== undefined) return directoryOf(server);
+  return isOldRdb(base) ? 'preamble-aof' : 'multi-part-aof';
+}
+
+function directoryOf(server: ServerVersion): 'multi-part-aof' | 'preamble-aof' {
+  return usesMultiPartAof(server) ? 'multi-part-aof' : 'preamble-aof';
 }
 
 function relativeTtlRefused(): UsageError {

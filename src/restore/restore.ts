@@ -13,6 +13,7 @@ import { isNotFound } from '../log/source-tree.ts';
 import type { Disk } from '../storage/disk.ts';
 import { DirectoryOutput } from './directory-output.ts';
 import { DirectorySink } from './directory-sink.ts';
+import { giveTtls } from './give-ttls.ts';
 import { throwIfInterrupted } from './interruption.ts';
 import { loadScratch } from './load-scratch.ts';
 import { removedError } from './locate-removed.ts';
@@ -25,6 +26,7 @@ import { PlannedBytes } from './planned-bytes.ts';
 import { RdbOutput } from './rdb-output.ts';
 import { RespOutput } from './resp-output.ts';
 import type { WriteBytes } from './resp-output.ts';
+import type { TtlOutcome } from './ttl-mode.ts';
 
 export interface RestoreOptions {
   /** The directory or file to be made. */
@@ -48,6 +50,8 @@ export interface RestoreRecord extends PlanJson {
   readonly journal: string;
   readonly created: string;
   readonly files: readonly RestoredFile[];
+  /** Null where nobody looked: the journal's bytes are the output, or what can be seen of the dataset. */
+  readonly ttlOutcome: TtlOutcome | null;
   readonly warnings: readonly string[];
 }
 
@@ -77,13 +81,14 @@ async function execute(disk: Disk, plan: Plan, options: RestoreOptions): Promise
   const { clock, signal } = options;
   const started = clock.monotonic();
   await using output = await openOutput(disk, plan, options);
-  const { files, bytes, isBaseClone, warnings } = await write(disk, plan, output, options);
+  const { files, bytes, isBaseClone, ttlOutcome, warnings } = await write(disk, plan, output, options);
   const orphan = orphanWarning(plan);
   const record: RestoreRecord = {
     journal: options.writer,
     created: formatInstant(clock.wall()),
     ...planToJson(plan),
     files,
+    ttlOutcome,
     warnings: [...(orphan === undefined ? [] : [orphan]), ...plan.warnings, ...warnings],
   };
   throwIfInterrupted(signal);
@@ -106,15 +111,21 @@ async function openOutput(disk: Disk, { form }: Plan, options: RestoreOptions): 
   }
 }
 
+interface Made extends Written {
+  readonly ttlOutcome: TtlOutcome | null;
+}
+
 /** By way of the scratch server if the plan has one; it is gone on return. */
-async function write(disk: Disk, plan: Plan, output: RestoreOutput, options: RestoreOptions): Promise<Written> {
+async function write(disk: Disk, plan: Plan, output: RestoreOutput, options: RestoreOptions): Promise<Made> {
   let done = 0;
   const advance = (bytes: number): void => {
     throwIfInterrupted(options.signal);
     done += bytes;
     options.progress?.(done, plan.bytes.total);
   };
-  if (plan.scratch === undefined) return output.write({ disk, plan, dataset: undefined, advance });
+  if (plan.scratch === undefined) {
+    return { ...(await output.write({ disk, plan, dataset: undefined, advance })), ttlOutcome: null };
+  }
   try {
     return await throughScratch({ disk, plan, advance }, output, options);
   } catch (error) {
@@ -127,13 +138,14 @@ async function throughScratch(
   { disk, plan, advance }: Omit<RestoreSource, 'dataset'>,
   output: RestoreOutput,
   { clock, scratch, signal = new AbortController().signal }: RestoreOptions,
-): Promise<Written> {
+): Promise<Made> {
   const replayed = new PlannedBytes(disk, plan, advance);
   await using dataset = await loadScratch(disk, plan, replayed, {
     parent: scratch?.parent ?? output.scratchParent,
     allowedBytes: scratch?.memoryBytes,
     ...{ clock, signal, advance },
   });
+  const { ttlOutcome, warnings } = await giveTtls(disk, plan, dataset, clock, signal);
   const written = await output.write({ disk, plan, dataset, advance });
-  return { ...written, warnings: [...replayed.warnings(), ...written.warnings] };
+  return { ...written, ttlOutcome, warnings: [...replayed.warnings(), ...warnings, ...written.warnings] };
 }

@@ -37,22 +37,30 @@ const rdbFile = 'dump.rdb';
 /** More than anybody uses; each takes some kilobytes. A dataset with more is refused by the server. */
 const databases = 1024;
 
+interface Parts {
+  readonly directory: PrivateDirectory;
+  readonly server: ScratchServer;
+  readonly feed: MasterFeed;
+  readonly client: ServerClient;
+}
+
 export class ScratchDataset implements AsyncDisposable {
   readonly program: ServerProgram;
   readonly #resources: AsyncDisposableStack;
   readonly #directory: PrivateDirectory;
   readonly #server: ScratchServer;
+  readonly #feed: MasterFeed;
   readonly #client: ServerClient;
+  readonly #options: ScratchOptions;
+  #isSaved = false;
 
-  private constructor(
-    program: ServerProgram,
-    resources: AsyncDisposableStack,
-    parts: { readonly directory: PrivateDirectory; readonly server: ScratchServer; readonly client: ServerClient },
-  ) {
-    this.program = program;
+  private constructor(resources: AsyncDisposableStack, parts: Parts, options: ScratchOptions) {
+    this.program = options.program;
+    this.#options = options;
     this.#resources = resources;
     this.#directory = parts.directory;
     this.#server = parts.server;
+    this.#feed = parts.feed;
     this.#client = parts.client;
   }
 
@@ -71,8 +79,8 @@ export class ScratchDataset implements AsyncDisposable {
     resources.defer(() => {
       options.signal.removeEventListener('abort', leave);
     });
-    await loadInto(server, client, feed, source, options);
-    return new ScratchDataset(options.program, resources.move(), { directory, server, client });
+    await whileWatched(server, client, options, (signal) => feed.feed(source, signal));
+    return new ScratchDataset(resources.move(), { directory, server, feed, client }, options);
   }
 
   /** The connection of the dataset itself, for whoever needs but one. */
@@ -89,10 +97,20 @@ export class ScratchDataset implements AsyncDisposable {
     return this.#server.connect();
   }
 
+  /**
+   * Edits it over its replication link, where commands see what has elapsed and nothing expires. The first is SELECT;
+   * resolves when all of them are applied, and none has failed.
+   */
+  async edit(commands: AsyncIterable<Buffer>): Promise<void> {
+    this.#isSaved = false;
+    await whileWatched(this.#server, this.#client, this.#options, (signal) => this.#feed.append(commands, signal));
+  }
+
   /** Has the server write an RDB of everything, elapsed keys included; returns its path, which lasts as long as this. */
   async save(): Promise<string> {
     try {
-      await this.#client.sendCommand(['SAVE']);
+      if (!this.#isSaved) await this.#client.sendCommand(['SAVE']);
+      this.#isSaved = this.#options.isWritable !== true;
     } catch (error) {
       throw await this.failed('save the dataset', error);
     }
@@ -136,12 +154,12 @@ function startServer(directory: string, feed: MasterFeed, options: ScratchOption
   });
 }
 
-async function loadInto(
+/** Feeds it, as long as the server lives and takes no more memory than it may; and every command succeeded. */
+async function whileWatched(
   server: ScratchServer,
   client: ServerClient,
-  feed: MasterFeed,
-  source: FeedSource,
   options: ScratchOptions,
+  feed: (signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
   const given = new AbortController();
   const cancel = server.onEnd((error) => {
@@ -153,7 +171,7 @@ async function loadInto(
     given.abort(error);
   });
   try {
-    await feed.feed(source, signal);
+    await feed(signal);
     refuseTooMuch(await infoNumber(client, 'memory', 'used_memory'), options.memoryBytes);
     await refuseFailures(server, client);
   } finally {

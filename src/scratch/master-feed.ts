@@ -52,6 +52,8 @@ export class MasterFeed implements AsyncDisposable {
   readonly #reader = new RequestReader();
   /** The connection that is being asked who it is, or has told. */
   #socket: Socket | undefined;
+  /** The stream so far, in bytes. */
+  #sent = 0;
   #acknowledged = -1;
   #failure: Error | undefined;
   #lastSign = 0;
@@ -75,22 +77,20 @@ export class MasterFeed implements AsyncDisposable {
 
   /** Resolves when the replica has applied everything; the link stays until disposal, so that it remains a replica. */
   async feed(source: FeedSource, signal: AbortSignal): Promise<void> {
-    const stop = (): void => {
-      this.#fail(signal.reason as Error);
-    };
-    signal.addEventListener('abort', stop, { once: true });
-    if (signal.aborted) stop();
-    const patience = this.#clock.after(arrivalTimeoutMs, () => {
-      this.#fail(new LinkError('feed-unused', 'the scratch server did not connect to its feed', 'never'));
-    });
-    try {
-      const socket = await this.#arrived.promise;
-      patience();
+    await this.#unlessAborted(signal, async () => {
+      const patience = this.#clock.after(arrivalTimeoutMs, () => {
+        this.#fail(new LinkError('feed-unused', 'the scratch server did not connect to its feed', 'never'));
+      });
+      const socket = await this.#arrived.promise.finally(patience);
       await this.#send(socket, source);
-    } finally {
-      patience();
-      signal.removeEventListener('abort', stop);
-    }
+    });
+  }
+
+  /** More of the stream, behind what was fed: whole commands, the first of which is SELECT. Resolves like feed(). */
+  async append(commands: AsyncIterable<Buffer>, signal: AbortSignal): Promise<void> {
+    await this.#unlessAborted(signal, async () => {
+      await this.#stream(await this.#arrived.promise, commands);
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -101,26 +101,39 @@ export class MasterFeed implements AsyncDisposable {
     await once(this.#server, 'close');
   }
 
-  async #send(socket: Socket, source: FeedSource): Promise<void> {
+  async #unlessAborted(signal: AbortSignal, what: () => Promise<void>): Promise<void> {
+    const stop = (): void => {
+      this.#fail(signal.reason as Error);
+    };
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
     const watch = this.#watchSilence();
     try {
-      socket.write(`$${source.rdbBytes}\r\n`);
-      for await (const piece of source.rdb()) await this.#flushed(socket, piece);
-      const select = encodeCommand('SELECT', String(source.db));
-      await this.#write(socket, select);
-      let end = select.length;
-      for await (const bytes of source.stream()) {
-        await this.#write(socket, bytes);
-        end += bytes.length;
-      }
-      await this.#write(socket, getAck);
-      // The answer to GETACK is the offset before it; the one that follows within a second includes it.
-      await this.#until(() => this.#acknowledged >= end);
-      if (this.#acknowledged > end + getAck.length) {
-        throw new LinkError('feed-broken', `the scratch server acknowledged ${this.#acknowledged} of ${end}`, 'never');
-      }
+      await what();
     } finally {
       watch();
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  async #send(socket: Socket, source: FeedSource): Promise<void> {
+    socket.write(`$${source.rdbBytes}\r\n`);
+    for await (const piece of source.rdb()) await this.#flushed(socket, piece);
+    await this.#stream(socket, behind(encodeCommand('SELECT', String(source.db)), source.stream()));
+  }
+
+  async #stream(socket: Socket, commands: AsyncIterable<Buffer>): Promise<void> {
+    for await (const bytes of commands) {
+      await this.#write(socket, bytes);
+      this.#sent += bytes.length;
+    }
+    const end = this.#sent;
+    await this.#write(socket, getAck);
+    this.#sent += getAck.length;
+    // The answer to GETACK is the offset before it; the one that follows within a second includes it.
+    await this.#until(() => this.#acknowledged >= end);
+    if (this.#acknowledged > this.#sent) {
+      throw new LinkError('feed-broken', `the scratch server acknowledged ${this.#acknowledged} of ${end}`, 'never');
     }
   }
 
@@ -245,4 +258,9 @@ export class MasterFeed implements AsyncDisposable {
   #throwFailure(): void {
     if (this.#failure !== undefined) throw this.#failure;
   }
+}
+
+async function* behind(first: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+  yield first;
+  yield* rest;
 }

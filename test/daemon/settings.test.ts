@@ -167,5 +167,6 @@ test('the nearest known word is offered only when it is near', () => {
 function sampleOf(key: keyof Settings): string | boolean {
   if (settings[key].value === undefined) return true;
   if (key === 'relative-ttl') return 'convert';
+  if (key === 'ttl') return 'shift';
   return key === 'log-level' ? 'debug' : 'sample';
 }

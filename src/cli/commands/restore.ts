@@ -41,6 +41,7 @@ export const restoreVerb: Verb = {
     'before',
     'accept-uncertainty',
     'to',
+    'ttl',
     'dry-run',
     'owner',
     'timezone',
@@ -67,10 +68,20 @@ export const restoreVerb: Verb = {
       ],
     ],
     [
+      'TTLs',
+      [
+        'Of keys and hash fields that expire. T is the moment that is restored, by the clock of the primary.',
+        '--ttl keep       (default) each keeps the instant at which it ends: what has passed by now goes when a server starts',
+        '--ttl as-of      what was past at T is removed; all others keep the instant',
+        '--ttl shift      as-of, and the others end later, by as much as now is later than T',
+        '--ttl persist    as-of, and the others expire no more',
+      ],
+    ],
+    [
       'Then',
       [
         'redis-server --dir OUT --appendonly yes     (valkey-server likewise; its user must own OUT: --owner)',
-        'Keys whose time to live has ended since then expire as soon as the server runs.',
+        'Keys whose time to live has ended since then expire as soon as the server runs (unless --ttl says otherwise).',
         'redis-server --dir DIR --dbfilename FILE    (for rdb:DIR/FILE; loaded only while appendonly is no)',
         'journal restore --to resp:- … | redis-cli -h HOST --pipe',
         '    sets every key that was there (RESTORE … REPLACE ABSTTL, functions too); other keys stay as they are. It needs',
@@ -85,6 +96,7 @@ export const restoreVerb: Verb = {
       'what would be restored, and how long it would take',
     ],
     ['journal restore --at latest --to rdb:/backup/latest.rdb', 'as an RDB, made by a scratch server'],
+    ['journal restore --at -1d --to ./restored --ttl shift', 'with as much time to live left as there was a day ago'],
     ['journal restore --at -15m --to resp:- | redis-cli -p 6399 --pipe', 'into a running server, key by key'],
     [
       'sudo journal restore --at mark:before-deploy --to /var/lib/redis --owner redis:redis',
@@ -147,7 +159,7 @@ async function makePlan(to: Destination | undefined, { io, layers }: VerbContext
   const tree = await chooseSource(io.disk, values.dir, values.name);
   const uncertainty = values['accept-uncertainty'] ? 'accept' : 'refuse';
   const servers = (): Promise<ServerProgram[]> => findServers(io.env.PATH, values['server-bin']);
-  const what = { target, text, mode, now, relativeTtl: values['relative-ttl'], uncertainty } as const;
+  const what = { target, text, mode, now, relativeTtl: values['relative-ttl'], ttl: values.ttl, uncertainty } as const;
   return planRestore(io.disk, tree, { ...what, to: to?.kind, servers }, io.signal);
 }
 

@@ -1,0 +1,283 @@
+// What --ttl makes of a dataset: its expectation is computed from the physical dataset at the cut, elapsed keys and fields
+// included, by the rule of each mode; values by digest, expiries to the millisecond.
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/core/clock.ts';
+import { parseOffset, type Position } from '../../src/core/position.ts';
+import type { Destination } from '../../src/restore/destination.ts';
+import { planRestore } from '../../src/restore/plan-restore.ts';
+import { executeRestore, type RestoreReport } from '../../src/restore/restore.ts';
+import type { TtlMode } from '../../src/restore/ttl-mode.ts';
+import { localDisk } from '../../src/storage/local-disk.ts';
+import { describeServers } from '../support/describe-servers.ts';
+import { explainDifference } from '../support/fingerprint-difference.ts';
+import { type Fingerprint, fingerprint, type KeyFacts, sha256 } from '../support/fingerprint.ts';
+import { temporaryDirectory } from '../support/leash.ts';
+import { Random } from '../support/random.ts';
+import { type KeyEntry, readRdb } from '../support/rdb-reader.ts';
+import { printable } from '../support/rdb-stream.ts';
+import { RedisServer } from '../support/redis-server.ts';
+import { replyText, type RespClient } from '../support/resp-client.ts';
+import { journaled, RunningJournal } from '../support/running-journal.ts';
+import { isAtLeast, type ServerBinary } from '../support/servers.ts';
+import { Workload } from '../support/workload.ts';
+
+/** All that there was at an instant, as bytes and as facts. */
+interface Moment {
+  readonly position: Position;
+  readonly physical: Fingerprint;
+  readonly entries: readonly KeyEntry[];
+}
+
+/** A primary that was busy for a while, its journal, and moments of it. */
+class Past implements AsyncDisposable {
+  readonly binary: ServerBinary;
+  readonly seed: number;
+  readonly journal: RunningJournal;
+  readonly positions: readonly Position[];
+  readonly #primary: RedisServer;
+
+  private constructor(primary: RedisServer, seed: number, journal: RunningJournal, positions: readonly Position[]) {
+    this.binary = primary.binary;
+    this.seed = seed;
+    this.journal = journal;
+    this.positions = positions;
+    this.#primary = primary;
+  }
+
+  static async live(binary: ServerBinary): Promise<Past> {
+    const seed = Date.now() >>> 0;
+    const random = new Random(seed);
+    const primary = await RedisServer.start(binary);
+    await using client = await primary.connect();
+    const workload = new Workload(seed, binary, { hashFieldTtl: true });
+    await workload.run(client, 300);
+    const journal = await RunningJournal.attach({ port: primary.port, segmentBytes: 128 * 1024 });
+    const positions: Position[] = [];
+    await client.call('DEBUG', 'SET-ACTIVE-EXPIRE', 0);
+    for (let moment = 0; moment < 3; moment++) {
+      await workload.run(client, random.between(100, 400));
+      await writeElapsing(client, binary);
+      positions.push(await positionOf(client));
+      // Some of it has not elapsed by then, but will have.
+      await sleep(random.between(1, 300));
+    }
+    await journaled(client);
+    await client.call('FLUSHALL');
+    await journaled(client);
+    await sleep(400);
+    return new Past(primary, seed, journal, positions);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.journal[Symbol.asyncDispose]();
+    await this.#primary[Symbol.asyncDispose]();
+  }
+}
+
+function hasFieldTtl(binary: ServerBinary): boolean {
+  return isAtLeast(binary, { redis: 7.4, valkey: 9 });
+}
+
+/** Keys and fields that elapse 5 ms and 250 ms from now, and what commands made of them in time. */
+async function writeElapsing(client: RespClient, binary: ServerBinary): Promise<void> {
+  await client.callMany([
+    ['SELECT', 12],
+    ['SET', 'gone', '5', 'PX', 5],
+    ['SET', 'incr', '5', 'PX', 250],
+    ['INCR', 'incr'],
+    ['SET', 'to rename', 'x', 'PX', 250],
+    ['RENAME', 'to rename', 'renamed'],
+    ['SET', 'persisted', 'x', 'PX', 250],
+    ['PERSIST', 'persisted'],
+    ['SET', 'kept', 'x', 'PX', 250],
+    ['SET', 'kept', 'y', 'KEEPTTL'],
+    ['SET', 'again', 'x', 'PX', 250],
+    ['PEXPIRE', 'again', 3_600_000],
+    ['SET', 'stays', 'x', 'PX', 3_600_000],
+    ['SET', 'far', 'x'],
+    ['PEXPIREAT', 'far', '9007199254740900'],
+    ['DEL', 'hash', 'all', 'large'],
+    ['HSET', 'hash', 'gone', '10', 'incr', '10', 'persisted', '10', 'again', '10', 'stays', '1', '77', 'number'],
+    ['HSET', 'all', 'a', '1', 'b', '2'],
+  ]);
+  if (hasFieldTtl(binary)) {
+    await client.callMany([
+      ['HPEXPIRE', 'hash', 5, 'FIELDS', 1, 'gone'],
+      ['HPEXPIRE', 'hash', 250, 'FIELDS', 3, 'incr', 'persisted', 'again'],
+      ['HINCRBY', 'hash', 'incr', 5],
+      ['HPERSIST', 'hash', 'FIELDS', 1, 'persisted'],
+      ['HPEXPIRE', 'hash', 3_600_000, 'FIELDS', 2, 'again', '77'],
+      ['HPEXPIRE', 'all', 5, 'FIELDS', 2, 'a', 'b'],
+      // Too large for a listpack; some compressed.
+      ['HSET', 'large', 'elapses', 'x'.repeat(2000), 'moves', 'y'.repeat(2000), 'f'.repeat(200), '1'],
+      ['HPEXPIRE', 'large', 5, 'FIELDS', 1, 'elapses'],
+      ['HPEXPIRE', 'large', 3_600_000, 'FIELDS', 2, 'moves', 'f'.repeat(200)],
+    ]);
+  }
+  await sleep(8);
+  await client.call('SET', 'here', '1');
+}
+
+async function positionOf(client: RespClient): Promise<Position> {
+  const info = await client.text('INFO', 'replication');
+  const id = /^master_replid:(\w+)/m.exec(info)?.[1] ?? '';
+  const offset = parseOffset(/^master_repl_offset:(\d+)/m.exec(info)?.[1] ?? '');
+  if (offset === undefined) throw new Error('the server does not tell its offset');
+  return { id, offset };
+}
+
+async function restore(past: Past, at: Position, to: Destination['kind'], ttl: TtlMode): Promise<Restored> {
+  const out = path.join(temporaryDirectory('restored'), 'dump.rdb');
+  const target = { kind: 'position', idPrefix: at.id, offset: at.offset } as const;
+  const plan = await planRestore(localDisk, past.journal.tree, {
+    ...{ target, text: 'there', mode: 'at', now: systemClock.wall(), relativeTtl: 'convert', to, ttl },
+    servers: async () => [past.binary],
+  });
+  const parts: Uint8Array[] = [];
+  const send = async (bytes: Uint8Array): Promise<void> => void parts.push(bytes);
+  const report = await executeRestore(localDisk, plan, { to: out, send, clock: systemClock, writer: 'test' });
+  if (to === 'resp') writeFileSync(out, Buffer.concat(parts));
+  return { out, report, asOfMs: Math.floor(plan.ttl.asOf / 1000) };
+}
+
+interface Restored {
+  readonly out: string;
+  readonly report: RestoreReport;
+  readonly asOfMs: number;
+}
+
+async function load(binary: ServerBinary, kind: Destination['kind'], { out }: Restored): Promise<RedisServer> {
+  if (kind === 'directory') return await RedisServer.startFrom(binary, out, { replicaOfNowhere: true });
+  if (kind === 'rdb') {
+    return await RedisServer.start(binary, { dir: path.dirname(out), config: { replicaof: '127.0.0.1 1' } });
+  }
+  const server = await RedisServer.start(binary);
+  await using client = await server.connect();
+  await client.call('DEBUG', 'SET-ACTIVE-EXPIRE', 0);
+  const cli = spawn(binary.cliPath, ['-p', String(server.port), '--pipe'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  cli.stdin.end(readFileSync(out));
+  let text = '';
+  cli.stdout.on('data', (bytes: Buffer) => (text += bytes.toString()));
+  await once(cli, 'close');
+  expect(text).toContain('errors: 0');
+  return server;
+}
+
+async function loaded(binary: ServerBinary, kind: Destination['kind'], restored: Restored): Promise<Fingerprint> {
+  await using server = await load(binary, kind, restored);
+  await using client = await server.connect();
+  await client.call('DEBUG', 'SET-ACTIVE-EXPIRE', 0);
+  return { ...(await fingerprint(client, binary)), digest: '' };
+}
+
+/** What a mode should come to; `plain` is asked for the digest of a hash none of whose fields expires any more. */
+async function expected(
+  { physical, entries }: Moment,
+  mode: TtlMode,
+  asOfMs: number,
+  laterByMs: number,
+  plain: RespClient,
+): Promise<Fingerprint> {
+  if (mode === 'keep') return { ...physical, digest: '' };
+  const after = (atMs: number): number | undefined => {
+    if (mode === 'persist') return undefined;
+    return Number.isSafeInteger(atMs + laterByMs) ? atMs + laterByMs : atMs;
+  };
+  const keys = new Map<string, KeyFacts>();
+  for (const { db, key, expireMs, fields } of entries) {
+    const name = `db${db}:${printable(key)}`;
+    const facts = physical.keys.get(name);
+    if (facts === undefined) throw new Error(`${name} is missing`);
+    if (expireMs !== undefined && expireMs < asOfMs) continue;
+    const expiry = expireMs === undefined ? undefined : after(expireMs);
+    const isPersisted = expireMs !== undefined && expiry === undefined;
+    const valueDigest = isPersisted ? otherExpiryMark(facts.valueDigest) : facts.valueDigest;
+    const common = { ...facts, valueDigest, expireMs: expiry ?? null };
+    if (fields === undefined || facts.fieldExpiries === undefined) {
+      keys.set(name, common);
+      continue;
+    }
+    const left = fields
+      .filter((field) => field.expireMs === undefined || field.expireMs >= asOfMs)
+      .map(({ field, value, expireMs: atMs }) => ({
+        field,
+        value,
+        atMs: atMs === undefined ? undefined : after(atMs),
+      }));
+    if (left.length === 0) continue;
+    const { fieldExpiries: _none, ...rest } = common;
+    const expiring = left.filter(({ atMs }) => atMs !== undefined);
+    if (expiring.length > 0) {
+      const pairs = left.map(({ field, value }) => `${printable(field)} ${sha256(value)}`);
+      const fieldExpiries = new Map(expiring.map(({ field, atMs = 0 }) => [printable(field), atMs]));
+      keys.set(name, { ...rest, valueDigest: `fields:${sha256(pairs.sort().join('\n'))}`, fieldExpiries });
+    } else {
+      await plain.call('DEL', 'plain');
+      await plain.call('HSET', 'plain', ...left.flatMap(({ field, value }) => [field, value]));
+      const [digest] = (await plain.call('DEBUG', 'DIGEST-VALUE', 'plain')) as Buffer[];
+      const told = replyText(digest);
+      keys.set(name, { ...rest, valueDigest: expiry === undefined ? told : otherExpiryMark(told) });
+    }
+  }
+  return { ...physical, digest: '', keys };
+}
+
+/** A digest of a value has the mark of a key that expires in it: with it or, if it is there already, without it. */
+function otherExpiryMark(digest: string): string {
+  const mark = createHash('sha1').update('!!expire!!').digest();
+  const bytes = Buffer.from(digest, 'hex').map((byte, i) => byte ^ (mark[i] ?? 0));
+  return Buffer.from(bytes).toString('hex');
+}
+
+describeServers('restored with --ttl', (binary) => {
+  let past: Past;
+  let plain: RedisServer;
+  const moments: Moment[] = [];
+
+  beforeAll(async () => {
+    past = await Past.live(binary);
+    plain = await RedisServer.start(binary);
+    for (const position of past.positions) {
+      const kept = await restore(past, position, 'rdb', 'keep');
+      const { keys: entries } = readRdb(readFileSync(kept.out));
+      moments.push({ position, entries, physical: await loaded(binary, 'rdb', kept) });
+    }
+  });
+
+  afterAll(async () => {
+    await plain[Symbol.asyncDispose]();
+    await past[Symbol.asyncDispose]();
+  });
+
+  describe.each([['as-of'], ['shift'], ['persist']] as const)('%s', (mode) => {
+    test.each([['rdb'], ['directory'], ['resp']] as const)('to %s, it is what the rule makes of it', async (kind) => {
+      await using client = await plain.connect();
+      for (const moment of moments) {
+        const restored = await restore(past, moment.position, kind, mode);
+        const outcome = restored.report.record.ttlOutcome;
+        if (outcome === null) throw new Error('nobody looked');
+        const laterByMs = Math.round(outcome.shiftedBy * 1000);
+        let wanted = await expected(moment, mode, restored.asOfMs, laterByMs, client);
+        let back = await loaded(binary, kind, restored);
+        if (kind === 'resp') [wanted, back] = [visible(wanted), visible(back)];
+        expect(explainDifference(wanted, back, { expiryToleranceMs: 0 }), `seed ${past.seed}`).toEqual([]);
+        if (mode === 'shift') expect(Math.abs(restored.asOfMs + laterByMs - Date.now())).toBeLessThan(20_000);
+        expect(outcome.passedAtCut.keys).toBeGreaterThan(0);
+        if (hasFieldTtl(binary)) expect(outcome.passedAtCut.fields).toBeGreaterThan(3);
+      }
+    });
+  });
+});
+
+/** What had elapsed by now cannot be seen, and is not told. */
+function visible(of: Fingerprint): Fingerprint {
+  const now = Date.now();
+  const keys = new Map([...of.keys].filter(([, { expireMs }]) => expireMs === null || expireMs > now));
+  return { ...of, digest: '', keys };
+}
