@@ -12,15 +12,15 @@ import { execFile } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs, promisify } from 'node:util';
 import { sealSegment } from '../src/log/sealing.ts';
 import { localDisk } from '../src/storage/local-disk.ts';
 import { RedisServer } from '../test/support/redis-server.ts';
 import { pickServer, serverLabel } from '../test/support/servers.ts';
+import { attached, caughtUp } from './support/attached.ts';
 import { Child } from './support/child.ts';
 import { aofBytes } from './support/contestants.ts';
-import { durableOffset, listFiles, onlyTimeline, requireBuild, requireSound, runCommand } from './support/journal.ts';
+import { listFiles, onlyTimeline, requireBuild, requireSound, runCommand } from './support/journal.ts';
 import { describeMachine } from './support/machine.ts';
 import { atMost, type Conditions, conditionsOf, formatConditions, publish, table, verdict } from './support/report.ts';
 import { withWorkspace } from './support/workspace.ts';
@@ -144,22 +144,10 @@ async function measureWorkload(workload: Workload, requests: number, directory: 
   return size;
 }
 
-async function attached(server: RedisServer): Promise<void> {
-  await using client = await server.connect();
-  while (!/slave0:.*state=online/.test(await client.text('INFO', 'replication'))) await sleep(50);
-}
-
 async function runBenchmark(server: RedisServer, args: readonly string[], requests: number): Promise<void> {
   const program = server.binary.path.replace(/server$/, 'benchmark');
   const common = ['-p', String(server.port), '-n', String(requests), '-c', '20', '-P', '16', '-q'];
   await promisify(execFile)(program, [...common, ...args]);
-}
-
-async function caughtUp(server: RedisServer, journal: string): Promise<void> {
-  await using client = await server.connect();
-  const info = await client.text('INFO', 'replication');
-  const goal = Number(/^master_repl_offset:(\d+)/m.exec(info)?.[1]);
-  while (durableOffset(journal) < goal) await sleep(100);
 }
 
 /** The last segment of a stopped journal stays open, so that a next run can go on with it: here none will come. */

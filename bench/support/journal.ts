@@ -33,6 +33,25 @@ export async function requireSound(directory: string): Promise<void> {
   }
 }
 
+/** `journal restore` of all there is; what it says of what it did. */
+export async function restore(
+  directory: string,
+  to: string,
+  ...options: string[]
+): Promise<{ estimatedSeconds: number }> {
+  const from = ['--dir', directory, '--name', source, '--at', 'latest'];
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    main,
+    'restore',
+    ...from,
+    '--to',
+    to,
+    ...options,
+    '--json',
+  ]);
+  return JSON.parse(stdout) as { estimatedSeconds: number };
+}
+
 /** The one timeline that a benchmark leaves. */
 export async function onlyTimeline(directory: string): Promise<Timeline> {
   const { timelines } = await loadCatalog(localDisk, sourceTree(directory, source));
