@@ -21,4 +21,6 @@ export interface CliIo {
   readonly clock: Clock;
   /** Aborted when the user wants it to end; the reason is an InterruptedError. */
   readonly signal: AbortSignal;
+  /** Asks whoever sits at the terminal; undefined where there is none. */
+  readonly ask?: ((question: string) => Promise<string>) | undefined;
 }

@@ -69,10 +69,24 @@ function resolveKeepLocal({ values, origin }: Layers): KeepLocal | undefined {
   });
 }
 
+/** The server that is restored to: `url`, with the settings that begin with `target-`. */
+export function resolveTarget(url: string, layers: Layers, environment: Environment): SourceConfig {
+  const { address, user } = parseSource(url, {
+    what: 'target',
+    option: '--to',
+    passwordOption: '--target-password-file',
+    passwordVariable: passwordVariables['target-'],
+  });
+  const warnings: string[] = [];
+  const credentials = resolveCredentials(layers, environment, user, warnings, 'target-');
+  const tls = resolveTls(layers, address, warnings, 'target-');
+  return { addresses: [address], credentials, tls, warnings };
+}
+
 /** The primary that is configured, if any. */
 export function resolveSource(layers: Layers, environment: Environment): SourceConfig | undefined {
   const { values } = layers;
-  const [first, ...more] = (values.source ?? []).map(parseSource);
+  const [first, ...more] = (values.source ?? []).map((text) => parseSource(text));
   if (first === undefined) return undefined;
   if (more.some(({ address, user }) => user !== first.user || address.tls !== first.address.tls)) {
     throw new UsageError('sources-differ', `${layers.origin('source')}: the addresses differ in user or in TLS`, {
@@ -97,28 +111,38 @@ function resolveCredentials(
   environment: Environment,
   userInUrl: string | undefined,
   warnings: string[],
+  of: Of = '',
 ): Credentials {
   const { values, origin } = layers;
-  if (values.user !== undefined && userInUrl !== undefined && values.user !== userInUrl) {
-    throw new UsageError('two-users', `${origin('user')} and the user in ${origin('source')} are not the same`, {
+  const named = values[`${of}user`];
+  if (named !== undefined && userInUrl !== undefined && named !== userInUrl) {
+    const inUrl = origin(of === '' ? 'source' : 'to');
+    throw new UsageError('two-users', `${origin(`${of}user`)} and the user in ${inUrl} are not the same`, {
       hint: 'name the user once',
     });
   }
-  const user = values.user ?? userInUrl;
-  const password = resolvePassword(layers, environment, warnings);
+  const user = named ?? userInUrl;
+  const password = resolvePassword(layers, environment, warnings, of);
   if (user !== undefined && password === undefined) {
     throw new UsageError('password-missing', 'a user is named, but there is no password', {
-      hint: 'give it with --password-file FILE or JOURNAL_PASSWORD',
+      hint: `give it with --${of}password-file FILE or ${passwordVariables[of]}`,
     });
   }
   return { user, password };
 }
 
-const passwordVariable = 'JOURNAL_PASSWORD';
+/** Beginning of the settings of the primary, or of the server that is restored to. */
+type Of = '' | 'target-';
+
+const passwordVariables: Readonly<Record<Of, string>> = {
+  '': 'JOURNAL_PASSWORD',
+  'target-': 'JOURNAL_TARGET_PASSWORD',
+};
 
 /** A file named on the command line comes before the variable, one named in a configuration after it. */
-function resolvePassword(layers: Layers, environment: Environment, warnings: string[]): string | undefined {
-  const key = 'password-file';
+function resolvePassword(layers: Layers, environment: Environment, warnings: string[], of: Of): string | undefined {
+  const key = `${of}password-file` as const;
+  const passwordVariable = passwordVariables[of];
   const path = layers.values[key];
   const origin = layers.origin(key);
   const direct = setVariable(environment, passwordVariable);
@@ -134,28 +158,33 @@ function resolvePassword(layers: Layers, environment: Environment, warnings: str
   return password;
 }
 
-function resolveTls(layers: Layers, address: SourceAddress, warnings: string[]): TlsSettings {
+function resolveTls(layers: Layers, address: SourceAddress, warnings: string[], of: Of = ''): TlsSettings {
   const { values, origin } = layers;
-  const used = tlsKeys.find((key) => values[key] !== undefined && values[key] !== false);
+  const used = tlsKeys
+    .map((key) => `${of}${key}` as const)
+    .find((key) => values[key] !== undefined && values[key] !== false);
   if (used !== undefined && !address.tls) {
-    throw new UsageError('tls-not-used', `${origin(used)} is given, but the source is redis://, without TLS`, {
-      hint: 'write rediss:// for a primary that speaks TLS',
+    const what = of === '' ? 'source' : 'target';
+    throw new UsageError('tls-not-used', `${origin(used)} is given, but the ${what} is redis://, without TLS`, {
+      hint: 'write rediss:// for a server that speaks TLS',
     });
   }
-  if ((values['tls-cert'] === undefined) !== (values['tls-key'] === undefined)) {
-    throw new UsageError('half-a-certificate', '--tls-cert and --tls-key come together', {
+  if ((values[`${of}tls-cert`] === undefined) !== (values[`${of}tls-key`] === undefined)) {
+    throw new UsageError('half-a-certificate', `--${of}tls-cert and --${of}tls-key come together`, {
       hint: 'the client certificate and its key are two PEM files, or twice the same file with both in it',
     });
   }
-  if (values['tls-insecure']) {
-    warnings.push('--tls-insecure: the certificate is not verified; anyone on the way can read and change the data');
+  const isInsecure = values[`${of}tls-insecure`];
+  if (isInsecure) {
+    const what = `--${of}tls-insecure: the certificate is not verified`;
+    warnings.push(`${what}; anyone on the way can read and change the data`);
   }
   return {
-    ca: readPem(layers, 'tls-ca', 'CERTIFICATE'),
-    cert: readPem(layers, 'tls-cert', 'CERTIFICATE'),
-    key: readPem(layers, 'tls-key', 'PRIVATE KEY', warnings),
-    serverName: values['tls-server-name'],
-    verify: !values['tls-insecure'],
+    ca: readPem(layers, `${of}tls-ca`, 'CERTIFICATE'),
+    cert: readPem(layers, `${of}tls-cert`, 'CERTIFICATE'),
+    key: readPem(layers, `${of}tls-key`, 'PRIVATE KEY', warnings),
+    serverName: values[`${of}tls-server-name`],
+    verify: !isInsecure,
   };
 }
 
@@ -163,7 +192,7 @@ const tlsKeys = ['tls-ca', 'tls-cert', 'tls-key', 'tls-server-name', 'tls-insecu
 
 function readPem(
   layers: Layers,
-  key: 'tls-ca' | 'tls-cert' | 'tls-key',
+  key: `${Of}tls-${'ca' | 'cert' | 'key'}`,
   holds: string,
   warnings?: string[],
 ): Buffer | undefined {

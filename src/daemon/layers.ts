@@ -82,7 +82,7 @@ function readConfigFile(path: string): [SettingKey, unknown][] {
 
 /** Also of a path behind a word that says what is there; what is no path stays. */
 function resolveIn(folder: string, value: string): string {
-  if (value.startsWith('resp:')) return value;
+  if (/^(resp:|rediss?:)/.test(value)) return value;
   return value.startsWith('rdb:') ? `rdb:${resolve(folder, value.slice(4))}` : resolve(folder, value);
 }
 

@@ -9,7 +9,9 @@ import { quote } from './instant.ts';
 export type Destination =
   | { readonly kind: 'directory'; readonly path: string }
   | { readonly kind: 'rdb'; readonly path: string }
-  | { readonly kind: 'resp' };
+  | { readonly kind: 'resp' }
+  /** A running server, by its URL. */
+  | { readonly kind: 'server'; readonly url: string };
 
 export function parseDestination(text: string): Destination {
   const [, scheme, rest = ''] = /^([a-z][a-z0-9+.-]+):(.*)$/s.exec(text) ?? [];
@@ -22,8 +24,11 @@ export function parseDestination(text: string): Destination {
     case 'resp':
       if (rest !== '-') throw malformed(text, 'write resp:- for standard output');
       return { kind: 'resp' };
+    case 'redis':
+    case 'rediss':
+      return { kind: 'server', url: text };
     default:
-      throw malformed(text, `write a directory (./${scheme}:… if it is one), rdb:FILE or resp:-`);
+      throw malformed(text, `write a directory (./${scheme}:… if it is one), rdb:FILE, resp:- or redis://HOST:PORT`);
   }
 }
 

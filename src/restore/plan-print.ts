@@ -14,6 +14,8 @@ import type { TimeReading } from './locate-time.ts';
 import type { Plan, ScratchPlan } from './plan.ts';
 import { ttlEffect } from './ttl-mode.ts';
 import type { TtlMode } from './ttl-mode.ts';
+import { contentsOf } from './target-rails.ts';
+import type { TargetPlan } from './target-rails.ts';
 
 export interface PlanContext {
   /** The configured zone, if there is one. */
@@ -59,6 +61,15 @@ export interface PlanJson {
   readonly bytes: { readonly base: number; readonly stream: number; readonly total: number };
   readonly form: Plan['form'];
   readonly transform: Plan['transform'];
+  /** The running server that takes it over; `replaces` is what will be gone. */
+  readonly destination: {
+    readonly address: string;
+    readonly server: string;
+    readonly method: TargetPlan['method'];
+    readonly why: string;
+    readonly replaces: { readonly keys: number; readonly libraries: number };
+    readonly isLive: boolean;
+  } | null;
   /** The server that the dataset goes through, and the RDB version that it writes. */
   readonly scratch: { readonly server: string; readonly program: string; readonly rdb: string } | null;
   readonly ttl: TtlMode;
@@ -96,6 +107,7 @@ export function planToJson(plan: Plan): PlanJson {
     bytes: plan.bytes,
     form: plan.form,
     transform: plan.transform,
+    destination: plan.destination === undefined ? null : destinationJson(plan.destination),
     scratch: plan.scratch === undefined ? null : scratchJson(plan.scratch),
     ttl: plan.ttl.mode,
     ttlAsOf: formatInstant(plan.ttl.asOf),
@@ -130,6 +142,7 @@ export function planToText(plan: Plan, context: PlanContext): string[] {
     ['last applied', `${instants(cut.reached, context)}, offset ${cut.offset}`],
     ['first omitted', cut.firstOmitted === undefined ? 'nothing: this is the end' : place(cut.firstOmitted, context)],
     ['output', formDescription[plan.form]],
+    ...destinationLines(plan.destination),
     ...scratchLines(plan.scratch),
     ['TTLs', effect(plan)],
     [
@@ -160,7 +173,33 @@ const formDescription: Readonly<Record<Plan['form'], string>> = {
   'preamble-aof': 'one appendonly.aof that begins with an RDB, for Redis 4.0 to 6.2',
   rdb: 'an RDB file',
   resp: 'commands on standard output, for redis-cli --pipe: RESTORE … REPLACE ABSTTL for each key',
+  server: 'a running server',
 };
+
+function destinationJson({
+  address,
+  server,
+  method,
+  why,
+  keys,
+  libraries,
+  isLive,
+}: TargetPlan): PlanJson['destination'] {
+  return { address, server: formatServerVersion(server), method, why, replaces: { keys, libraries }, isLive };
+}
+
+function destinationLines(destination: TargetPlan | undefined): (readonly [string, string])[] {
+  if (destination === undefined) return [];
+  const { address, server, method, why, isLive, isLeftBehind } = destination;
+  const how = method === 'replicaof' ? 'as a replica of ours, then promoted' : 'key by key, with RESTORE';
+  const lines: (readonly [string, string])[] = [
+    ['server', `${address}, ${formatServerVersion(server)}${isLive ? ', the live primary of this journal' : ''}`],
+    ['method', `${method}: ${how} (${why})`],
+    ['replaces', contentsOf(destination)],
+  ];
+  if (isLeftBehind) lines.push(['warning', 'a restore that was cut off has left it as a replica; that ends now']);
+  return lines;
+}
 
 function scratchLines(scratch: ScratchPlan | undefined): (readonly [string, string])[] {
   if (scratch === undefined) return [];
@@ -174,17 +213,22 @@ function scratchJson({ program, rdb }: ScratchPlan): NonNullable<PlanJson['scrat
 
 /** What restoring into the past does to keys that expire. */
 function effect(plan: Plan): string {
-  const text = ttlEffect(plan.ttl, passed[plan.form]);
+  const text = ttlEffect(plan.ttl, passedIn(plan));
   if (plan.transform === 'none') return text;
   return `${text}; relative TTLs of the source count from when their commands were received`;
 }
 
 /** A directory is loaded with them, an RDB without, and commands are made of what can still be seen. */
+function passedIn({ form, destination }: Plan): string {
+  return destination?.method === 'restore' ? `${passed.resp}, as this method cannot set them` : passed[form];
+}
+
 const passed: Readonly<Record<Plan['form'], string>> = {
   'multi-part-aof': 'expire when the server starts',
   'preamble-aof': 'expire when the server starts',
   rdb: 'are in it, and expire when a primary loads it',
   resp: 'are left out',
+  server: 'are loaded, and expire when it is promoted',
 };
 
 /** As it would be typed again; a mark may have any name. */

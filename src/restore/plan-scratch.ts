@@ -10,7 +10,7 @@ import type { Plan, ScratchPlan } from './plan.ts';
 
 /** UsageError (exit 1) when none of `programs` can load the dataset. */
 export function planScratch(plan: Plan, programs: readonly ServerProgram[]): ScratchPlan {
-  const program = chooseProgram(originOf(plan), isDirectory(plan) ? sameFirst(programs, plan.server) : programs);
+  const program = chooseProgram(originOf(plan), isDirectory(plan) ? loadableFirst(programs, plan.server) : programs);
   return { program, rdb: rdbOf(program) };
 }
 
@@ -24,8 +24,14 @@ export function originOf({ base, server, bytes }: Plan): DatasetOrigin {
   return { magic, rdbVersion: version, server, hasStream: bytes.stream > 0 };
 }
 
-/** A directory is started by a server such as the source: what that can load comes first. */
-function sameFirst(programs: readonly ServerProgram[], server: ServerVersion | undefined): readonly ServerProgram[] {
+/**
+ * Those first whose RDB `server` can load: it takes over what they write. (A directory is started by a server such as the
+ * source.)
+ */
+export function loadableFirst(
+  programs: readonly ServerProgram[],
+  server: ServerVersion | undefined,
+): readonly ServerProgram[] {
   if (server === undefined) return programs;
   const isFit = (program: ServerProgram): boolean => {
     const { magic, version } = rdbOf(program);

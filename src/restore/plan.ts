@@ -17,6 +17,7 @@ import type { ServerProgram } from '../scratch/find-server.ts';
 import type { Destination } from './destination.ts';
 import type { Cut, CutMode, UncertaintyRule } from './locate.ts';
 import type { Target } from './target.ts';
+import type { TargetPlan } from './target-rails.ts';
 import { planTtl } from './ttl-mode.ts';
 import type { TtlMode, TtlPlan } from './ttl-mode.ts';
 
@@ -60,9 +61,9 @@ export interface Plan {
   readonly server: ServerVersion | undefined;
   /**
    * A directory is an appendonlydir with a manifest (Redis 7.0 and later, Valkey), or one file that begins with an RDB.
-   * The others are an RDB file, and commands.
+   * The others are an RDB file, commands, and a running server.
    */
-  readonly form: 'multi-part-aof' | 'preamble-aof' | 'rdb' | 'resp';
+  readonly form: 'multi-part-aof' | 'preamble-aof' | 'rdb' | 'resp' | 'server';
   readonly transform: 'none' | 'relative-ttl';
   readonly ttl: TtlPlan;
   readonly base: BaseEntry;
@@ -76,6 +77,8 @@ export interface Plan {
   readonly loadBefore: Micros | undefined;
   /** The cut lies where the surviving history does not go; these are the positions that are so on the timeline. */
   readonly orphan: OrphanRange | undefined;
+  /** The running server that takes it over, and how. */
+  readonly destination: TargetPlan | undefined;
   /** What else there is to know: damage that this restore does not touch. */
   readonly warnings: readonly string[];
 }
@@ -114,6 +117,7 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, skew: 
     scratch: undefined,
     loadBefore: undefined,
     orphan: undefined,
+    destination: undefined,
     warnings: [],
   };
 }

@@ -2,10 +2,11 @@
  * Carries out a plan: the dataset of the cut, every byte verified while it is read, into the output that the plan says,
  * with a record of exactly what was restored. It decides nothing.
  *
- *   directory         base and stream ────────────────────→ files
- *   rdb, resp, …      base and stream → scratch server ───→ what it saves or tells
+ *   directory          base and stream ────────────────────→ files
+ *   rdb, resp, server  base and stream → scratch server ───→ what it saves or tells
  */
 import type { Clock } from '../core/clock.ts';
+import { InterruptedError } from '../core/errors.ts';
 import { formatInstant } from '../core/instant.ts';
 import { loadCatalogLeft } from '../log/catalog.ts';
 import { readRemoved } from '../log/removed.ts';
@@ -26,6 +27,8 @@ import { PlannedBytes } from './planned-bytes.ts';
 import { RdbOutput } from './rdb-output.ts';
 import { RespOutput } from './resp-output.ts';
 import type { WriteBytes } from './resp-output.ts';
+import { ServerOutput } from './server-output.ts';
+import type { ServerTarget } from './server-output.ts';
 import type { TtlOutcome } from './ttl-mode.ts';
 
 export interface RestoreOptions {
@@ -35,6 +38,8 @@ export interface RestoreOptions {
   readonly owner?: string | undefined;
   /** Where commands go, for a plan of that form. */
   readonly send?: WriteBytes | undefined;
+  /** The running server, for a plan of that form. */
+  readonly target?: ServerTarget | undefined;
   /** For a plan with a scratch server: where its private directory is made (beside the output), what it may take. */
   readonly scratch?: { readonly parent?: string | undefined; readonly memoryBytes?: number | undefined } | undefined;
   readonly clock: Clock;
@@ -108,6 +113,9 @@ async function openOutput(disk: Disk, { form }: Plan, options: RestoreOptions): 
     case 'resp':
       if (send === undefined) throw new RangeError('nobody takes the commands');
       return new RespOutput(send, signal);
+    case 'server':
+      if (options.target === undefined) throw new RangeError('no server is named');
+      return new ServerOutput(options.target, options.clock, signal);
   }
 }
 
@@ -129,7 +137,8 @@ async function write(disk: Disk, plan: Plan, output: RestoreOutput, options: Res
   try {
     return await throughScratch({ disk, plan, advance }, output, options);
   } catch (error) {
-    throwIfInterrupted(options.signal);
+    // One that says what an interruption has left behind is not replaced.
+    if (!(error instanceof InterruptedError)) throwIfInterrupted(options.signal);
     throw error;
   }
 }

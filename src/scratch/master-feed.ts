@@ -1,5 +1,5 @@
 /**
- * A primary for one replica, on loopback, for as long as it takes to load a dataset: an RDB and the commands behind it go
+ * A primary for one replica, for as long as it takes to load a dataset: an RDB and the commands behind it go
  * over a replication link, which is the one way of loading that is exact on every server. Keys and hash fields do not
  * expire on it, and what has elapsed is still there for the commands behind it (an append-only file would lose elapsed
  * hash fields on Redis 7.4 to 8.x). It is about as fast, too.
@@ -41,11 +41,21 @@ const arrivalTimeoutMs = 60_000;
 /** Neither a byte taken nor a sign of life: longer than any command takes. */
 const silenceMs = 30 * 60_000;
 const getAck = encodeCommand('REPLCONF', 'GETACK', '*');
-const eof = new LinkError('feed-broken', 'the scratch server broke off its replication link', 'never');
+
+/** Whom it is for. */
+export interface FeedOptions {
+  readonly host: string;
+  /** 0: any that is free. */
+  readonly port: number;
+  readonly password: string;
+  /** In messages. */
+  readonly who: string;
+}
 
 export class MasterFeed implements AsyncDisposable {
-  readonly password: string = randomBytes(24).toString('hex');
+  readonly password: string;
   readonly port: number;
+  readonly #who: string;
   readonly #clock: Clock;
   readonly #server: Server;
   readonly #arrived = Promise.withResolvers<Socket>();
@@ -59,7 +69,9 @@ export class MasterFeed implements AsyncDisposable {
   #lastSign = 0;
   #wake: (() => void) | undefined;
 
-  private constructor(server: Server, clock: Clock) {
+  private constructor(server: Server, clock: Clock, { password, who }: FeedOptions) {
+    this.password = password;
+    this.#who = who;
     this.#server = server;
     this.#clock = clock;
     this.port = (server.address() as AddressInfo).port;
@@ -69,17 +81,20 @@ export class MasterFeed implements AsyncDisposable {
     });
   }
 
-  static async listen(clock: Clock): Promise<MasterFeed> {
-    const server = createServer({ noDelay: true }).listen(0, '127.0.0.1');
+  /** On loopback, for a scratch server, with a password of its own, unless told otherwise. */
+  static async listen(clock: Clock, given: Partial<FeedOptions> = {}): Promise<MasterFeed> {
+    const password = randomBytes(24).toString('hex');
+    const options = { host: '127.0.0.1', port: 0, password, who: 'the scratch server', ...given };
+    const server = createServer({ noDelay: true }).listen(options.port, options.host);
     await once(server, 'listening');
-    return new MasterFeed(server, clock);
+    return new MasterFeed(server, clock, options);
   }
 
   /** Resolves when the replica has applied everything; the link stays until disposal, so that it remains a replica. */
   async feed(source: FeedSource, signal: AbortSignal): Promise<void> {
     await this.#unlessAborted(signal, async () => {
       const patience = this.#clock.after(arrivalTimeoutMs, () => {
-        this.#fail(new LinkError('feed-unused', 'the scratch server did not connect to its feed', 'never'));
+        this.#fail(new LinkError('feed-unused', `${this.#who} did not connect to its feed`, 'never'));
       });
       const socket = await this.#arrived.promise.finally(patience);
       await this.#send(socket, source);
@@ -94,7 +109,7 @@ export class MasterFeed implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#fail(eof);
+    this.#fail(this.#eof());
     this.#socket?.destroy();
     if (!this.#server.listening) return;
     this.#server.close();
@@ -133,7 +148,7 @@ export class MasterFeed implements AsyncDisposable {
     // The answer to GETACK is the offset before it; the one that follows within a second includes it.
     await this.#until(() => this.#acknowledged >= end);
     if (this.#acknowledged > this.#sent) {
-      throw new LinkError('feed-broken', `the scratch server acknowledged ${this.#acknowledged} of ${end}`, 'never');
+      throw new LinkError('feed-broken', `${this.#who} acknowledged ${this.#acknowledged} of ${end}`, 'never');
     }
   }
 
@@ -169,7 +184,7 @@ export class MasterFeed implements AsyncDisposable {
     let cancel: () => void;
     const look = (): void => {
       if (this.#clock.monotonic() - this.#lastSign > silenceMs * 1000) {
-        this.#fail(new LinkError('feed-silent', 'the scratch server has not moved for half an hour', 'never'));
+        this.#fail(new LinkError('feed-silent', `${this.#who} has not moved for half an hour`, 'never'));
       }
       cancel = this.#clock.after(silenceMs / 10, look);
     };
@@ -224,7 +239,7 @@ export class MasterFeed implements AsyncDisposable {
       this.#sign();
     });
     socket.on('close', () => {
-      this.#fail(eof);
+      this.#fail(this.#eof());
     });
     this.#arrived.resolve(socket);
   }
@@ -242,6 +257,10 @@ export class MasterFeed implements AsyncDisposable {
     } catch (error) {
       this.#fail(error as Error);
     }
+  }
+
+  #eof(): LinkError {
+    return new LinkError('feed-broken', `${this.#who} broke off its replication link`, 'never');
   }
 
   #sign(): void {

@@ -29,8 +29,28 @@ export interface TlsSettings {
 
 const defaultPort = 6379;
 
+/** What an address is of, and how that is said on the command line. */
+export interface AddressWords {
+  readonly what: string;
+  readonly option: string;
+  readonly passwordOption: string;
+  readonly passwordVariable: string;
+}
+
+const sourceWords: AddressWords = {
+  what: 'source',
+  option: '--source',
+  passwordOption: '--password-file',
+  passwordVariable: 'JOURNAL_PASSWORD',
+};
+
 /** `redis://[user@]host[:port]` or `rediss://…`; IPv6 hosts in brackets. A password in it is refused: ps shows it. */
-export function parseSource(text: string): { readonly address: SourceAddress; readonly user: string | undefined } {
+export function parseSource(
+  text: string,
+  words: AddressWords = sourceWords,
+): { readonly address: SourceAddress; readonly user: string | undefined } {
+  const { what, passwordOption, passwordVariable } = words;
+  const notAnAddress = (): UsageError => malformed(words);
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || (url.protocol !== 'redis:' && url.protocol !== 'rediss:') || url.hostname === '') {
     throw notAnAddress();
@@ -38,30 +58,26 @@ export function parseSource(text: string): { readonly address: SourceAddress; re
   if (url.password !== '') {
     throw new UsageError(
       'password-in-url',
-      'a password in the source address would be seen in process lists and logs',
+      `a password in the ${what} address would be seen in process lists and logs`,
       {
-        hint: 'use --password-file FILE or JOURNAL_PASSWORD instead',
+        hint: `use ${passwordOption} FILE or ${passwordVariable} instead`,
       },
     );
   }
   if ((url.pathname !== '' && url.pathname !== '/') || url.search !== '' || url.hash !== '') {
-    throw new UsageError(
-      'bad-source',
-      'a source address ends with the port: a primary is replicated with all its dbs',
-      {
-        hint: 'leave out what follows the port',
-      },
-    );
+    throw new UsageError(`bad-${what}`, `a ${what} address ends with the port: it is of a server with all its dbs`, {
+      hint: 'leave out what follows the port',
+    });
   }
-  const host = unescaped(url.hostname).replace(/^\[(.*)\]$/, '$1');
+  const host = unescaped(url.hostname, notAnAddress).replace(/^\[(.*)\]$/, '$1');
   const port = url.port === '' ? defaultPort : Number(url.port);
   if (port === 0) throw notAnAddress();
-  const user = url.username === '' ? undefined : unescaped(url.username);
+  const user = url.username === '' ? undefined : unescaped(url.username, notAnAddress);
   return { address: { host, port, tls: url.protocol === 'rediss:' }, user };
 }
 
 /** The percent signs of a URL may stand before anything. */
-function unescaped(part: string): string {
+function unescaped(part: string, notAnAddress: () => UsageError): string {
   try {
     return decodeURIComponent(part);
   } catch {
@@ -70,12 +86,12 @@ function unescaped(part: string): string {
 }
 
 /** The text is not repeated: a mistyped URL may hold a password. */
-function notAnAddress(): UsageError {
+function malformed({ what, option }: AddressWords): UsageError {
   return new UsageError(
-    'bad-source',
-    'the source is not an address of the form redis://host:port or rediss://host:port',
+    `bad-${what}`,
+    `the ${what} is not an address of the form redis://host:port or rediss://host:port`,
     {
-      hint: 'for example --source redis://10.0.0.5:6379, or --source rediss://[2001:db8::5]:6380 for TLS',
+      hint: `for example ${option} redis://10.0.0.5:6379, or ${option} rediss://[2001:db8::5]:6380 for TLS`,
     },
   );
 }

@@ -31,13 +31,15 @@ const notVerified =
  */
 const notAccepted = /^ERR_SSL_.*ALERT_(HANDSHAKE_FAILURE|CERTIFICATE_\w+|BAD_CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)/;
 
-/** The error for a failure of TLS; undefined when it was something else. */
-export function tlsProblem(where: string, cause: unknown): LinkError | undefined {
+/**
+ * The error for a failure of TLS; undefined when it was something else. Its hints name options, which begin with `prefix`.
+ */
+export function tlsProblem(where: string, cause: unknown, prefix = ''): LinkError | undefined {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
   const reason = reasonOf(cause);
   if (notVerified.test(code)) {
     return new LinkError('certificate', `the certificate of ${where} does not verify: ${reason}`, 'never', {
-      hint: 'give the authority with --tls-ca FILE, or the name in the certificate with --tls-server-name',
+      hint: `give the authority with --${prefix}tls-ca FILE, or the name in the certificate with --${prefix}tls-server-name`,
       exitCode: 10,
       cause,
     });
@@ -45,7 +47,7 @@ export function tlsProblem(where: string, cause: unknown): LinkError | undefined
   if (notAccepted.test(code)) {
     const message = `${where} does not accept us without a client certificate, or not this one: ${reason}`;
     return new LinkError('client-certificate', message, 'never', {
-      hint: 'give one with --tls-cert FILE and --tls-key FILE, of an authority that the primary knows (tls-ca-cert-file)',
+      hint: `give one with --${prefix}tls-cert FILE and --${prefix}tls-key FILE, of an authority that the server knows (tls-ca-cert-file)`,
       exitCode: 10,
       cause,
     });

@@ -10,7 +10,7 @@ export interface CliResult {
   readonly stderr: string;
 }
 
-export interface CliOptions extends Partial<Pick<CliIo, 'env' | 'clock' | 'signal' | 'disk'>> {
+export interface CliOptions extends Partial<Pick<CliIo, 'env' | 'clock' | 'signal' | 'disk' | 'ask'>> {
   /** Both streams are a terminal. */
   readonly isTerminal?: boolean;
 }
@@ -35,7 +35,7 @@ export async function cli(argv: readonly string[], options: CliOptions = {}): Pr
   const stdout = new KeepingStream(isTerminal);
   const stderr = new KeepingStream(isTerminal);
   const signal = options.signal ?? new AbortController().signal;
-  const exitCode = await runCli(argv, { stdout, stderr, env, disk, clock, signal });
+  const exitCode = await runCli(argv, { stdout, stderr, env, disk, clock, signal, ask: options.ask });
   return { exitCode, stdout: stdout.text, stderr: stderr.text };
 }
 

@@ -168,5 +168,6 @@ function sampleOf(key: keyof Settings): string | boolean {
   if (settings[key].value === undefined) return true;
   if (key === 'relative-ttl') return 'convert';
   if (key === 'ttl') return 'shift';
+  if (key === 'method') return 'restore';
   return key === 'log-level' ? 'debug' : 'sample';
 }

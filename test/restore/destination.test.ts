@@ -10,10 +10,12 @@ test.each([
   ['rdb:dump.rdb', { kind: 'rdb', path: 'dump.rdb' }],
   ['rdb:/a b/rdb:c', { kind: 'rdb', path: '/a b/rdb:c' }],
   ['resp:-', { kind: 'resp' }],
+  ['redis://h:1', { kind: 'server', url: 'redis://h:1' }],
+  ['rediss://me@[::1]', { kind: 'server', url: 'rediss://me@[::1]' }],
 ])('%s is %j', (text, destination) => {
   expect(parseDestination(text)).toEqual(destination);
 });
 
-test.each(['rdb:', 'rdb:dir/', 'resp:', 'resp:file', 's3:bucket', 'redis://h:1'])('%s is refused', (text) => {
+test.each(['rdb:', 'rdb:dir/', 'resp:', 'resp:file', 's3:bucket', 'valkey://h:1'])('%s is refused', (text) => {
   expect(() => parseDestination(text)).toThrow(expect.objectContaining({ code: 'bad-destination', exitCode: 2 }));
 });

@@ -93,6 +93,7 @@ test('as JSON, offsets are strings, times RFC 3339, and nothing is missing', asy
     bytes: { base: 2000, stream: end - 1000, total: 1000 + end },
     form: 'multi-part-aof',
     transform: 'none',
+    destination: null,
     scratch: null,
     ttl: 'keep',
     ttlAsOf: '2026-11-20T14:30:10.500000Z',

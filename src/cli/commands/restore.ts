@@ -13,14 +13,18 @@ import { parseZone } from '../../restore/instant.ts';
 import type { CutMode } from '../../restore/locate.ts';
 import { planRestore } from '../../restore/plan-restore.ts';
 import { planToJson, planToText } from '../../restore/plan-print.ts';
+import { loadableFirst } from '../../restore/plan-scratch.ts';
 import type { Plan } from '../../restore/plan.ts';
 import { executeRestore } from '../../restore/restore.ts';
 import type { RestoreReport } from '../../restore/restore.ts';
+import type { ServerTarget } from '../../restore/server-output.ts';
 import { parseTarget } from '../../restore/target.ts';
 import { findServers } from '../../scratch/find-server.ts';
 import type { ServerProgram } from '../../scratch/find-server.ts';
 import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
+import { askTarget, confirm, decideFor } from '../restore-target.ts';
+import type { AskedTarget } from '../restore-target.ts';
 import { formatBytes, formatSeconds, printable } from '../units.ts';
 import { shellQuoted } from '../shell.ts';
 import type { Verb, VerbContext } from '../verb.ts';
@@ -34,6 +38,7 @@ export const restoreVerb: Verb = {
     '--to rdb:FILE makes an RDB, --to resp:- writes commands to standard output. These, and a directory where hash fields ' +
     'have expired since then (Redis 7.4 to 8.x), go through a scratch server: one of the programs on this machine, run ' +
     'for as long as it takes, in a private directory, reachable by nobody else.\n\n' +
+    '--to redis://HOST:PORT restores into a running server, where that is safe (see Running servers).\n\n' +
     'Nothing is approximated: a moment that the journal does not cover is refused, with the nearest that it does. OUT ' +
     'appears when it is complete, never before, and restore.json in it says what was restored.',
   settings: [
@@ -43,6 +48,18 @@ export const restoreVerb: Verb = {
     'to',
     'ttl',
     'dry-run',
+    'replace',
+    'yes',
+    'method',
+    'feed-address',
+    'i-know-this-is-live',
+    'target-user',
+    'target-password-file',
+    'target-tls-ca',
+    'target-tls-cert',
+    'target-tls-key',
+    'target-tls-server-name',
+    'target-tls-insecure',
     'owner',
     'timezone',
     'relative-ttl',
@@ -88,6 +105,17 @@ export const restoreVerb: Verb = {
         '    a server that takes the RDB version of the plan, and leaves out keys whose time has passed.',
       ],
     ],
+    [
+      'Running servers',
+      [
+        'The dataset is made whole in a scratch server first; only then is the server touched, all its dbs and functions.',
+        'It must be empty (--replace: what it holds goes), no replica, have no replicas, and not be the live primary of this',
+        'journal, unless --i-know-this-is-live repeats its address. --dry-run shows what would happen, and asks nothing.',
+        'replicaof: it follows us until it has everything, and is promoted; what it held stays until all has come over.',
+        'restore: FLUSHALL, then RESTORE … REPLACE ABSTTL, for servers elsewhere and managed ones; keys whose time has',
+        'passed are left out. Should that end early, the server holds a part, which the error says.',
+      ],
+    ],
   ],
   examples: [
     ['journal restore --at -15m --to ./restored', 'as it was a quarter of an hour ago'],
@@ -97,7 +125,8 @@ export const restoreVerb: Verb = {
     ],
     ['journal restore --at latest --to rdb:/backup/latest.rdb', 'as an RDB, made by a scratch server'],
     ['journal restore --at -1d --to ./restored --ttl shift', 'with as much time to live left as there was a day ago'],
-    ['journal restore --at -15m --to resp:- | redis-cli -p 6399 --pipe', 'into a running server, key by key'],
+    ['journal restore --at -15m --to redis://localhost:6399', 'into a running server, which must be empty'],
+    ['journal restore --at -15m --to resp:- | redis-cli -p 6399 --pipe', 'into one, beside what is there'],
     [
       'sudo journal restore --at mark:before-deploy --to /var/lib/redis --owner redis:redis',
       'into the (empty) data directory of a server',
@@ -110,15 +139,20 @@ export const restoreVerb: Verb = {
     [5, 'the target has more than one meaning, or its time is uncertain'],
     [6, 'the journal is damaged where it is needed; nothing was restored'],
     [1, 'no server here can load it, or there is not enough memory for one; nothing was restored'],
-    [7, 'OUT is in the way: a directory that is not empty, a file that exists'],
+    [
+      7,
+      'OUT is in the way: a directory that is not empty, a file that exists; a server that is live, is or has a replica',
+    ],
     [9, 'the disk failed or is full'],
+    [10, 'the server refuses our password or certificate, or a permission is missing'],
+    [11, 'the server cannot be reached, is loading, or failed on the way: the message says what it holds now'],
     [130, 'interrupted; nothing was restored'],
   ],
   async run(context) {
     const { io, layers, output } = context;
     const { values } = layers;
     const to = destination(layers);
-    const plan = await makePlan(to, context);
+    const { plan, target } = await makePlan(to, context);
     const exitCode = plan.orphan === undefined ? 0 : 3;
     const planContext = { zone: values.timezone, now: io.clock.wall() };
     if (values['dry-run'] || to === undefined) {
@@ -131,7 +165,8 @@ export const restoreVerb: Verb = {
       return exitCode;
     }
     output.lines(planToText(plan, planContext));
-    const report = await carryOut(plan, to, context);
+    if (target !== undefined) await confirm(target.plan, context);
+    const report = await carryOut(plan, to, context, target);
     output.answer(documentOf(report), () => describe(report, plan, output));
     return exitCode;
   },
@@ -150,7 +185,25 @@ function destination({ values }: Layers): Destination | undefined {
   });
 }
 
-async function makePlan(to: Destination | undefined, { io, layers }: VerbContext): Promise<Plan> {
+interface Planned {
+  readonly plan: Plan;
+  /** The running server that it is for. */
+  readonly target?: ServerTarget;
+}
+
+async function makePlan(to: Destination | undefined, context: VerbContext): Promise<Planned> {
+  if (to?.kind !== 'server') return { plan: await planFor(to, context, undefined) };
+  const asked = await askTarget(to.url, context);
+  const plan = await planFor(to, context, asked);
+  const target = await decideFor(plan, asked, context.io);
+  return { plan: { ...plan, destination: target.plan }, target };
+}
+
+async function planFor(
+  to: Destination | undefined,
+  { io, layers }: VerbContext,
+  asked: AskedTarget | undefined,
+): Promise<Plan> {
   const { values } = layers;
   const { text, mode } = wanted(layers);
   const now = io.clock.wall();
@@ -158,7 +211,8 @@ async function makePlan(to: Destination | undefined, { io, layers }: VerbContext
   const target = parseTarget(text, { now, zone: values.timezone });
   const tree = await chooseSource(io.disk, values.dir, values.name);
   const uncertainty = values['accept-uncertainty'] ? 'accept' : 'refuse';
-  const servers = (): Promise<ServerProgram[]> => findServers(io.env.PATH, values['server-bin']);
+  const servers = async (): Promise<readonly ServerProgram[]> =>
+    loadableFirst(await findServers(io.env.PATH, values['server-bin']), asked?.facts.server);
   const what = { target, text, mode, now, relativeTtl: values['relative-ttl'], ttl: values.ttl, uncertainty } as const;
   return planRestore(io.disk, tree, { ...what, to: to?.kind, servers }, io.signal);
 }
@@ -177,13 +231,19 @@ function wanted({ values, origin }: Layers): { readonly text: string; readonly m
   });
 }
 
-async function carryOut(plan: Plan, to: Destination, { io, layers, output }: VerbContext): Promise<RestoreReport> {
+async function carryOut(
+  plan: Plan,
+  to: Destination,
+  { io, layers, output }: VerbContext,
+  target?: ServerTarget,
+): Promise<RestoreReport> {
   const { values } = layers;
   const parent = values['scratch-dir'];
   const progress = output.progress('restoring');
   try {
     return await executeRestore(io.disk, plan, {
-      to: to.kind === 'resp' ? '' : resolve(to.path),
+      to: to.kind === 'directory' || to.kind === 'rdb' ? resolve(to.path) : '',
+      target,
       owner: values.owner,
       send: (bytes) => sendBytes(io, bytes),
       scratch: { parent: parent === undefined ? undefined : resolve(parent), memoryBytes: scratchMemory(layers) },
@@ -243,6 +303,7 @@ function howToStart(to: string, { form, server, scratch }: Plan): string[] {
     case 'rdb':
       return [`start it with: ${program} --dir ${shellQuoted(dirname(to))} --dbfilename ${shellQuoted(basename(to))}`];
     case 'resp':
+    case 'server':
       return [];
   }
 }

@@ -1,0 +1,93 @@
+/**
+ * `journal restore` to a running server: how it is reached, what it is asked before a plan is made, and the question
+ * before anything happens to it. What is allowed is decided in restore/target-rails.ts.
+ */
+import { UsageError } from '../core/errors.ts';
+import { resolveTarget } from '../daemon/config.ts';
+import type { Layers } from '../daemon/layers.ts';
+import { loadCatalogLeft } from '../log/catalog.ts';
+import { readRemoved } from '../log/removed.ts';
+import type { Plan } from '../restore/plan.ts';
+import type { ServerTarget } from '../restore/server-output.ts';
+import { TargetLink } from '../restore/target-link.ts';
+import type { FeedAddress, TargetConfig } from '../restore/target-link.ts';
+import { contentsOf, decideTarget } from '../restore/target-rails.ts';
+import type { TargetAsked, TargetFacts, TargetPlan } from '../restore/target-rails.ts';
+import { formatAddress } from '../upstream/address.ts';
+import type { SourceAddress } from '../upstream/address.ts';
+import { tlsOptions, tlsProblem } from '../upstream/tls.ts';
+import type { CliIo } from './io.ts';
+import type { VerbContext } from './verb.ts';
+
+/** A server that has answered, before there is a plan. */
+export interface AskedTarget {
+  readonly config: TargetConfig;
+  readonly asked: TargetAsked;
+  readonly facts: TargetFacts;
+}
+
+/** Reaches it and asks what it is; changes nothing. */
+export async function askTarget(url: string, { io, layers, output }: VerbContext): Promise<AskedTarget> {
+  const { values } = layers;
+  const { addresses, credentials, tls, warnings } = resolveTarget(url, layers, io.env);
+  for (const text of warnings) output.warn(text);
+  const [{ host, port, tls: isTls }] = addresses;
+  const address = formatAddress(addresses[0]);
+  const config: TargetConfig = {
+    address,
+    socket: isTls ? { host, port, ...tlsOptions(host, tls), tls: true } : { host, port },
+    ...{ user: credentials.user, password: credentials.password },
+    explain: (cause) => tlsProblem(address, cause, 'target-'),
+    feed: feedAddress(layers, addresses[0]),
+  };
+  using link = await TargetLink.open(config, io.clock, io.signal);
+  const facts = await link.facts();
+  const { replace, method, 'i-know-this-is-live': live } = values;
+  return { config, asked: { address, replace, live, method }, facts };
+}
+
+/** The server of a plan; UsageError when it is refused. */
+export async function decideFor(plan: Plan, { config, asked, facts }: AskedTarget, io: CliIo): Promise<ServerTarget> {
+  if (plan.scratch === undefined) throw new RangeError('the plan has no scratch server');
+  const { timelines } = await loadCatalogLeft(io.disk, plan.tree);
+  const removed = await readRemoved(io.disk, plan.tree);
+  const histories = new Set([...timelines, ...removed].flatMap(({ ids }) => ids.map(({ id }) => id)));
+  const { aux, size } = plan.base.record;
+  const used = aux['used-mem'] ?? '';
+  const need = { histories, bytes: /^\d{1,15}$/.test(used) ? Number(used) : size, rdb: plan.scratch.rdb };
+  return { config, asked, need, plan: decideTarget(facts, asked, need) };
+}
+
+/** UsageError (exit 2) when nobody can be asked, or the answer is no. */
+export async function confirm(target: TargetPlan, { io, layers }: VerbContext): Promise<void> {
+  if (layers.values.yes) return;
+  const { address, keys, libraries, isLive } = target;
+  const loss = keys > 0 || libraries > 0 ? `, in place of ${contentsOf(target)}` : '';
+  const what = `restore into ${isLive ? 'the live primary ' : ''}${address}${loss}`;
+  if (io.ask === undefined) {
+    throw new UsageError('not-confirmed', `${what}? There is no terminal to ask at`, {
+      hint: 'add --yes to go on without being asked; nothing was changed',
+    });
+  }
+  const answer = await io.ask(`${what}? Type yes to go on: `);
+  if (answer.trim().toLowerCase() === 'yes') return;
+  throw new UsageError('not-confirmed', 'not restored: the answer was not yes', { hint: 'nothing was changed' });
+}
+
+/** Where a server can reach us: on loopback if it is there, else where the user says. */
+function feedAddress({ values, origin }: Layers, { host }: SourceAddress): FeedAddress | undefined {
+  const text = values['feed-address'];
+  if (text === undefined) return isLoopback(host) ? { host: '127.0.0.1', port: 0 } : undefined;
+  const [, name, port] = /^(?:\[([0-9a-fA-F:.]+)\]|[^:\s]+):(\d{1,5})$/.exec(text) ?? [];
+  const number = Number(port);
+  if (port === undefined || number < 1 || number > 65_535) {
+    throw new UsageError('bad-setting', `${origin('feed-address')} is not HOST:PORT`, {
+      hint: 'an address of this machine as the server sees it, and a port that is free, such as 10.0.0.7:7000',
+    });
+  }
+  return { host: name ?? text.slice(0, text.lastIndexOf(':')), port: number };
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}

@@ -1,0 +1,178 @@
+/**
+ * Whether, and how, a running server may be given another dataset (pure). Asked twice: with the plan, and once more right
+ * before the server is touched.
+ *
+ * Invariant: what is not known to be safe is refused, with what the user would have to say.
+ */
+import { UsageError } from '../core/errors.ts';
+import type { ExitCode } from '../core/errors.ts';
+import type { ReplicationInfo } from '../redis/replication-info.ts';
+import { canLoadRdb, formatRdb, formatServerVersion, rdbOf } from '../redis/server-version.ts';
+import type { RdbFormat, ServerVersion } from '../redis/server-version.ts';
+import { mebibytes } from '../scratch/memory.ts';
+
+/** `replicaof`: loaded as a replica of ours, then promoted. `restore`: key by key, with RESTORE. */
+export type TargetMethod = 'replicaof' | 'restore';
+
+/** What a server says of itself. */
+export interface TargetFacts {
+  readonly server: ServerVersion;
+  readonly mode: string;
+  readonly replication: ReplicationInfo;
+  readonly replicas: number;
+  /** In all dbs. */
+  readonly keys: number;
+  /** Function libraries. */
+  readonly libraries: number;
+  /** `maxmemory`; 0 without one. */
+  readonly maxMemoryBytes: number;
+  /** Of its machine; 0 where it does not say. */
+  readonly machineBytes: number;
+  /** It is the replica of a restore that was cut off. */
+  readonly isLeftBehind: boolean;
+  /** Why it cannot be loaded as a replica of ours. */
+  readonly replicaofRefused: string | undefined;
+}
+
+/** What the user said of it. */
+export interface TargetAsked {
+  /** `host:port`, as it was reached. */
+  readonly address: string;
+  readonly replace: boolean;
+  /** The address that the user knows to be live. */
+  readonly live: string | undefined;
+  readonly method: TargetMethod | undefined;
+}
+
+/** What is to be restored. */
+export interface TargetNeed {
+  /** All names that the histories of the journal have had. */
+  readonly histories: ReadonlySet<string>;
+  /** What it takes in memory, as far as that is known. */
+  readonly bytes: number;
+  /** What is going to be written. */
+  readonly rdb: RdbFormat;
+}
+
+export interface TargetPlan {
+  readonly address: string;
+  readonly server: ServerVersion;
+  readonly method: TargetMethod;
+  /** Why this one. */
+  readonly why: string;
+  readonly isLive: boolean;
+  readonly isLeftBehind: boolean;
+  /** What will be gone. */
+  readonly keys: number;
+  readonly libraries: number;
+}
+
+/** UsageError when it is refused; nothing has been touched. */
+export function decideTarget(facts: TargetFacts, asked: TargetAsked, need: TargetNeed): TargetPlan {
+  const { address } = asked;
+  refuseMode(facts, address);
+  refuseReplica(facts, address);
+  const isLive = isOfJournal(facts, need);
+  refuseLive(facts, asked, isLive);
+  refuseHolding(facts, asked);
+  refuseVersion(facts, address, need);
+  refuseMemory(facts, address, need.bytes);
+  const { server, keys, libraries, isLeftBehind } = facts;
+  return { address, server, ...chooseMethod(facts, asked, isLive), isLive, isLeftBehind, keys, libraries };
+}
+
+/** What is in it, in words. */
+export function contentsOf({ keys, libraries }: Pick<TargetFacts, 'keys' | 'libraries'>): string {
+  const parts = [
+    ...(keys > 0 ? [`${keys} ${keys === 1 ? 'key' : 'keys'}`] : []),
+    ...(libraries > 0 ? [`${libraries} ${libraries === 1 ? 'function library' : 'function libraries'}`] : []),
+  ];
+  return parts.length === 0 ? 'nothing' : parts.join(' and ');
+}
+
+export function refuseMemory(facts: TargetFacts, address: string, bytes: number): void {
+  const { maxMemoryBytes, machineBytes } = facts;
+  const room = maxMemoryBytes > 0 ? maxMemoryBytes : machineBytes;
+  if (room === 0 || bytes <= room) return;
+  const what = maxMemoryBytes > 0 ? 'its maxmemory is' : 'its machine has';
+  throw refused(
+    'target-memory',
+    1,
+    `the dataset takes ${mebibytes(bytes)}, and of ${address} ${what} ${mebibytes(room)}`,
+    {
+      hint: 'raise maxmemory, or take a larger server',
+    },
+  );
+}
+
+function refuseMode({ mode }: TargetFacts, address: string): void {
+  if (mode === 'standalone') return;
+  const hint =
+    mode === 'cluster'
+      ? 'restore to a server without cluster mode, or to rdb:FILE, and take it in from there'
+      : 'name the server itself';
+  throw refused('target-mode', 1, `${address} runs in ${mode} mode, into which nothing can be restored`, { hint });
+}
+
+function refuseReplica({ replication, isLeftBehind }: TargetFacts, address: string): void {
+  const { role, primary } = replication;
+  if (role === 'master' || isLeftBehind) return;
+  const whose = primary === undefined ? 'another server' : `${primary.host}:${primary.port}`;
+  throw refused('target-is-replica', 7, `${address} is a replica of ${whose}, which would overwrite what is restored`, {
+    hint: 'restore to its primary, or let it go first: REPLICAOF NO ONE',
+  });
+}
+
+function isOfJournal({ replication }: TargetFacts, { histories }: TargetNeed): boolean {
+  const { id, before } = replication;
+  return histories.has(id) || (before !== undefined && histories.has(before.id));
+}
+
+function refuseLive({ replicas }: TargetFacts, { address, live }: TargetAsked, isLive: boolean): void {
+  if (live === address) return;
+  const said = live === undefined ? '' : `, and --i-know-this-is-live says ${live}`;
+  const repeat = `if you mean it, repeat its address: --i-know-this-is-live ${address}`;
+  if (isLive) {
+    throw refused('target-is-live', 7, `${address} has the history of this journal: it is the live primary${said}`, {
+      hint: `restore to another server and look first; ${repeat}`,
+    });
+  }
+  if (replicas === 0) return;
+  const what = `${address} has ${replicas} ${replicas === 1 ? 'replica' : 'replicas'}, which would lose what they hold${said}`;
+  throw refused('target-has-replicas', 7, what, { hint: `detach them first; ${repeat}` });
+}
+
+function refuseHolding(facts: TargetFacts, { address, replace }: TargetAsked): void {
+  if (replace || (facts.keys === 0 && facts.libraries === 0)) return;
+  throw refused('target-not-empty', 7, `${address} holds ${contentsOf(facts)}`, {
+    hint: 'restore to an empty server, or say with --replace that all it holds may go',
+  });
+}
+
+function refuseVersion({ server }: TargetFacts, address: string, { rdb }: TargetNeed): void {
+  if (canLoadRdb(server, rdb.magic, rdb.version)) return;
+  const able = `${formatServerVersion(server)}, loads RDB versions up to ${formatRdb(rdbOf(server))}`;
+  throw refused('target-version', 1, `${address}, ${able}, and this would be version ${formatRdb(rdb)}`, {
+    hint: 'restore to a server of the version of the source, or a later one',
+  });
+}
+
+function chooseMethod(
+  { replicaofRefused }: TargetFacts,
+  { method }: TargetAsked,
+  isLive: boolean,
+): Pick<TargetPlan, 'method' | 'why'> {
+  if (method === 'replicaof' && replicaofRefused !== undefined) {
+    throw refused('method-impossible', 1, `--method replicaof is not possible: ${replicaofRefused}`, {
+      hint: 'leave --method out: key by key it is possible',
+    });
+  }
+  if (method !== undefined) return { method, why: 'as --method says' };
+  if (replicaofRefused !== undefined) return { method: 'restore', why: replicaofRefused };
+  if (isLive) return { method: 'restore', why: 'the journal of a live primary shall go on without a gap' };
+  return { method: 'replicaof', why: 'all at once, and exactly' };
+}
+
+function refused(code: string, exitCode: ExitCode, what: string, { hint }: { readonly hint: string }): UsageError {
+  return new UsageError(code, what, { exitCode, hint: `${hint}; nothing was changed` });
+}
