@@ -235,11 +235,12 @@ function takeArgument(command: StreamCommand, index: number, held: ByteWindow, o
   for (const bytes of held.slice(from, from + bulkBytes(length) - 1)) out.bytes(bytes);
 }
 
-function bulkBytes(length: number): number {
+/** Of an argument of that length, as it is sent. */
+export function bulkBytes(length: number): number {
   return String(length).length + length + 5;
 }
 
-function head(argumentCount: number): string {
+export function head(argumentCount: number): string {
   return `*${argumentCount}\r\n`;
 }
 

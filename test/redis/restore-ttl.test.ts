@@ -70,7 +70,7 @@ class Past implements AsyncDisposable {
     await journaled(client);
     await client.call('FLUSHALL');
     await journaled(client);
-    await sleep(400);
+    await sleep(1600);
     return new Past(primary, seed, journal, positions);
   }
 
@@ -84,20 +84,20 @@ function hasFieldTtl(binary: ServerBinary): boolean {
   return isAtLeast(binary, { redis: 7.4, valkey: 9 });
 }
 
-/** Keys and fields that elapse 5 ms and 250 ms from now, and what commands made of them in time. */
+/** Keys and fields that elapse 5 ms and 1500 ms from now, and what commands made of them in time. */
 async function writeElapsing(client: RespClient, binary: ServerBinary): Promise<void> {
   await client.callMany([
     ['SELECT', 12],
     ['SET', 'gone', '5', 'PX', 5],
-    ['SET', 'incr', '5', 'PX', 250],
+    ['SET', 'incr', '5', 'PX', 1500],
     ['INCR', 'incr'],
-    ['SET', 'to rename', 'x', 'PX', 250],
+    ['SET', 'to rename', 'x', 'PX', 1500],
     ['RENAME', 'to rename', 'renamed'],
-    ['SET', 'persisted', 'x', 'PX', 250],
+    ['SET', 'persisted', 'x', 'PX', 1500],
     ['PERSIST', 'persisted'],
-    ['SET', 'kept', 'x', 'PX', 250],
+    ['SET', 'kept', 'x', 'PX', 1500],
     ['SET', 'kept', 'y', 'KEEPTTL'],
-    ['SET', 'again', 'x', 'PX', 250],
+    ['SET', 'again', 'x', 'PX', 1500],
     ['PEXPIRE', 'again', 3_600_000],
     ['SET', 'stays', 'x', 'PX', 3_600_000],
     ['SET', 'far', 'x'],
@@ -109,7 +109,7 @@ async function writeElapsing(client: RespClient, binary: ServerBinary): Promise<
   if (hasFieldTtl(binary)) {
     await client.callMany([
       ['HPEXPIRE', 'hash', 5, 'FIELDS', 1, 'gone'],
-      ['HPEXPIRE', 'hash', 250, 'FIELDS', 3, 'incr', 'persisted', 'again'],
+      ['HPEXPIRE', 'hash', 1500, 'FIELDS', 3, 'incr', 'persisted', 'again'],
       ['HINCRBY', 'hash', 'incr', 5],
       ['HPERSIST', 'hash', 'FIELDS', 1, 'persisted'],
       ['HPEXPIRE', 'hash', 3_600_000, 'FIELDS', 2, 'again', '77'],
@@ -273,6 +273,53 @@ describeServers('restored with --ttl', (binary) => {
       }
     });
   });
+
+  test.each([['keep'], ['as-of'], ['shift'], ['persist']] as const)(
+    'with %s, what commands made of keys and fields in time is right, though they have elapsed since',
+    async (mode) => {
+      await using client = await plain.connect();
+      await client.callMany([
+        ...[['FLUSHALL'], ['SET', 'incr', '6'], ['SET', 'renamed', 'x'], ['SET', 'persisted', 'x']],
+        ...[
+          ['SET', 'kept', 'y'],
+          ['SET', 'again', 'x'],
+        ],
+      ]);
+      const digests = (await client.call(
+        'DEBUG',
+        'DIGEST-VALUE',
+        'incr',
+        'renamed',
+        'persisted',
+        'kept',
+        'again',
+      )) as Buffer[];
+      const position = past.positions.at(-1);
+      if (position === undefined) throw new Error('no moment');
+      const restored = await restore(past, position, 'rdb', mode);
+      const { keys } = await loaded(binary, 'rdb', restored);
+      for (const [i, name] of ['incr', 'renamed', 'persisted', 'kept', 'again'].entries()) {
+        const facts = keys.get(`db12:${name}`);
+        const digest = replyText(digests[i]);
+        const isLasting = name === 'persisted' || mode === 'persist';
+        expect(facts?.expireMs === null, name).toBe(isLasting);
+        expect(facts?.valueDigest, name).toBe(isLasting ? digest : otherExpiryMark(digest));
+      }
+      expect(keys.has('db12:gone')).toBe(mode === 'keep');
+      if (!hasFieldTtl(binary)) return;
+      const hash = readRdb(readFileSync(restored.out)).keys.find(({ key }) => key.toString() === 'hash');
+      if (mode === 'persist') {
+        expect(keys.get('db12:hash')?.fieldExpiries).toBeUndefined();
+        return;
+      }
+      const fields = new Map(hash?.fields?.map(({ field, ...rest }) => [field.toString(), rest]));
+      expect(fields.get('incr')?.value.toString()).toBe('15');
+      expect(fields.get('incr')?.expireMs).toBeGreaterThan(restored.asOfMs);
+      expect(fields.get('persisted')?.expireMs).toBeUndefined();
+      expect(fields.get('again')?.expireMs).toBeGreaterThan(Date.now() + 3_000_000);
+      expect(fields.has('gone')).toBe(mode === 'keep');
+    },
+  );
 });
 
 /** What had elapsed by now cannot be seen, and is not told. */
