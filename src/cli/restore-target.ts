@@ -49,9 +49,10 @@ export async function askTarget(url: string, { io, layers, output }: VerbContext
 /** The server of a plan; UsageError when it is refused. */
 export async function decideFor(plan: Plan, { config, asked, facts }: AskedTarget, io: CliIo): Promise<ServerTarget> {
   if (plan.scratch === undefined) throw new RangeError('the plan has no scratch server');
-  const { timelines } = await loadCatalogLeft(io.disk, plan.tree);
+  const { timelines, damaged } = await loadCatalogLeft(io.disk, plan.tree);
   const removed = await readRemoved(io.disk, plan.tree);
-  const histories = new Set([...timelines, ...removed].flatMap(({ ids }) => ids.map(({ id }) => id)));
+  const named = [...timelines, ...removed].flatMap(({ ids }) => ids.map(({ id }) => id));
+  const histories = new Set([...named, ...damaged.flatMap(({ ids }) => ids)]);
   const { aux, size } = plan.base.record;
   const used = aux['used-mem'] ?? '';
   const need = { histories, bytes: /^\d{1,15}$/.test(used) ? Number(used) : size, rdb: plan.scratch.rdb };

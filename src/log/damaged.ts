@@ -14,6 +14,7 @@ import { decodeTimeline } from '../../journal-format/timeline.ts';
 import type { Micros } from '../core/clock.ts';
 import { IntegrityError, StorageError } from '../core/errors.ts';
 import type { ExitCode } from '../core/errors.ts';
+import type { ReplicationId } from '../core/position.ts';
 import type { Disk } from '../storage/disk.ts';
 import { readDocumentFile } from './document-file.ts';
 
@@ -25,6 +26,8 @@ export interface DamagedTimeline {
   readonly gap: GapRecord | undefined;
   /** Nothing in it has an earlier stamp; 0 where that is not known. */
   readonly from: Micros;
+  /** The names of its history that could still be read. */
+  readonly ids: readonly ReplicationId[];
 }
 
 /** What the medium does not give back is damage, too; undefined of other failures of a disk, which may pass, and the rest. */
@@ -57,6 +60,7 @@ export async function whatIsKnown(
     error,
     gap: isOurs ? gap : undefined,
     from: stamps.length === 0 ? 0 : Math.min(...stamps),
+    ids: [base, timeline].flatMap((record) => (record === undefined ? [] : [record.id])),
   };
 }
 

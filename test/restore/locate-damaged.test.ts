@@ -71,6 +71,8 @@ describe('with a damaged timeline in the middle', () => {
     const catalog = await loadCatalogLeft(localDisk, journal.tree);
     expect(catalog.timelines.map(({ number }) => number)).toEqual([1, 3]);
     expect(catalog.damaged).toMatchObject([{ number: 2, error: isDamaged }]);
+    // A server with that history is known all the same.
+    expect(catalog.damaged[0]?.ids).toContain(ids[1]);
     expect(await at(catalog, 'latest')).toEqual({ timeline: 3, offset: offsetOf(3, 10) });
     for (const whole of [1, 3]) {
       expect(await at(catalog, time(whole, 5))).toEqual({ timeline: whole, offset: offsetOf(whole, 5) });
