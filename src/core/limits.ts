@@ -72,3 +72,8 @@ export const keptCommandBytesMax = 64 * 1024 * 1024;
 /** What a replica that we feed may ask: real ones send five arguments, some hundred bytes. */
 export const requestArgumentsMax = 16;
 export const requestBytesMax = 16 * 1024;
+
+/** Of a restore that leaves commands out: stretches of the stream, keys noted of what they wrote, commands told of. */
+export const undoStretchesMax = 1_000_000;
+export const undoKeyBytesMax: number = 64 * 1024 * 1024;
+export const undoToldMax = 20;

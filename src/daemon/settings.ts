@@ -21,6 +21,10 @@ export interface Setting {
 }
 
 const text = z.union([z.string().min(1, 'is empty'), z.number().transform(String)]);
+/** Several, or one text with commas. */
+const list = z
+  .union([text, z.array(text)])
+  .transform((given) => [given].flat().flatMap((part) => part.split(',').map((one) => one.trim())));
 const onOff = z.union([z.boolean(), z.stringbool({ error: 'is not true or false' })]);
 
 /** The shape of each value, as it comes from any layer. */
@@ -30,10 +34,7 @@ export const settingsSchema = z.object({
   json: onOff.default(false),
   quiet: onOff.default(false),
   'no-color': onOff.default(false),
-  source: z
-    .union([text, z.array(text)])
-    .transform((given) => [given].flat().flatMap((part) => part.split(',').map((one) => one.trim())))
-    .optional(),
+  source: list.optional(),
   user: text.optional(),
   'password-file': text.optional(),
   'tls-ca': text.optional(),
@@ -50,6 +51,8 @@ export const settingsSchema = z.object({
   note: text.optional(),
   at: text.optional(),
   before: text.optional(),
+  without: list.optional(),
+  'without-command': list.optional(),
   to: text.optional(),
   'server-bin': text.optional(),
   'scratch-dir': text.optional(),
@@ -127,6 +130,16 @@ export const settings: Readonly<Record<SettingKey, Setting>> = {
   note: { value: 'TEXT', help: 'words to remember it by' },
   at: { value: 'TARGET', help: 'restore everything up to and including this (see Targets)' },
   before: { value: 'TARGET', help: 'restore everything before this' },
+  without: {
+    value: 'POSITION',
+    help: 'leave out the command that this byte belongs to, replay all others; several times',
+    isList: true,
+  },
+  'without-command': {
+    value: 'NAME',
+    help: 'leave out every command of this name, such as FLUSHALL; several times',
+    isList: true,
+  },
   to: {
     value: 'OUT',
     help: 'directory to make (it must not exist, or be empty), rdb:FILE (it must not exist), resp:- for commands on standard output, or redis[s]://[user@]host:port, a running server',

@@ -45,7 +45,10 @@ export async function loadScratch(
     db: record.db,
     stream: () => replayed.stream(),
   };
-  return ScratchDataset.load(source, { program, parent, memoryBytes, isWritable, clock, signal });
+  return ScratchDataset.load(source, {
+    ...{ program, parent, memoryBytes, isWritable, clock, signal },
+    mayFail: plan.undo !== undefined,
+  });
 }
 
 function usedMemory(text: string | undefined): number | undefined {

@@ -16,6 +16,8 @@ import { ttlEffect } from './ttl-mode.ts';
 import type { TtlMode } from './ttl-mode.ts';
 import { contentsOf } from './target-rails.ts';
 import type { TargetPlan } from './target-rails.ts';
+import { undoLines, undoToJson } from './undo-print.ts';
+import type { UndoJson } from './undo-print.ts';
 
 export interface PlanContext {
   /** The configured zone, if there is one. */
@@ -70,6 +72,8 @@ export interface PlanJson {
     readonly replaces: { readonly keys: number; readonly libraries: number };
     readonly isLive: boolean;
   } | null;
+  /** What is left out of the stream; null: nothing. */
+  readonly undo: UndoJson | null;
   /** The server that the dataset goes through, and the RDB version that it writes. */
   readonly scratch: { readonly server: string; readonly program: string; readonly rdb: string } | null;
   readonly ttl: TtlMode;
@@ -108,6 +112,7 @@ export function planToJson(plan: Plan): PlanJson {
     form: plan.form,
     transform: plan.transform,
     destination: plan.destination === undefined ? null : destinationJson(plan.destination),
+    undo: plan.undo === undefined ? null : undoToJson(plan.undo),
     scratch: plan.scratch === undefined ? null : scratchJson(plan.scratch),
     ttl: plan.ttl.mode,
     ttlAsOf: formatInstant(plan.ttl.asOf),
@@ -141,6 +146,7 @@ export function planToText(plan: Plan, context: PlanContext): string[] {
     ...timeLines(cut.time),
     ['last applied', `${instants(cut.reached, context)}, offset ${cut.offset}`],
     ['first omitted', cut.firstOmitted === undefined ? 'nothing: this is the end' : place(cut.firstOmitted, context)],
+    ...undoLines(plan.undo),
     ['output', formDescription[plan.form]],
     ...destinationLines(plan.destination),
     ...scratchLines(plan.scratch),

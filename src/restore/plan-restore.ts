@@ -16,6 +16,7 @@ import { damageWarnings } from './locate-damaged.ts';
 import type { Cut } from './locate.ts';
 import { buildPlan, throughScratch } from './plan.ts';
 import type { Plan, RestoreRequest } from './plan.ts';
+import { planUndo } from './plan-undo.ts';
 import { canPlanScratch, planScratch } from './plan-scratch.ts';
 import { changesTtl } from './ttl-mode.ts';
 
@@ -39,8 +40,10 @@ async function planOnce(
   const timeline = catalog.timelines.find(({ number }) => number === cut.timeline);
   if (timeline === undefined) throw new RangeError(`the cut is on timeline ${cut.timeline}, which is not there`);
   const skew = await skewNear(disk, timeline, cut.reached);
-  const plan = buildPlan(catalog.tree, timeline, cut, skew, request);
-  const warnings = damageWarnings(catalog, cut.timeline);
+  const whole = buildPlan(catalog.tree, timeline, cut, skew, request);
+  const undo = request.undo && (await planUndo(disk, timeline, whole, request.undo, signal));
+  const plan = { ...whole, undo };
+  const warnings = [...damageWarnings(catalog, cut.timeline), ...(undo?.warnings ?? [])];
   return { ...(await made(disk, plan, request, signal)), orphan: orphanAt(catalog, cut), warnings };
 }
 

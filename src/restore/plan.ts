@@ -20,6 +20,7 @@ import type { Target } from './target.ts';
 import type { TargetPlan } from './target-rails.ts';
 import { planTtl } from './ttl-mode.ts';
 import type { TtlMode, TtlPlan } from './ttl-mode.ts';
+import type { UndoPlan, UndoRequest } from './undo.ts';
 
 export interface RestoreRequest {
   readonly target: Target;
@@ -37,6 +38,8 @@ export interface RestoreRequest {
   readonly relativeTtl: 'refuse' | 'convert';
   /** `keep` when left out. */
   readonly ttl?: TtlMode | undefined;
+  /** What is left out; undefined: nothing. */
+  readonly undo?: UndoRequest | undefined;
 }
 
 /** A server of this machine, run for the restore. */
@@ -66,6 +69,8 @@ export interface Plan {
   readonly form: 'multi-part-aof' | 'preamble-aof' | 'rdb' | 'resp' | 'server';
   readonly transform: 'none' | 'relative-ttl';
   readonly ttl: TtlPlan;
+  /** What is left out of the stream; undefined: nothing. */
+  readonly undo: UndoPlan | undefined;
   readonly base: BaseEntry;
   readonly ranges: readonly PlannedRange[];
   readonly cut: Cut;
@@ -109,6 +114,7 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, skew: 
     form: formOf(request.to ?? 'directory', server, base),
     transform,
     ttl: planTtl(request.ttl ?? 'keep', cut, skew),
+    undo: undefined,
     base,
     ranges: rangesOf(timeline.segments, base.record.offset + 1, cut.offset),
     cut,

@@ -1,11 +1,13 @@
 /**
  * What a plan replays: its stream as the output gets it, verbatim, with absolute TTLs, or for a scratch server so that it
- * comes to what it came to at the primary. Shared by whatever takes it, files
+ * comes to what it came to at the primary; without what the plan leaves out. Shared by whatever takes it, files
  * or a scratch server, so that no two of them can get something else.
  */
+import type { RangeChunk } from '../log/read-range.ts';
 import type { Disk } from '../storage/disk.ts';
 import { hashFieldTtlInexactOnAofLoad } from '../redis/server-version.ts';
 import { ReplayedHpersist } from './hpersist.ts';
+import { LeftOut } from './left-out.ts';
 import type { Plan } from './plan.ts';
 import { plannedStream } from './planned-stream.ts';
 import { RelativeTtl } from './relative-ttl.ts';
@@ -14,6 +16,7 @@ export class PlannedBytes {
   readonly #disk: Disk;
   readonly #plan: Plan;
   readonly #advance: (bytes: number) => void;
+  readonly #leftOut: LeftOut;
   readonly #relativeTtl: RelativeTtl | undefined;
   readonly #hpersist: ReplayedHpersist | undefined;
 
@@ -22,18 +25,26 @@ export class PlannedBytes {
     this.#disk = disk;
     this.#plan = plan;
     this.#advance = advance;
-    this.#relativeTtl = plan.transform === 'relative-ttl' ? new RelativeTtl(plan.base.record) : undefined;
+    this.#leftOut = new LeftOut(plan.undo?.stretches);
+    this.#relativeTtl =
+      plan.transform === 'relative-ttl' ? new RelativeTtl(plan.base.record, this.#leftOut) : undefined;
     this.#hpersist = passesOverElapsed(plan) ? new ReplayedHpersist(plan.base.record) : undefined;
   }
 
   /** To be read once. The bytes stay as they are. */
   async *stream(): AsyncGenerator<Buffer, void, undefined> {
     for await (const chunk of plannedStream(this.#disk, this.#plan)) {
-      if (this.#relativeTtl !== undefined) yield* this.#relativeTtl.push(chunk);
-      else if (this.#hpersist !== undefined) yield* this.#hpersist.push(chunk.bytes);
-      else yield chunk.bytes;
+      if (this.#relativeTtl === undefined) yield* this.#kept(chunk);
+      else yield* this.#relativeTtl.push(chunk);
       this.#advance(chunk.bytes.length);
     }
+  }
+
+  #kept({ start, bytes }: RangeChunk): Buffer[] {
+    const kept = this.#leftOut.kept(start, start + bytes.length - 1);
+    const pieces = kept.map(({ from, to }) => bytes.subarray(from - start, to + 1 - start));
+    // It counts offsets of its own: whole commands are missing from them.
+    return this.#hpersist === undefined ? pieces : pieces.flatMap((piece) => this.#hpersist?.push(piece) ?? []);
   }
 
   /** To be asked when all of it was read: what could not be converted. */

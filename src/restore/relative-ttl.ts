@@ -22,6 +22,7 @@ import { CommandReader, nameOf } from '../redis/command-reader.ts';
 import type { StreamCommand } from '../redis/command-reader.ts';
 import { Assembler } from './assembler.ts';
 import { ByteWindow } from './byte-window.ts';
+import type { LeftOut } from './left-out.ts';
 
 /** Names, options and numbers are short; keys and values are taken from the stream itself. */
 const keepBytes = 64;
@@ -30,11 +31,13 @@ export class RelativeTtl {
   readonly #reader: CommandReader;
   /** Bytes that are not passed on yet: between two pushes, of a command that may have to be changed. */
   readonly #held: ByteWindow;
+  readonly #leftOut: LeftOut;
   #scripts = 0;
   #firstScript: Offset | undefined;
 
-  /** `state` is the boundary that the first chunk follows. */
-  constructor(state: ScannerState) {
+  /** `state` is the boundary that the first chunk follows; of `leftOut` nothing is passed on. */
+  constructor(state: ScannerState, leftOut: LeftOut) {
+    this.#leftOut = leftOut;
     this.#reader = new CommandReader(state, { keepBytes });
     this.#held = new ByteWindow(state.offset + 1);
   }
@@ -48,6 +51,7 @@ export class RelativeTtl {
     this.#reader.push(chunk.bytes);
     for (let command = this.#reader.next(); command !== undefined; command = this.#reader.next()) {
       end = command.end;
+      if (this.#leftOut.has(command.end)) continue;
       this.#noteScript(command);
       const change = changeOf(command);
       if (change === undefined) continue;
@@ -71,7 +75,10 @@ export class RelativeTtl {
 
   #pass(to: Offset, out: Assembler): void {
     if (to < this.#held.start) return;
-    for (const bytes of this.#held.take(to)) out.bytes(bytes);
+    for (const kept of this.#leftOut.kept(this.#held.start, to)) {
+      for (const bytes of this.#held.slice(kept.from, kept.to)) out.bytes(bytes);
+    }
+    this.#held.drop(to);
   }
 
   #noteScript(command: StreamCommand): void {

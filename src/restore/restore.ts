@@ -154,7 +154,15 @@ async function throughScratch(
     allowedBytes: scratch?.memoryBytes,
     ...{ clock, signal, advance },
   });
+  const failed = plan.undo === undefined ? [] : failedWarning(dataset.failures);
   const { ttlOutcome, warnings } = await giveTtls(disk, plan, dataset, clock, signal);
   const written = await output.write({ disk, plan, dataset, advance });
-  return { ...written, ttlOutcome, warnings: [...replayed.warnings(), ...warnings, ...written.warnings] };
+  return { ...written, ttlOutcome, warnings: [...replayed.warnings(), ...failed, ...warnings, ...written.warnings] };
+}
+
+function failedWarning(failures: number): string[] {
+  if (failures === 0) return [];
+  return [
+    `without what was left out, ${failures} later commands could not be applied (their key is of another type now, say), and changed nothing`,
+  ];
 }

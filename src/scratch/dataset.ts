@@ -5,7 +5,7 @@
  *   private directory ─ feed ─ server ─ watchdog         disposed in the opposite order, whatever happens
  *
  * Invariant: what load() returns is exactly the source's dataset behind the last byte of the stream, elapsed keys included;
- * not one command of the stream has failed on the way.
+ * not one command of the stream has failed on the way, unless it was said that they may.
  */
 import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
@@ -27,6 +27,8 @@ export interface ScratchOptions {
   readonly memoryBytes: number;
   /** Commands may change it. A key that has elapsed goes when it is written to. */
   readonly isWritable?: boolean;
+  /** The stream is not as it was, so commands of it may fail; a replica passes over them. */
+  readonly mayFail?: boolean;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -42,10 +44,13 @@ interface Parts {
   readonly server: ScratchServer;
   readonly feed: MasterFeed;
   readonly client: ServerClient;
+  readonly failures: number;
 }
 
 export class ScratchDataset implements AsyncDisposable {
   readonly program: ServerProgram;
+  /** How many commands of the stream failed; none, unless some may. */
+  readonly failures: number;
   readonly #resources: AsyncDisposableStack;
   readonly #directory: PrivateDirectory;
   readonly #server: ScratchServer;
@@ -56,6 +61,7 @@ export class ScratchDataset implements AsyncDisposable {
 
   private constructor(resources: AsyncDisposableStack, parts: Parts, options: ScratchOptions) {
     this.program = options.program;
+    this.failures = parts.failures;
     this.#options = options;
     this.#resources = resources;
     this.#directory = parts.directory;
@@ -79,8 +85,9 @@ export class ScratchDataset implements AsyncDisposable {
     resources.defer(() => {
       options.signal.removeEventListener('abort', leave);
     });
-    await whileWatched(server, client, options, (signal) => feed.feed(source, signal));
-    return new ScratchDataset(resources.move(), { directory, server, feed, client }, options);
+    const allowed = options.mayFail === true ? Infinity : 0;
+    const failures = await whileWatched(server, client, options, allowed, (signal) => feed.feed(source, signal));
+    return new ScratchDataset(resources.move(), { directory, server, feed, client, failures }, options);
   }
 
   /** The connection of the dataset itself, for whoever needs but one. */
@@ -103,7 +110,8 @@ export class ScratchDataset implements AsyncDisposable {
    */
   async edit(commands: AsyncIterable<Buffer>): Promise<void> {
     this.#isSaved = false;
-    await whileWatched(this.#server, this.#client, this.#options, (signal) => this.#feed.append(commands, signal));
+    const feed = (signal: AbortSignal): Promise<void> => this.#feed.append(commands, signal);
+    await whileWatched(this.#server, this.#client, this.#options, this.failures, feed);
   }
 
   /** Has the server write an RDB of everything, elapsed keys included; returns its path, which lasts as long as this. */
@@ -154,13 +162,14 @@ function startServer(directory: string, feed: MasterFeed, options: ScratchOption
   });
 }
 
-/** Feeds it, as long as the server lives and takes no more memory than it may; and every command succeeded. */
+/** Feeds it, as long as the server lives and takes no more memory than it may; returns how many commands have failed. */
 async function whileWatched(
   server: ScratchServer,
   client: ServerClient,
   options: ScratchOptions,
+  failuresMax: number,
   feed: (signal: AbortSignal) => Promise<void>,
-): Promise<void> {
+): Promise<number> {
   const given = new AbortController();
   const cancel = server.onEnd((error) => {
     given.abort(error);
@@ -173,7 +182,7 @@ async function whileWatched(
   try {
     await feed(signal);
     refuseTooMuch(await infoNumber(client, 'memory', 'used_memory'), options.memoryBytes);
-    await refuseFailures(server, client);
+    return await refuseFailures(server, client, failuresMax);
   } finally {
     cancel();
     over.abort();
@@ -196,9 +205,9 @@ async function watchMemory(
 }
 
 /** A replica passes over a command that fails; we do not. */
-async function refuseFailures(server: ScratchServer, client: ServerClient): Promise<void> {
+async function refuseFailures(server: ScratchServer, client: ServerClient, max: number): Promise<number> {
   const failed = await infoNumber(client, 'stats', 'unexpected_error_replies');
-  if (failed === 0) return;
+  if (failed <= max) return failed;
   throw new IntegrityError(
     'scratch-diverged',
     `${failed} commands of the stream failed on the scratch server: ${await server.lastWords()}`,

@@ -94,6 +94,7 @@ test('as JSON, offsets are strings, times RFC 3339, and nothing is missing', asy
     form: 'multi-part-aof',
     transform: 'none',
     destination: null,
+    undo: null,
     scratch: null,
     ttl: 'keep',
     ttlAsOf: '2026-11-20T14:30:10.500000Z',

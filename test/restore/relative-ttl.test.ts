@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { decodeFrameHeader, encodeFrame } from '../../journal-format/frame.ts';
 import { ReadsEncoder } from '../../journal-format/reads.ts';
 import type { RangeChunk } from '../../src/log/read-range.ts';
+import { LeftOut, type Stretch } from '../../src/restore/left-out.ts';
 import { RelativeTtl } from '../../src/restore/relative-ttl.ts';
 import { command, pieces } from '../redis-protocol/bytes.ts';
 
@@ -25,8 +26,11 @@ function chunk(from: number, reads: readonly { readonly bytes: Buffer; readonly 
 }
 
 /** The stream as one frame a piece, all received at the same time. */
-function convert(frames: readonly Buffer[]): { out: Buffer; warnings: string[]; heldMost: number } {
-  const transform = new RelativeTtl({ offset: start - 1, db: 0 });
+function convert(
+  frames: readonly Buffer[],
+  leftOut: readonly Stretch[] = [],
+): { out: Buffer; warnings: string[]; heldMost: number } {
+  const transform = new RelativeTtl({ offset: start - 1, db: 0 }, new LeftOut(leftOut));
   const out: Buffer[] = [];
   let [from, passed, heldMost] = [start, 0, 0];
   for (const bytes of frames.filter(({ length }) => length > 0)) {
@@ -137,7 +141,7 @@ test('the time counts from the read that held the last byte', () => {
   const [first, second] = [command('EXPIRE', 'k', '60'), command('EXPIRE', 'l', '60')];
   const both = Buffer.concat([first, second]);
   const cut = first.length + 5;
-  const transform = new RelativeTtl({ offset: start - 1, db: 0 });
+  const transform = new RelativeTtl({ offset: start - 1, db: 0 }, new LeftOut());
   const reads = [
     { bytes: both.subarray(0, 4), stamp },
     { bytes: both.subarray(4, cut), stamp: stamp + 1_000_000 },
@@ -154,6 +158,28 @@ test('the result is the same wherever frames are cut', () => {
     fc.property(arbitrary, fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }), (chosen, sizes) => {
       const stream = all(...chosen);
       expect(convert(pieces(stream, sizes)).out.equals(convert([stream]).out)).toBe(true);
+    }),
+  );
+});
+
+test('what is left out is passed over, wherever frames are cut, and all else is converted', () => {
+  const words = [...cases.map(([given]) => given), ...untouched, multi, exec, ['EVAL', 'script', '0']];
+  const chosen = fc.array(fc.tuple(fc.constantFrom(...words.filter((one) => one.length > 1)), fc.boolean()), {
+    maxLength: 12,
+  });
+  fc.assert(
+    fc.property(chosen, fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }), (commands, sizes) => {
+      const stretches: Stretch[] = [];
+      let next = start;
+      for (const [each, isLeftOut] of commands) {
+        const { length } = command(...each);
+        if (isLeftOut) stretches.push({ from: next, to: next + length - 1 });
+        next += length;
+      }
+      const { out, warnings } = convert(pieces(all(...commands.map(([each]) => each)), sizes), stretches);
+      const kept = convert([all(...commands.filter(([, isLeftOut]) => !isLeftOut).map(([each]) => each))]);
+      expect(out.toString()).toBe(kept.out.toString());
+      expect(warnings.length).toBe(kept.warnings.length);
     }),
   );
 });

@@ -19,6 +19,7 @@ import { executeRestore } from '../../restore/restore.ts';
 import type { RestoreReport } from '../../restore/restore.ts';
 import type { ServerTarget } from '../../restore/server-output.ts';
 import { parseTarget } from '../../restore/target.ts';
+import { parseUndo } from '../../restore/undo.ts';
 import { findServers } from '../../scratch/find-server.ts';
 import type { ServerProgram } from '../../scratch/find-server.ts';
 import type { CliIo } from '../io.ts';
@@ -44,6 +45,8 @@ export const restoreVerb: Verb = {
   settings: [
     'at',
     'before',
+    'without',
+    'without-command',
     'accept-uncertainty',
     'to',
     'ttl',
@@ -95,6 +98,15 @@ export const restoreVerb: Verb = {
       ],
     ],
     [
+      'Undo',
+      [
+        '--without POSITION leaves out the command that this byte belongs to (on MULTI or EXEC: its transaction),',
+        '--without-command NAME every command of that name; all others are replayed, those behind it too. SELECT and',
+        'MULTI stay. The plan lists what is left out, and which later commands touched the same keys and may now come',
+        'to something else: each does what it did, to what it finds. It looks through the stream first.',
+      ],
+    ],
+    [
       'Then',
       [
         'redis-server --dir OUT --appendonly yes     (valkey-server likewise; its user must own OUT: --owner)',
@@ -123,6 +135,10 @@ export const restoreVerb: Verb = {
       "journal restore --before '2026-11-20 14:30:05 Europe/Madrid' --to ./restored --dry-run",
       'what would be restored, and how long it would take',
     ],
+    [
+      'journal restore --at latest --without-command FLUSHALL --to ./restored',
+      'all that was written, on both sides of it',
+    ],
     ['journal restore --at latest --to rdb:/backup/latest.rdb', 'as an RDB, made by a scratch server'],
     ['journal restore --at -1d --to ./restored --ttl shift', 'with as much time to live left as there was a day ago'],
     ['journal restore --at -15m --to redis://localhost:6399', 'into a running server, which must be empty'],
@@ -135,7 +151,10 @@ export const restoreVerb: Verb = {
   exitCodes: [
     [0, 'restored; with --dry-run: it can be'],
     [3, 'restored (with --dry-run: it can be), with writes that the surviving history does not contain: an orphan'],
-    [4, 'the journal does not cover the target; the nearest that it covers are named'],
+    [
+      4,
+      'the journal does not cover the target (the nearest that it covers are named), or what to leave out is not in it',
+    ],
     [5, 'the target has more than one meaning, or its time is uncertain'],
     [6, 'the journal is damaged where it is needed; nothing was restored'],
     [1, 'no server here can load it, or there is not enough memory for one; nothing was restored'],
@@ -213,7 +232,11 @@ async function planFor(
   const uncertainty = values['accept-uncertainty'] ? 'accept' : 'refuse';
   const servers = async (): Promise<readonly ServerProgram[]> =>
     loadableFirst(await findServers(io.env.PATH, values['server-bin']), asked?.facts.server);
-  const what = { target, text, mode, now, relativeTtl: values['relative-ttl'], ttl: values.ttl, uncertainty } as const;
+  const undo = parseUndo(values.without ?? [], values['without-command'] ?? []);
+  const what = {
+    ...({ target, text, mode, now, uncertainty, undo } as const),
+    ...{ relativeTtl: values['relative-ttl'], ttl: values.ttl },
+  };
   return planRestore(io.disk, tree, { ...what, to: to?.kind, servers }, io.signal);
 }
 
