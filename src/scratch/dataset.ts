@@ -114,11 +114,14 @@ export class ScratchDataset implements AsyncDisposable {
     await whileWatched(this.#server, this.#client, this.#options, this.failures, feed);
   }
 
-  /** Has the server write an RDB of everything, elapsed keys included; returns its path, which lasts as long as this. */
-  async save(): Promise<string> {
+  /** Has the server write an RDB of everything, elapsed keys included; its path is as it is until the next one, or disposal. */
+  async save(isToBeKept = true): Promise<string> {
     try {
-      if (!this.#isSaved) await this.#client.sendCommand(['SAVE']);
-      this.#isSaved = this.#options.isWritable !== true;
+      if (this.#isSaved) return join(this.#directory.path, rdbFile);
+      // To be read once it need not be small; and to compress is most of the work.
+      await this.#client.sendCommand(['CONFIG', 'SET', 'rdbcompression', isToBeKept ? 'yes' : 'no']);
+      await this.#client.sendCommand(['SAVE']);
+      this.#isSaved = isToBeKept && this.#options.isWritable !== true;
     } catch (error) {
       throw await this.failed('save the dataset', error);
     }

@@ -48,11 +48,12 @@ export async function editTtl(
   clock: Clock,
   advance?: () => void,
 ): Promise<TtlCount> {
-  const saved = await dataset.save();
+  const changes = rule.elapsed === 'goes' || rule.others !== 'stay';
+  const saved = await dataset.save(!changes);
   const editor = new TtlEditor(rule, Math.floor(clock.wall() / 1000));
   const commands = editor.commands(expiriesIn(disk, saved, advance));
-  if (rule.elapsed === 'stays' && rule.others === 'stay') for await (const _none of commands);
-  else await dataset.edit(commands);
+  if (changes) await dataset.edit(commands);
+  else for await (const _none of commands);
   return editor.count;
 }
 
