@@ -114,15 +114,21 @@ function addVerb(program: Command, verb: Verb, ask: (invocation: Invocation) => 
   });
 }
 
-type Words = Readonly<Record<string, string | boolean | undefined>>;
+type Word = string | boolean | readonly string[] | undefined;
+type Words = Readonly<Record<string, Word>>;
 
 function optionOf(key: SettingKey): Option {
   const { value, help, fallback, isList } = settings[key];
   const origin = fallback === undefined ? environmentName(key) : `${environmentName(key)}; default: ${fallback}`;
   const text = `${help} (${origin})`;
-  return value === undefined
-    ? new Option(`--${key}`, text)
-    : new Option(`--${key} <${value}>`, text).argParser(isList === true ? joined : once(key));
+  if (value === undefined) return new Option(`--${key}`, text);
+  const option = new Option(`--${key} <${value}>`, text);
+  if (isList === undefined) return option.argParser(once(key));
+  return isList === 'joined' ? option.argParser(joined) : option.argParser(apart);
+}
+
+function apart(value: string, previous: readonly string[] | undefined): readonly string[] {
+  return [...(previous ?? []), value];
 }
 
 function joined(value: string, previous: string | undefined): string {
@@ -138,7 +144,7 @@ function once(key: string): (value: string, previous: string | undefined) => str
 }
 
 /** The parser keeps `--no-color` as `color: false`, and `--tls-ca` as `tlsCa`. */
-function givenValue(words: Words, key: SettingKey): string | boolean | undefined {
+function givenValue(words: Words, key: SettingKey): Word {
   if (key === 'no-color') return words.color === false ? true : undefined;
   return words[key.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())];
 }

@@ -16,7 +16,7 @@ import type { SettingKey, Settings } from './settings.ts';
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What the command line said: switches are true. */
-export type Given = Readonly<Partial<Record<SettingKey, string | boolean>>>;
+export type Given = Readonly<Partial<Record<SettingKey, string | boolean | readonly string[]>>>;
 
 export interface Layers {
   readonly values: Settings;

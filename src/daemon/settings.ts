@@ -14,8 +14,8 @@ export interface Setting {
   readonly help: string;
   /** As told in help texts. */
   readonly fallback?: string;
-  /** May be given several times; the values are joined with commas. */
-  readonly isList?: true;
+  /** May be given several times: the values are joined with commas, or kept apart where they may hold commas. */
+  readonly isList?: 'joined' | 'apart';
   /** Relative paths in a file are relative to that file. */
   readonly isPath?: true;
 }
@@ -26,6 +26,12 @@ const list = z
   .union([text, z.array(text)])
   .transform((given) => [given].flat().flatMap((part) => part.split(',').map((one) => one.trim())));
 const onOff = z.union([z.boolean(), z.stringbool({ error: 'is not true or false' })]);
+
+/** Texts that may hold commas; a variable of the environment holds one. */
+const texts = z
+  .union([text, z.array(text)])
+  .transform((given) => [given].flat())
+  .default([]);
 
 /** The shape of each value, as it comes from any layer. */
 export const settingsSchema = z.object({
@@ -54,6 +60,11 @@ export const settingsSchema = z.object({
   without: list.optional(),
   'without-command': list.optional(),
   to: text.optional(),
+  keys: texts,
+  exclude: texts,
+  db: texts,
+  type: texts,
+  rename: texts,
   'server-bin': text.optional(),
   'scratch-dir': text.optional(),
   'scratch-memory': text.optional(),
@@ -88,7 +99,7 @@ export const settings: Readonly<Record<SettingKey, Setting>> = {
   source: {
     value: 'URL',
     help: 'the primary: redis://[user@]host:port, rediss:// for TLS; several times (in a variable: with commas) for all servers that may be the primary',
-    isList: true,
+    isList: 'joined',
   },
   user: { value: 'NAME', help: 'ACL user to log in as', fallback: 'the user in the URL, else the default user' },
   'password-file': {
@@ -133,17 +144,36 @@ export const settings: Readonly<Record<SettingKey, Setting>> = {
   without: {
     value: 'POSITION',
     help: 'leave out the command that this byte belongs to, replay all others; several times',
-    isList: true,
+    isList: 'joined',
   },
   'without-command': {
     value: 'NAME',
     help: 'leave out every command of this name, such as FLUSHALL; several times',
-    isList: true,
+    isList: 'joined',
   },
   to: {
     value: 'OUT',
     help: 'directory to make (it must not exist, or be empty), rdb:FILE (it must not exist), resp:- for commands on standard output, or redis[s]://[user@]host:port, a running server',
     isPath: true,
+  },
+  keys: {
+    value: 'GLOB',
+    help: 'restore only keys such as user:* (a glob as KEYS takes it); several times: of any of them',
+    fallback: 'all',
+    isList: 'apart',
+  },
+  exclude: { value: 'GLOB', help: 'leave such keys out; several times', isList: 'apart' },
+  db: { value: 'N', help: 'restore only keys of this db; several times', fallback: 'all', isList: 'apart' },
+  type: {
+    value: 'TYPE',
+    help: 'restore only keys of this type: string, list, set, zset, hash or stream; several times',
+    fallback: 'all',
+    isList: 'apart',
+  },
+  rename: {
+    value: 's/old/new/',
+    help: 'give restored keys another name, as sed does with lines; several times: one after the other',
+    isList: 'apart',
   },
   'server-bin': {
     value: 'FILE',

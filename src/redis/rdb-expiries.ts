@@ -16,6 +16,8 @@ import { BrokenStep, lengthAt, lengthEnd, LOOKAHEAD, millisecondsAt, moduleValue
 /** A key that expires, before the fields of it that do. */
 export interface Expiry {
   readonly db: number;
+  /** The code of the key's type in an RDB. */
+  readonly type: number;
   /** The same object for all fields of a key, and for the key itself. */
   readonly key: Buffer;
   /** Undefined: the key itself. */
@@ -41,6 +43,7 @@ export class RdbExpiries {
   #isEnded = false;
 
   #db = 0;
+  #type = 0;
   #keyAtMs: number | undefined;
   #key = empty;
   #field = empty;
@@ -88,6 +91,7 @@ export class RdbExpiries {
       if (counter === nextRecord) {
         counter = starts[bytes[at]!]!;
         if (counter < 0) throw unknown(`opcode or type ${bytes[at]!}`);
+        this.#type = bytes[at]!;
         at += 1;
       }
       const operand = code[counter + 1]!;
@@ -106,7 +110,7 @@ export class RdbExpiries {
             const name = stringAt(bytes, at, stop);
             if (op === Op.FIELD_LISTPACK) yield* this.#takeListpack(name);
             else if (this.#takeName(op, name)) {
-              yield { db: this.#db, key: this.#key, field: op === Op.KEY ? undefined : name, atMs: this.#atMs };
+              yield this.#expiry(op === Op.KEY ? undefined : name, this.#atMs);
             }
           }
           at = stop;
@@ -137,7 +141,7 @@ export class RdbExpiries {
         case Op.FIELD_EXPIRY: {
           const atMs = millisecondsAt(bytes, at);
           at += 8;
-          if (atMs > 0) yield { db: this.#db, key: this.#key, field: this.#field, atMs };
+          if (atMs > 0) yield this.#expiry(this.#field, atMs);
           break;
         }
         default:
@@ -184,6 +188,10 @@ export class RdbExpiries {
     }
   }
 
+  #expiry(field: Buffer | undefined, atMs: number): Expiry {
+    return { db: this.#db, type: this.#type, key: this.#key, field, atMs };
+  }
+
   /** Most keys, and most fields, are stepped over. */
   #isWanted(op: number, code: Int32Array, counter: number): boolean {
     if (op === Op.FIELD_LISTPACK) return true;
@@ -212,7 +220,7 @@ export class RdbExpiries {
     const elements = listpackElements(listpack);
     for (let i = 0; i + 2 < elements.length; i += 3) {
       const atMs = Number(elements[i + 2]!.toString('latin1'));
-      if (atMs > 0) yield { db: this.#db, key: this.#key, field: elements[i], atMs };
+      if (atMs > 0) yield this.#expiry(elements[i], atMs);
     }
   }
 }

@@ -44,6 +44,16 @@ const NEXT_RECORD = -1;
 const NESTING_MAX = 8;
 const firstVersionWithChecksum = 5;
 
+/** Is told what the walk goes over, as it does: where in the RDB records and keys are, in bytes from its beginning. */
+export interface RdbListener {
+  /** At an opcode or a type; the record before it ends here. */
+  onRecord(code: number, offset: number): void;
+  /** The db of the keys that follow. */
+  onDb(db: number): void;
+  /** A key, encoded as it is, from `start` up to `end`, which may lie beyond what was pushed. */
+  onKey(start: number, end: number): void;
+}
+
 interface MutableDatabase {
   db: number;
   keys: number;
@@ -72,6 +82,20 @@ export class RdbWalk {
   #storedCrc64 = '0'.repeat(16);
   #isEnded = false;
   #unknown: string | undefined;
+  readonly #listener: RdbListener | undefined;
+
+  constructor(listener?: RdbListener) {
+    this.#listener = listener;
+  }
+
+  /** Every byte before this has been stepped over; it may lie beyond what was pushed. */
+  get offset(): number {
+    return this.#offset + this.#skip;
+  }
+
+  get magic(): RdbMagic | undefined {
+    return this.#head?.magic;
+  }
 
   /** Takes bytes from the beginning of an RDB on. Throws an IntegrityError where they cannot be one. */
   push(bytes: Buffer): void {
@@ -167,6 +191,7 @@ export class RdbWalk {
         counter = starts[bytes[at]!]!;
         if (counter < 0)
           return this.#giveUp(`opcode or type ${bytes[at]!} at byte ${this.#offset + at - this.#runFrom}`, to);
+        this.#listener?.onRecord(bytes[at]!, this.#offset + at - this.#runFrom);
         at += 1;
       }
       const operand = code[counter + 1]!;
@@ -176,7 +201,7 @@ export class RdbWalk {
           continue;
         case Op.KEY:
           this.#countKey();
-          at = stringEnd(bytes, at);
+          at = this.#keyEnd(bytes, at);
           break;
         case Op.STRING:
         case Op.FIELD:
@@ -278,6 +303,7 @@ export class RdbWalk {
   #selectDatabase(db: number): void {
     this.#database = this.#databases.get(db) ?? { db, keys: 0, expires: 0 };
     this.#databases.set(db, this.#database);
+    this.#listener?.onDb(db);
   }
 
   #countKey(): void {
@@ -290,6 +316,13 @@ export class RdbWalk {
   #countFieldExpiry(ms: number): void {
     this.#hashFieldExpires += 1;
     if (this.#minHashFieldExpireMs === 0 || ms < this.#minHashFieldExpireMs) this.#minHashFieldExpireMs = ms;
+  }
+
+  #keyEnd(bytes: Buffer, at: number): number {
+    const end = stringEnd(bytes, at);
+    const before = this.#offset - this.#runFrom;
+    this.#listener?.onKey(before + at, before + end);
+    return end;
   }
 
   #broken(what: string, offset: number): IntegrityError {

@@ -14,7 +14,7 @@ import { restoredFile } from './output.ts';
 import type { RestoredFile, RestoreOutput, RestoreSource, Written } from './output.ts';
 import { OutputFile } from './output-file.ts';
 import { PlannedBytes } from './planned-bytes.ts';
-import { takeSaved } from './saved-rdb.ts';
+import { saveDataset } from './saved-rdb.ts';
 import type { ScratchDataset } from '../scratch/dataset.ts';
 
 const folder = 'appendonlydir';
@@ -43,16 +43,15 @@ export class DirectoryOutput implements RestoreOutput {
   }
 
   async write(source: RestoreSource): Promise<Written> {
-    if (source.plan.form === 'preamble-aof') {
-      return await (source.dataset === undefined
-        ? this.#preamble(source)
-        : this.#saved(source, source.dataset, [preambleFile]));
+    const { plan, dataset } = source;
+    if (plan.form === 'preamble-aof') {
+      return await (dataset === undefined ? this.#preamble(source) : this.#saved(source, dataset, [preambleFile]));
     }
     this.#entry = folder;
     await this.#sink.makeDirectory(folder);
-    const written = await (source.dataset === undefined
+    const written = await (dataset === undefined
       ? this.#multiPart(source)
-      : this.#saved(source, source.dataset, [baseFile, streamFile]));
+      : this.#saved(source, dataset, [baseFile, streamFile]));
     await this.#sink.writeFile(manifestFile, manifest);
     return written;
   }
@@ -89,17 +88,17 @@ export class DirectoryOutput implements RestoreOutput {
 
   /** An RDB, and where there is a file for it, a stream of nothing. */
   async #saved(
-    { disk }: RestoreSource,
+    source: RestoreSource,
     dataset: ScratchDataset,
     [rdb, stream]: readonly [string, string?],
   ): Promise<Written> {
-    const { bytes, crc } = await takeSaved(disk, await dataset.save(), this.#sink.file(rdb));
+    const { bytes, crc, picked } = await saveDataset(source, dataset, this.#sink.file(rdb));
     const files = [restoredFile(rdb, bytes, crc)];
     if (stream !== undefined) {
-      await using empty = await OutputFile.create(disk, this.#sink.file(stream));
+      await using empty = await OutputFile.create(source.disk, this.#sink.file(stream));
       files.push(restoredFile(stream, await empty.finish(), 0));
     }
-    return written(files, false, []);
+    return { ...written(files, false, []), picked };
   }
 
   #copyBase({ disk, plan, advance }: RestoreSource, path: string): Promise<BaseCopy> {

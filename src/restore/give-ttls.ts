@@ -21,7 +21,7 @@ const notLookedAt: GivenTtls = { ttlOutcome: null, warnings: [] };
 
 export async function giveTtls(
   disk: Disk,
-  { ttl, form }: Plan,
+  { ttl, form, selection }: Plan,
   dataset: ScratchDataset,
   clock: Clock,
   signal: AbortSignal,
@@ -30,9 +30,10 @@ export async function giveTtls(
   if (!changesTtl(ttl) && form === 'resp') return notLookedAt;
   const rule = ttlRule(ttl, clock.wall());
   try {
-    const count = await editTtl(disk, dataset, rule, clock, () => {
+    const advance = (): void => {
       throwIfInterrupted(signal);
-    });
+    };
+    const count = await editTtl(disk, dataset, rule, { clock, selection, advance });
     const outcome = ttlOutcome(rule, count);
     return { ttlOutcome: outcome, warnings: ttlWarnings(ttl, outcome) };
   } catch (error) {

@@ -7,6 +7,7 @@
  */
 import type { ScratchDataset } from '../scratch/dataset.ts';
 import type { Disk } from '../storage/disk.ts';
+import type { Picked } from './filter-saved.ts';
 import type { Plan } from './plan.ts';
 
 export interface RestoredFile {
@@ -34,6 +35,8 @@ export interface Written {
   /** The base shares its extents with the journal's copy. */
   readonly isBaseClone: boolean;
   readonly warnings: readonly string[];
+  /** Where only some keys are wanted: how many they are. */
+  readonly picked?: Picked | undefined;
 }
 
 export interface RestoreOutput extends AsyncDisposable {

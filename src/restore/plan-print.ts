@@ -7,6 +7,7 @@ import type { Micros } from '../core/clock.ts';
 import { formatInstant } from '../core/instant.ts';
 import { formatPosition } from '../core/position.ts';
 import type { OrphanRange } from '../log/orphans.ts';
+import type { SelectionText } from '../redis/key-selection.ts';
 import { formatRdb, formatServerVersion } from '../redis/server-version.ts';
 import { describeInstant, formatInstantShort, quote } from './instant.ts';
 import type { StampedOffset } from './locate-boundaries.ts';
@@ -74,6 +75,8 @@ export interface PlanJson {
   } | null;
   /** What is left out of the stream; null: nothing. */
   readonly undo: UndoJson | null;
+  /** Which keys; null: everything. */
+  readonly selection: SelectionText | null;
   /** The server that the dataset goes through, and the RDB version that it writes. */
   readonly scratch: { readonly server: string; readonly program: string; readonly rdb: string } | null;
   readonly ttl: TtlMode;
@@ -113,6 +116,7 @@ export function planToJson(plan: Plan): PlanJson {
     transform: plan.transform,
     destination: plan.destination === undefined ? null : destinationJson(plan.destination),
     undo: plan.undo === undefined ? null : undoToJson(plan.undo),
+    selection: plan.selection?.text ?? null,
     scratch: plan.scratch === undefined ? null : scratchJson(plan.scratch),
     ttl: plan.ttl.mode,
     ttlAsOf: formatInstant(plan.ttl.asOf),
@@ -149,6 +153,7 @@ export function planToText(plan: Plan, context: PlanContext): string[] {
     ...undoLines(plan.undo),
     ['output', formDescription[plan.form]],
     ...destinationLines(plan.destination),
+    ...selectionLines(plan),
     ...scratchLines(plan.scratch),
     ['TTLs', effect(plan)],
     [
@@ -205,6 +210,15 @@ function destinationLines(destination: TargetPlan | undefined): (readonly [strin
   ];
   if (isLeftBehind) lines.push(['warning', 'a restore that was cut off has left it as a replica; that ends now']);
   return lines;
+}
+
+function selectionLines({ selection }: Plan): (readonly [string, string])[] {
+  if (selection === undefined) return [];
+  const { text, takesFunctions } = selection;
+  const options = (['keys', 'exclude', 'db', 'type', 'rename'] as const).flatMap((name) =>
+    text[name].map((value) => `--${name} ${asTyped(value)}`),
+  );
+  return [['keys', `${options.join(' ')}${takesFunctions ? '' : '; no functions'}`]];
 }
 
 function scratchLines(scratch: ScratchPlan | undefined): (readonly [string, string])[] {

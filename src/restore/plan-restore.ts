@@ -55,7 +55,9 @@ async function made(
   signal: AbortSignal | undefined,
 ): Promise<Plan> {
   const installed = async (): Promise<readonly ServerProgram[]> => (await servers?.()) ?? [];
-  if (to !== 'directory' || changesTtl(plan.ttl)) return throughScratch(plan, planScratch(plan, await installed()));
+  if (to !== 'directory' || plan.selection !== undefined || changesTtl(plan.ttl)) {
+    return throughScratch(plan, planScratch(plan, await installed()));
+  }
   const { loadBefore, refusal } = await lookAtHashFields(disk, plan, now, signal);
   if (refusal === undefined) return { ...plan, loadBefore };
   const programs = await installed();

@@ -6,6 +6,7 @@ import type { DatasetOrigin } from '../scratch/can-load.ts';
 import type { ServerProgram } from '../scratch/find-server.ts';
 import { canLoadRdb, rdbOf } from '../redis/server-version.ts';
 import type { ServerVersion } from '../redis/server-version.ts';
+import { isDirectory } from './plan.ts';
 import type { Plan, ScratchPlan } from './plan.ts';
 
 /** UsageError (exit 1) when none of `programs` can load the dataset. */
@@ -38,8 +39,4 @@ export function loadableFirst(
     return canLoadRdb(server, magic, version);
   };
   return [...programs.filter(isFit), ...programs.filter((program) => !isFit(program))];
-}
-
-function isDirectory({ form }: Plan): boolean {
-  return form === 'multi-part-aof' || form === 'preamble-aof';
 }

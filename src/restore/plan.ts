@@ -11,6 +11,7 @@ import type { Offset } from '../core/position.ts';
 import type { BaseEntry, SegmentEntry, Timeline } from '../log/catalog.ts';
 import type { OrphanRange } from '../log/orphans.ts';
 import type { SourceTree } from '../log/source-tree.ts';
+import type { KeySelection } from '../redis/key-selection.ts';
 import { replicatesRelativeTtl, serverVersionFromAux, usesMultiPartAof } from '../redis/server-version.ts';
 import type { RdbFormat, ServerVersion } from '../redis/server-version.ts';
 import type { ServerProgram } from '../scratch/find-server.ts';
@@ -40,6 +41,8 @@ export interface RestoreRequest {
   readonly ttl?: TtlMode | undefined;
   /** What is left out; undefined: nothing. */
   readonly undo?: UndoRequest | undefined;
+  /** Some keys only; undefined: everything. */
+  readonly selection?: KeySelection | undefined;
 }
 
 /** A server of this machine, run for the restore. */
@@ -76,6 +79,8 @@ export interface Plan {
   readonly cut: Cut;
   readonly bytes: { readonly base: number; readonly stream: number; readonly total: number };
   readonly estimatedSeconds: number;
+  /** The keys that are restored; undefined: all, and everything else. */
+  readonly selection: KeySelection | undefined;
   /** The server that the dataset goes through; undefined where bytes of the journal make the output. */
   readonly scratch: ScratchPlan | undefined;
   /** When a hash field is the first to expire: loaded later, the directory might not be exact. */
@@ -103,6 +108,7 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, skew: 
   const { base } = timeline;
   const server = sourceServer(timeline);
   const stream = cut.offset - base.record.offset;
+  if (request.to === 'server' && request.selection !== undefined) throw selectionIntoServer();
   const isRelative = server === undefined ? isOldRdb(base) : replicatesRelativeTtl(server);
   if (isRelative && stream > 0 && request.relativeTtl === 'refuse') throw relativeTtlRefused();
   const transform = isRelative && stream > 0 ? 'relative-ttl' : 'none';
@@ -120,6 +126,7 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, skew: 
     cut,
     bytes: { base: base.record.size, stream, total: base.record.size + stream },
     estimatedSeconds: estimate(base.record.size, stream, transform === 'none' ? fileRates : transformRates),
+    selection: request.selection,
     scratch: undefined,
     loadBefore: undefined,
     orphan: undefined,
@@ -131,9 +138,12 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, skew: 
 /** The same by way of a scratch server. */
 export function throughScratch(plan: Plan, scratch: ScratchPlan): Plan {
   const { base, stream } = plan.bytes;
-  const isDirectory = plan.form === 'multi-part-aof' || plan.form === 'preamble-aof';
-  const form = isDirectory ? directoryOf(scratch.program) : plan.form;
+  const form = isDirectory(plan) ? directoryOf(scratch.program) : plan.form;
   return { ...plan, form, scratch, loadBefore: undefined, estimatedSeconds: estimate(base, stream, scratchRates) };
+}
+
+export function isDirectory({ form }: Pick<Plan, 'form'>): boolean {
+  return form === 'multi-part-aof' || form === 'preamble-aof';
 }
 
 /** What wrote the base: what the timeline says, else what the RDB says of itself. */
@@ -173,6 +183,13 @@ function formOf(to: Destination['kind'], server: ServerVersion | undefined, base
 
 function directoryOf(server: ServerVersion): 'multi-part-aof' | 'preamble-aof' {
   return usesMultiPartAof(server) ? 'multi-part-aof' : 'preamble-aof';
+}
+
+/** It would replace everything that is there by these keys. */
+function selectionIntoServer(): UsageError {
+  return new UsageError('selection-into-server', 'a running server takes the whole dataset, not some keys of it', {
+    hint: 'write these keys as commands: --to resp:- … | redis-cli -h HOST --pipe sets them and leaves all others',
+  });
 }
 
 function relativeTtlRefused(): UsageError {

@@ -10,7 +10,7 @@ import { publish, uniqueHex } from '../storage/publish.ts';
 import { restoredFile } from './output.ts';
 import type { RestoreOutput, RestoreSource, Written } from './output.ts';
 import type { Owner } from './owner.ts';
-import { takeSaved } from './saved-rdb.ts';
+import { saveDataset } from './saved-rdb.ts';
 
 export class RdbOutput implements RestoreOutput {
   readonly to: string;
@@ -43,10 +43,11 @@ export class RdbOutput implements RestoreOutput {
     return dirname(this.to);
   }
 
-  async write({ disk, dataset }: RestoreSource): Promise<Written> {
+  async write(source: RestoreSource): Promise<Written> {
+    const { dataset } = source;
     if (dataset === undefined) throw new RangeError('an RDB is saved by a scratch server, and the plan has none');
-    const { bytes, crc } = await takeSaved(disk, await dataset.save(), this.#work);
-    return { files: [restoredFile(basename(this.to), bytes, crc)], bytes, isBaseClone: false, warnings: [] };
+    const { bytes, crc, picked } = await saveDataset(source, dataset, this.#work);
+    return { files: [restoredFile(basename(this.to), bytes, crc)], bytes, isBaseClone: false, warnings: [], picked };
   }
 
   async publish(record: string): Promise<void> {

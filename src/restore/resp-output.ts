@@ -4,6 +4,7 @@
  */
 import { tmpdir } from 'node:os';
 import { dumpCommands } from '../scratch/dump-commands.ts';
+import { countSaved } from './filter-saved.ts';
 import type { RestoreOutput, RestoreSource, Written } from './output.ts';
 
 export type WriteBytes = (bytes: Buffer) => Promise<void>;
@@ -23,16 +24,20 @@ export class RespOutput implements RestoreOutput {
     return tmpdir();
   }
 
-  async write({ dataset }: RestoreSource): Promise<Written> {
+  async write({ disk, plan, dataset }: RestoreSource): Promise<Written> {
     if (dataset === undefined) throw new RangeError('commands come from a scratch server, and the plan has none');
+    const { selection } = plan;
+    // Counted first: names that collide are refused before anything has been sent.
+    const picked = selection === undefined ? undefined : await countSaved(disk, await dataset.save(), selection);
     const count = { keys: 0, left: 0 };
     let bytes = 0;
-    for await (const command of dumpCommands(dataset, count, this.#signal)) {
+    for await (const command of dumpCommands(dataset, count, this.#signal, selection)) {
       await this.#send(command);
       bytes += command.length;
     }
-    const warnings = count.left === 0 ? [] : [`${count.left} keys whose time has passed are left out`];
-    return { files: [], bytes, isBaseClone: false, warnings };
+    const left = picked === undefined ? count.left : Math.max(0, picked.taken - count.keys);
+    const warnings = left === 0 ? [] : [`${left} keys whose time has passed are left out`];
+    return { files: [], bytes, isBaseClone: false, warnings, picked };
   }
 
   async publish(): Promise<void> {}

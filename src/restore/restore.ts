@@ -14,6 +14,7 @@ import { isNotFound } from '../log/source-tree.ts';
 import type { Disk } from '../storage/disk.ts';
 import { DirectoryOutput } from './directory-output.ts';
 import { DirectorySink } from './directory-sink.ts';
+import type { Picked } from './filter-saved.ts';
 import { giveTtls } from './give-ttls.ts';
 import { throwIfInterrupted } from './interruption.ts';
 import { loadScratch } from './load-scratch.ts';
@@ -54,6 +55,8 @@ export interface RestoreOptions {
 export interface RestoreRecord extends PlanJson {
   readonly journal: string;
   readonly created: string;
+  /** Where only some are wanted: how many were restored, of all that there were. */
+  readonly keys: Picked | null;
   readonly files: readonly RestoredFile[];
   /** Null where nobody looked: the journal's bytes are the output, or what can be seen of the dataset. */
   readonly ttlOutcome: TtlOutcome | null;
@@ -86,20 +89,23 @@ async function execute(disk: Disk, plan: Plan, options: RestoreOptions): Promise
   const { clock, signal } = options;
   const started = clock.monotonic();
   await using output = await openOutput(disk, plan, options);
-  const { files, bytes, isBaseClone, ttlOutcome, warnings } = await write(disk, plan, output, options);
-  const orphan = orphanWarning(plan);
+  const { files, bytes, isBaseClone, ttlOutcome, warnings, picked } = await write(disk, plan, output, options);
+  const general = [orphanWarning(plan), picked?.taken === 0 ? nothingMatches : undefined];
   const record: RestoreRecord = {
     journal: options.writer,
     created: formatInstant(clock.wall()),
     ...planToJson(plan),
+    keys: picked ?? null,
     files,
     ttlOutcome,
-    warnings: [...(orphan === undefined ? [] : [orphan]), ...plan.warnings, ...warnings],
+    warnings: [...general.filter((text) => text !== undefined), ...plan.warnings, ...warnings],
   };
   throwIfInterrupted(signal);
   await output.publish(`${JSON.stringify(record, undefined, 2)}\n`);
   return { to: output.to, bytes, isBaseClone, seconds: (clock.monotonic() - started) / 1e6, record };
 }
+
+const nothingMatches = 'no key is what was asked for: nothing is in it';
 
 async function openOutput(disk: Disk, { form }: Plan, options: RestoreOptions): Promise<RestoreOutput> {
   const { to, send, signal = new AbortController().signal } = options;

@@ -6,6 +6,7 @@
  */
 import { RESP_TYPES } from 'redis';
 import { encodeCommand } from '../redis/commands-out.ts';
+import type { KeySelection } from '../redis/key-selection.ts';
 import { isAtLeast } from '../redis/server-version.ts';
 import type { ScratchDataset } from './dataset.ts';
 import type { ServerClient } from './server.ts';
@@ -42,20 +43,23 @@ for i, key in ipairs(KEYS) do
 end
 return out`;
 
-/** Commands in order; `count` is complete when all were taken. */
+/** Commands in order, of some keys where there is a `selection`; `count` is complete when all were taken. */
 export async function* dumpCommands(
   dataset: ScratchDataset,
   count: DumpCount,
   signal: AbortSignal,
+  selection?: KeySelection,
 ): AsyncGenerator<Buffer, void, undefined> {
   const client = bytesClient(await dataset.connect());
   try {
-    if (dataset.program.kind === 'valkey' || isAtLeast(dataset.program, 7, 0)) yield* functions(client);
+    const hasFunctions = dataset.program.kind === 'valkey' || isAtLeast(dataset.program, 7, 0);
+    if (hasFunctions && selection?.takesFunctions !== false) yield* functions(client);
     for (const { db, keys } of databasesIn(await dataset.client.info('keyspace'))) {
+      if (selection?.takesDb(db) === false) continue;
       await client.sendCommand(['SELECT', String(db)]);
       yield encodeCommand('SELECT', String(db));
       const before = count.keys;
-      yield* keysOf(client, dataset, count, signal);
+      yield* keysOf(client, dataset, count, signal, selection);
       count.left += Math.max(0, keys - (count.keys - before));
     }
   } catch (error) {
@@ -85,17 +89,19 @@ async function* keysOf(
   { program }: ScratchDataset,
   count: DumpCount,
   signal: AbortSignal,
+  selection: KeySelection | undefined,
 ): AsyncGenerator<Buffer, void, undefined> {
   const knowsExpiryTimes = program.kind === 'valkey' || isAtLeast(program, 7, 0);
   let cursor = '0';
   let atOnce = 16;
   do {
-    const [next, keys] = await client.sendCommand<[Buffer, Buffer[]]>(['SCAN', cursor, 'COUNT', String(scanCount)]);
+    const [next, seen] = await client.sendCommand<[Buffer, Buffer[]]>(['SCAN', cursor, 'COUNT', String(scanCount)]);
     cursor = next.toString('latin1');
+    const keys = selection === undefined ? seen : await wanted(client, seen, selection);
     for (let from = 0; from < keys.length;) {
       signal.throwIfAborted();
       const batch = keys.slice(from, from + atOnce);
-      const commands = await restoreCommands(client, batch, knowsExpiryTimes);
+      const commands = await restoreCommands(client, batch, knowsExpiryTimes, selection);
       count.keys += commands.count;
       yield commands.bytes;
       from += batch.length;
@@ -109,6 +115,7 @@ async function restoreCommands(
   client: BytesClient,
   keys: readonly Buffer[],
   knowsExpiryTimes: boolean,
+  selection: KeySelection | undefined,
 ): Promise<{ readonly count: number; readonly bytes: Buffer }> {
   const told = await client.sendCommand<(Buffer | number | null)[]>([
     ...['EVAL', dumpScript, String(keys.length)],
@@ -122,11 +129,20 @@ async function restoreCommands(
     // It elapsed between SCAN and now.
     if (!Buffer.isBuffer(payload) || typeof ends !== 'number' || ends === -2) continue;
     const time = String(Math.max(0, ends));
+    const name = selection?.nameOf(key) ?? key;
     const before = `\r\n$${time.length}\r\n${time}\r\n$${payload.length}\r\n`;
-    parts.push(latin1(`${restoreHead}$${key.length}\r\n`), key, latin1(before), payload, restoreEnd);
+    parts.push(latin1(`${restoreHead}$${name.length}\r\n`), name, latin1(before), payload, restoreEnd);
     count += 1;
   }
   return { count, bytes: Buffer.concat(parts) };
+}
+
+async function wanted(client: BytesClient, keys: readonly Buffer[], selection: KeySelection): Promise<Buffer[]> {
+  const named = keys.filter((key) => selection.takesName(key));
+  const { types } = selection;
+  if (types === undefined) return named;
+  const told = await Promise.all(named.map((key) => client.sendCommand<string>(['TYPE', key])));
+  return named.filter((_, i) => types.has(told[i] ?? ''));
 }
 
 const restoreHead = '*6\r\n$7\r\nRESTORE\r\n';

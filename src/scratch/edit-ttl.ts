@@ -7,6 +7,7 @@
  * Memory is bounded: the RDB is walked, and its keys are edited as they come.
  */
 import type { Clock } from '../core/clock.ts';
+import type { KeySelection } from '../redis/key-selection.ts';
 import { RdbExpiries } from '../redis/rdb-expiries.ts';
 import type { Expiry } from '../redis/rdb-expiries.ts';
 import type { Disk } from '../storage/disk.ts';
@@ -41,16 +42,22 @@ const pieceBytes = 1024 * 1024;
 /** Redis 7.4 and later take no later instant for a field. */
 const fieldMsMax = 2 ** 46 - 1;
 
+export interface EditOptions {
+  readonly clock: Clock;
+  /** Other keys are left as they are, and not counted. */
+  readonly selection?: KeySelection | undefined;
+  readonly advance?: () => void;
+}
+
 export async function editTtl(
   disk: Disk,
   dataset: ScratchDataset,
   rule: TtlRule,
-  clock: Clock,
-  advance?: () => void,
+  { clock, selection, advance }: EditOptions,
 ): Promise<TtlCount> {
   const changes = rule.elapsed === 'goes' || rule.others !== 'stay';
   const saved = await dataset.save(!changes);
-  const editor = new TtlEditor(rule, Math.floor(clock.wall() / 1000));
+  const editor = new TtlEditor(rule, Math.floor(clock.wall() / 1000), selection);
   const commands = editor.commands(expiriesIn(disk, saved, advance));
   if (changes) await dataset.edit(commands);
   else for await (const _none of commands);
@@ -84,14 +91,16 @@ class TtlEditor {
   };
   readonly #rule: TtlRule;
   readonly #nowMs: number;
+  readonly #selection: KeySelection | undefined;
   readonly #batch = new CommandBatch();
   #db: number | undefined;
   /** Had elapsed, with all its fields. */
   #elapsedKey: Buffer | undefined;
 
-  constructor(rule: TtlRule, nowMs: number) {
+  constructor(rule: TtlRule, nowMs: number, selection: KeySelection | undefined) {
     this.#rule = rule;
     this.#nowMs = nowMs;
+    this.#selection = selection;
   }
 
   async *commands(pieces: AsyncIterable<Iterable<Expiry>>): AsyncGenerator<Buffer, void, undefined> {
@@ -105,7 +114,8 @@ class TtlEditor {
   }
 
   #take(expiry: Expiry): void {
-    const { key, field, atMs } = expiry;
+    const { db, type, key, field, atMs } = expiry;
+    if (this.#selection?.takes(db, type, key) === false) return;
     const { asOfMs, elapsed, others } = this.#rule;
     const what = field === undefined ? 'keys' : 'fields';
     if (field !== undefined && key === this.#elapsedKey) return;

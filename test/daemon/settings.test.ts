@@ -57,7 +57,7 @@ describe('precedence', () => {
       const value = sampleOf(key);
       const file = `${key}: ${JSON.stringify(value)}\n`;
       const isRelative = settings[key].isPath === true;
-      const expected = settings[key].isList === true ? [value] : value;
+      const expected = settings[key].isList !== undefined ? [value] : value;
       expect(resolve({ [key]: value })[key]).toEqual(expected);
       expect(resolve({}, { [environmentName(key)]: String(value) })[key]).toEqual(expected);
       expect(String(resolve({}, {}, file)[key])).toMatch(isRelative ? /\/sample$/ : new RegExp(`^${String(value)}$`));

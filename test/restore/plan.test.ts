@@ -1,6 +1,7 @@
 // Plans: what they contain, and how they read.
 import { describe, expect, test } from 'vitest';
 import { planToJson, planToText } from '../../src/restore/plan-print.ts';
+import { parseSelection } from '../../src/redis/key-selection.ts';
 import { planRestore } from '../../src/restore/plan-restore.ts';
 import type { Plan, RestoreRequest } from '../../src/restore/plan.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
@@ -67,6 +68,14 @@ describe('the form follows the server of the source', () => {
   });
 });
 
+test('some keys are no dataset for a running server, which would lose all others', async () => {
+  const selection = parseSelection({ keys: ['user:*'] });
+  await expect(planFor({ to: 'server', selection })).rejects.toMatchObject({
+    code: 'selection-into-server',
+    exitCode: 2,
+  });
+});
+
 test('as JSON, offsets are strings, times RFC 3339, and nothing is missing', async () => {
   const { plan, files } = await planFor();
   const names = files.map((file) => file.split('/').at(-1));
@@ -95,6 +104,7 @@ test('as JSON, offsets are strings, times RFC 3339, and nothing is missing', asy
     transform: 'none',
     destination: null,
     undo: null,
+    selection: null,
     scratch: null,
     ttl: 'keep',
     ttlAsOf: '2026-11-20T14:30:10.500000Z',

@@ -7,6 +7,7 @@ import { parseSize } from '../../daemon/keep-local.ts';
 import type { Layers } from '../../daemon/layers.ts';
 import { writerName } from '../../daemon/version.ts';
 import { chooseSource } from '../../log/source-tree.ts';
+import { parseSelection } from '../../redis/key-selection.ts';
 import { parseDestination } from '../../restore/destination.ts';
 import type { Destination } from '../../restore/destination.ts';
 import { parseZone } from '../../restore/instant.ts';
@@ -50,6 +51,11 @@ export const restoreVerb: Verb = {
     'accept-uncertainty',
     'to',
     'ttl',
+    'keys',
+    'exclude',
+    'db',
+    'type',
+    'rename',
     'dry-run',
     'replace',
     'yes',
@@ -95,6 +101,17 @@ export const restoreVerb: Verb = {
         '--ttl as-of      what was past at T is removed; all others keep the instant',
         '--ttl shift      as-of, and the others end later, by as much as now is later than T',
         '--ttl persist    as-of, and the others expire no more',
+      ],
+    ],
+    [
+      'Some keys',
+      [
+        "--keys 'user:*' --keys 'session:?[0-9]'    globs as the command KEYS takes them, on bytes; quote them",
+        '--exclude, --db and --type narrow that down. All conditions must hold, and one of several values of each.',
+        "--rename 's/^user:/old:user:/'             & and \\1 as in sed, s/…/…/g for every occurrence, any sign for the slash;",
+        '    the expression is one of JavaScript, on bytes. Two keys that would get one name are refused.',
+        'The result is these keys of the whole restore, whatever commands connected them with others (RENAME, COPY, SORT …',
+        'STORE). Functions come along only where neither --keys nor --db nor --type is given. No such key: exit 3.',
       ],
     ],
     [
@@ -144,13 +161,21 @@ export const restoreVerb: Verb = {
     ['journal restore --at -15m --to redis://localhost:6399', 'into a running server, which must be empty'],
     ['journal restore --at -15m --to resp:- | redis-cli -p 6399 --pipe', 'into one, beside what is there'],
     [
+      "journal restore --at -15m --keys 'cart:*' --rename 's/^/old:/' --to resp:- | redis-cli --pipe",
+      'some keys beside those of a running server, under other names',
+    ],
+    [
       'sudo journal restore --at mark:before-deploy --to /var/lib/redis --owner redis:redis',
       'into the (empty) data directory of a server',
     ],
   ],
   exitCodes: [
     [0, 'restored; with --dry-run: it can be'],
-    [3, 'restored (with --dry-run: it can be), with writes that the surviving history does not contain: an orphan'],
+    [
+      3,
+      'restored (with --dry-run: it can be), with writes that the surviving history does not contain: an orphan; ' +
+        'or there is no key that is what --keys, --exclude, --db and --type ask for, and nothing is in it',
+    ],
     [
       4,
       'the journal does not cover the target (the nearest that it covers are named), or what to leave out is not in it',
@@ -180,14 +205,15 @@ export const restoreVerb: Verb = {
     }
     if (to.kind === 'resp') {
       output.aside(planToText(plan, planContext));
-      output.aside(describe(await carryOut(plan, to, context), plan, output));
-      return exitCode;
+      const report = await carryOut(plan, to, context);
+      output.aside(describe(report, plan, output));
+      return report.record.keys?.taken === 0 ? 3 : exitCode;
     }
     output.lines(planToText(plan, planContext));
     if (target !== undefined) await confirm(target.plan, context);
     const report = await carryOut(plan, to, context, target);
     output.answer(documentOf(report), () => describe(report, plan, output));
-    return exitCode;
+    return report.record.keys?.taken === 0 ? 3 : exitCode;
   },
 };
 
@@ -230,11 +256,12 @@ async function planFor(
   const target = parseTarget(text, { now, zone: values.timezone });
   const tree = await chooseSource(io.disk, values.dir, values.name);
   const uncertainty = values['accept-uncertainty'] ? 'accept' : 'refuse';
+  const selection = parseSelection(values);
   const servers = async (): Promise<readonly ServerProgram[]> =>
     loadableFirst(await findServers(io.env.PATH, values['server-bin']), asked?.facts.server);
   const undo = parseUndo(values.without ?? [], values['without-command'] ?? []);
   const what = {
-    ...({ target, text, mode, now, uncertainty, undo } as const),
+    ...({ target, text, mode, now, uncertainty, undo, selection } as const),
     ...{ relativeTtl: values['relative-ttl'], ttl: values.ttl },
   };
   return planRestore(io.disk, tree, { ...what, to: to?.kind, servers }, io.signal);
@@ -311,6 +338,7 @@ function describe(report: RestoreReport, plan: Plan, output: Output): string[] {
   return [
     '',
     `${output.style('green', 'restored')} ${printable(to)}: ${formatBytes(bytes)} in ${formatSeconds(seconds)}, every byte verified`,
+    ...(record.keys === null ? [] : [`${record.keys.taken} of ${record.keys.total} keys`]),
     ...record.warnings.map((warning) => `warning: ${printable(warning)}`),
     ...howToStart(to, plan),
   ];

@@ -1,0 +1,118 @@
+/**
+ * Globs over keys as Redis reads them (util.c, stringmatchlen), with its corner cases: bytes, not characters; an open
+ * class ends with the pattern; a range of a class compares signed bytes, as servers on x86 do; `*` alone matches the empty
+ * key too, as KEYS has it.
+ *
+ * Only the last `*` is ever tried again, so a match takes at most as many steps as pattern times key.
+ */
+
+export interface Glob {
+  /** As it was written. */
+  readonly text: string;
+  readonly matches: (key: Uint8Array) => boolean;
+}
+
+const star = 0x2a;
+const question = 0x3f;
+const open = 0x5b;
+const close = 0x5d;
+const backslash = 0x5c;
+const caret = 0x5e;
+const dash = 0x2d;
+
+/** Every text is a glob. */
+export function glob(pattern: string | Uint8Array): Glob {
+  const bytes = Buffer.from(pattern as string);
+  const text = bytes.toString();
+  if (bytes.length === 1 && bytes[0] === star) return { text, matches: () => true };
+  const literal = literalPrefix(bytes);
+  return { text, matches: (key) => startsWith(key, literal) && globMatches(bytes, key) };
+}
+
+function globMatches(pattern: Uint8Array, key: Uint8Array): boolean {
+  let at = 0;
+  let of = 0;
+  /** Behind the last star, and where in the key what follows it was tried. */
+  let afterStar = -1;
+  let tried = 0;
+  while (at < pattern.length && of < key.length) {
+    if (pattern[at] === star) {
+      while (pattern[at + 1] === star) at += 1;
+      if (at + 1 === pattern.length) return true;
+      at += 1;
+      afterStar = at;
+      tried = of;
+      continue;
+    }
+    const next = oneMatches(pattern, at, key[of]!);
+    if (next >= 0) {
+      at = next;
+      of += 1;
+      if (of === key.length) while (pattern[at] === star) at += 1;
+    }
+    if (next >= 0 && (of < key.length ? at < pattern.length : at === pattern.length)) continue;
+    if (afterStar < 0 || tried + 1 >= key.length) return false;
+    tried += 1;
+    of = tried;
+    at = afterStar;
+  }
+  return at === pattern.length && of === key.length;
+}
+
+/** Where the pattern goes on behind what stands for one byte, or −1. */
+function oneMatches(pattern: Uint8Array, at: number, byte: number): number {
+  switch (pattern[at]!) {
+    case question:
+      return at + 1;
+    case open:
+      return classMatches(pattern, at + 1, byte);
+    case backslash: {
+      const escaped = at + 1 < pattern.length ? at + 1 : at;
+      return pattern[escaped] === byte ? escaped + 1 : -1;
+    }
+    default:
+      return pattern[at] === byte ? at + 1 : -1;
+  }
+}
+
+/** `from` is behind the bracket. */
+function classMatches(pattern: Uint8Array, from: number, byte: number): number {
+  const end = pattern.length;
+  const isNegated = pattern[from] === caret;
+  let at = isNegated ? from + 1 : from;
+  let isIn = false;
+  for (; at < end && pattern[at] !== close; at += 1) {
+    if (pattern[at] === backslash && end - at >= 2) {
+      at += 1;
+      isIn ||= pattern[at] === byte;
+    } else if (end - at >= 3 && pattern[at + 1] === dash) {
+      isIn ||= isBetween(byte, pattern[at]!, pattern[at + 2]!);
+      at += 2;
+    } else {
+      isIn ||= pattern[at] === byte;
+    }
+  }
+  if (isIn === isNegated) return -1;
+  return Math.min(at + 1, end);
+}
+
+function isBetween(byte: number, one: number, other: number): boolean {
+  const [value, a, b] = [signed(byte), signed(one), signed(other)];
+  return value >= Math.min(a, b) && value <= Math.max(a, b);
+}
+
+function signed(byte: number): number {
+  return (byte << 24) >> 24;
+}
+
+/** What every match begins with: it settles most keys at once. */
+function literalPrefix(pattern: Uint8Array): Uint8Array {
+  const end = pattern.findIndex((byte) => [star, question, open, backslash].includes(byte));
+  return pattern.subarray(0, end < 0 ? pattern.length : end);
+}
+
+function startsWith(key: Uint8Array, prefix: Uint8Array): boolean {
+  if (key.length < prefix.length) return false;
+  for (let i = 0; i < prefix.length; i++) if (key[i] !== prefix[i]) return false;
+  return true;
+}

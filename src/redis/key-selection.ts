@@ -1,0 +1,94 @@
+/**
+ * Which keys are wanted, and under which names (pure): those that one of the globs matches (all where there is none), but
+ * none that is excluded; of some dbs, of some types. Then they are renamed.
+ *
+ * Functions belong to no key: they come along unless keys, dbs or types are asked for by name.
+ */
+import { UsageError } from '../core/errors.ts';
+import { dbMax } from './control-commands.ts';
+import { glob } from './glob.ts';
+import type { Glob } from './glob.ts';
+import { parseRename } from './rename-rule.ts';
+
+export const keyTypes = ['string', 'list', 'set', 'zset', 'hash', 'stream'] as const;
+export type KeyType = (typeof keyTypes)[number];
+
+/** As the user writes it. */
+export interface SelectionText {
+  readonly keys: readonly string[];
+  readonly exclude: readonly string[];
+  readonly db: readonly string[];
+  readonly type: readonly string[];
+  readonly rename: readonly string[];
+}
+
+export class KeySelection {
+  readonly text: SelectionText;
+  /** Undefined: of every type. */
+  readonly types: ReadonlySet<string> | undefined;
+  readonly takesFunctions: boolean;
+  readonly renames: boolean;
+  readonly #dbs: ReadonlySet<number> | undefined;
+  readonly #keys: readonly Glob[];
+  readonly #excluded: readonly Glob[];
+  readonly #rename: (key: Buffer) => Buffer;
+
+  /** UsageError (exit 2) where a text is not what it should be. */
+  constructor(text: SelectionText) {
+    this.text = text;
+    this.types = text.type.length === 0 ? undefined : new Set(text.type.map(parseType));
+    this.#dbs = text.db.length === 0 ? undefined : new Set(text.db.map(parseDb));
+    this.#keys = text.keys.map(glob);
+    this.#excluded = text.exclude.map(glob);
+    const rules = text.rename.map(parseRename);
+    this.renames = rules.length > 0;
+    this.#rename = (key) => rules.reduce((name, rule) => rule.rename(name), key);
+    this.takesFunctions = text.keys.length === 0 && this.#dbs === undefined && this.types === undefined;
+  }
+
+  /** `type` is its code in an RDB. */
+  takes(db: number, type: number, key: Uint8Array): boolean {
+    return this.takesDb(db) && (this.types?.has(typeNames[type] ?? '') ?? true) && this.takesName(key);
+  }
+
+  takesDb(db: number): boolean {
+    return this.#dbs?.has(db) ?? true;
+  }
+
+  takesName(key: Uint8Array): boolean {
+    const isAsked = this.#keys.length === 0 || this.#keys.some(({ matches }) => matches(key));
+    return isAsked && !this.#excluded.some(({ matches }) => matches(key));
+  }
+
+  /** The same buffer where nothing is renamed. */
+  nameOf(key: Buffer): Buffer {
+    return this.renames ? this.#rename(key) : key;
+  }
+}
+
+/** Of their codes in an RDB. */
+const typeNames: Readonly<Record<number, string>> = {
+  ...{ 0: 'string', 1: 'list', 10: 'list', 14: 'list', 18: 'list', 2: 'set', 11: 'set', 20: 'set' },
+  ...{ 3: 'zset', 5: 'zset', 12: 'zset', 17: 'zset', 4: 'hash', 9: 'hash', 13: 'hash', 16: 'hash' },
+  ...{ 22: 'hash', 24: 'hash', 25: 'hash', 15: 'stream', 19: 'stream', 21: 'stream', 26: 'stream', 27: 'stream' },
+};
+
+/** Undefined where nothing is asked for. */
+export function parseSelection(text: Partial<SelectionText>): KeySelection | undefined {
+  const { keys = [], exclude = [], db = [], type = [], rename = [] } = text;
+  if ([keys, exclude, db, type, rename].every((list) => list.length === 0)) return undefined;
+  return new KeySelection({ keys, exclude, db, type, rename });
+}
+
+function parseType(text: string): string {
+  const found = keyTypes.find((type) => type === text);
+  if (found !== undefined) return found;
+  throw new UsageError('bad-type', `not a type: ${JSON.stringify(text)}`, {
+    hint: `the types are ${keyTypes.join(', ')}`,
+  });
+}
+
+function parseDb(text: string): number {
+  if (/^\d{1,10}$/.test(text) && Number(text) <= dbMax) return Number(text);
+  throw new UsageError('bad-db', `not a db: ${JSON.stringify(text)}`, { hint: 'write its number, such as --db 0' });
+}

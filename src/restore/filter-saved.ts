@@ -1,0 +1,93 @@
+/**
+ * Of an RDB that a scratch server has saved, only the keys that are wanted: into a file, or counted.
+ */
+import { crc32 } from 'node:zlib';
+import { StorageError, UsageError } from '../core/errors.ts';
+import type { KeySelection } from '../redis/key-selection.ts';
+import { RdbFilter } from '../redis/rdb-filter.ts';
+import type { FilterOptions, SameName } from '../redis/rdb-filter.ts';
+import { printable } from '../redis/refusals.ts';
+import type { Disk } from '../storage/disk.ts';
+import { OutputFile } from './output-file.ts';
+
+export interface Picked {
+  /** Keys that are restored, elapsed ones included, of all that there were. */
+  readonly taken: number;
+  readonly total: number;
+}
+
+const pieceBytes = 1024 * 1024;
+
+/** Durable on return, but for its name. UsageError where two keys would get one name; the file stays the caller's. */
+export async function filterSaved(
+  disk: Disk,
+  saved: string,
+  path: string,
+  selection: KeySelection,
+): Promise<{ readonly bytes: number; readonly crc: number; readonly picked: Picked }> {
+  await using output = await OutputFile.create(disk, path);
+  let crc = 0;
+  const picked = await pick(disk, saved, selection, async (piece) => {
+    crc = crc32(piece, crc);
+    output.append(piece);
+    await output.room();
+  });
+  return { bytes: await output.finish(), crc, picked };
+}
+
+/** How many it would be. UsageError as above. */
+export function countSaved(disk: Disk, saved: string, selection: KeySelection): Promise<Picked> {
+  return pick(disk, saved, selection, () => Promise.resolve());
+}
+
+async function pick(
+  disk: Disk,
+  saved: string,
+  selection: KeySelection,
+  take: (piece: Buffer) => Promise<void>,
+): Promise<Picked> {
+  const filter = await run(disk, saved, selection, {}, take);
+  if (filter.sameNames.length > 0) await refuseSameNames(disk, saved, selection, filter.sameNames);
+  return { taken: filter.taken, total: filter.total };
+}
+
+/** The names that look alike are looked up: an alarm may be false. */
+async function refuseSameNames(
+  disk: Disk,
+  saved: string,
+  selection: KeySelection,
+  sameNames: readonly SameName[],
+): Promise<void> {
+  const nameOf = (db: number, name: Buffer): string => `${db} ${name.toString('latin1')}`;
+  const later = new Map(sameNames.map(({ db, name, key }) => [nameOf(db, name), key]));
+  const onTaken = (db: number, key: Buffer, name: Buffer): void => {
+    const other = later.get(nameOf(db, name));
+    if (other === undefined || other.equals(key)) return;
+    const [one, two, both] = [key, other, name].map((each) => JSON.stringify(printable(each.toString())));
+    throw new UsageError('rename-collision', `keys ${one} and ${two} of db ${db} would both be named ${both}`, {
+      hint: 'choose a --rename that keeps them apart, or leave one out with --exclude; nothing was restored',
+    });
+  };
+  await run(disk, saved, selection, { onTaken }, () => Promise.resolve());
+}
+
+async function run(
+  disk: Disk,
+  saved: string,
+  selection: KeySelection,
+  options: FilterOptions,
+  take: (piece: Buffer) => Promise<void>,
+): Promise<RdbFilter> {
+  const filter = new RdbFilter(selection, options);
+  await using file = await disk.open(saved, 'read');
+  const size = await file.size();
+  const room = Buffer.allocUnsafe(pieceBytes);
+  for (let at = 0; at < size;) {
+    const bytes = room.subarray(0, await file.read(room, at));
+    if (bytes.length === 0) throw new StorageError('io', `${saved} ends at ${at} of ${size} bytes`);
+    for (const piece of filter.push(bytes)) await take(piece);
+    at += bytes.length;
+  }
+  for (const piece of filter.finish()) await take(piece);
+  return filter;
+}
