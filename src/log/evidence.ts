@@ -12,7 +12,7 @@ import type { Disk, DiskFile } from '../storage/disk.ts';
 import type { SegmentEntry } from './catalog.ts';
 import { fileProblem } from './format-problem.ts';
 import { FrameFile } from './frame-file.ts';
-import { SealedReader } from './segment-reader.ts';
+import { openListed, SealedReader } from './segment-reader.ts';
 
 export class TimeEvidence {
   readonly attaches: Interruption[] = [];
@@ -31,13 +31,14 @@ export async function readEvidence(
   disk: Disk,
   segment: Pick<SegmentEntry, 'kind' | 'path' | 'end'>,
 ): Promise<Pick<TimeEvidence, 'attaches' | 'samples'>> {
-  await using file = await disk.open(segment.path, 'read');
+  const { file, kind } = await openListed(disk, segment.path, segment.kind);
+  await using _file = file;
   try {
-    if (segment.kind === 'open') return await walkOpen(file, segment.end);
+    if (kind === 'open') return await walkOpen(file, segment.end);
     const { attaches = [], samples = [] } = (await SealedReader.over(file)).footer;
     return { attaches: [...attaches], samples: [...samples] };
   } catch (error) {
-    throw fileProblem(segment.path, error);
+    throw fileProblem(file.path, error);
   }
 }
 

@@ -36,19 +36,27 @@ export interface SegmentReader extends AsyncDisposable {
 }
 
 export async function openSegmentReader(disk: Disk, path: string, kind: 'open' | 'sealed'): Promise<SegmentReader> {
-  let file: DiskFile;
+  const listed = await openListed(disk, path, kind);
   try {
-    file = await disk.open(path, 'read');
+    return listed.kind === 'open' ? await OpenReader.over(listed.file) : await SealedReader.over(listed.file);
+  } catch (error) {
+    await listed.file.close();
+    throw fileProblem(listed.file.path, error);
+  }
+}
+
+/** A segment as it was listed, or, where it has been sealed since then, as it is now. */
+export async function openListed(
+  disk: Disk,
+  path: string,
+  kind: 'open' | 'sealed',
+): Promise<{ readonly file: DiskFile; readonly kind: 'open' | 'sealed' }> {
+  try {
+    return { file: await disk.open(path, 'read'), kind };
   } catch (error) {
     const sealed = kind === 'open' && isNotFound(error) ? await findSealed(disk, path) : undefined;
     if (sealed === undefined) throw error;
-    return openSegmentReader(disk, sealed, 'sealed');
-  }
-  try {
-    return kind === 'open' ? await OpenReader.over(file) : await SealedReader.over(file);
-  } catch (error) {
-    await file.close();
-    throw fileProblem(path, error);
+    return openListed(disk, sealed, 'sealed');
   }
 }
 

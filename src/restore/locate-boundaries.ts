@@ -16,7 +16,7 @@ import { FrameFile } from '../log/frame-file.ts';
 import { fileProblem } from '../log/format-problem.ts';
 import { readRange } from '../log/read-range.ts';
 import type { RangeChunk } from '../log/read-range.ts';
-import { SealedReader } from '../log/segment-reader.ts';
+import { openListed, SealedReader } from '../log/segment-reader.ts';
 import { BoundaryScanner } from '../redis/boundary-scanner.ts';
 import type { ScannerState } from '../redis/boundary-scanner.ts';
 import type { Disk } from '../storage/disk.ts';
@@ -91,13 +91,14 @@ async function lastKnownBoundary(disk: Disk, timeline: Timeline, prefix: Prefix)
     prefix.by === 'offset' ? candidate.start - 1 <= prefix.offset : candidate.first <= prefix.stamp,
   );
   if (segment === undefined) return { offset: timeline.base.record.offset, db: timeline.base.record.db };
-  await using file = await disk.open(segment.path, 'read');
+  const { file, kind } = await openListed(disk, segment.path, segment.kind);
+  await using _file = file;
   try {
-    return segment.kind === 'sealed'
+    return kind === 'sealed'
       ? lastBeforeBlock(await SealedReader.over(file), prefix)
       : await lastBeforeFrame(await FrameFile.open(file), segment, prefix);
   } catch (error) {
-    throw fileProblem(segment.path, error);
+    throw fileProblem(file.path, error);
   }
 }
 

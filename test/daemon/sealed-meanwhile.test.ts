@@ -4,7 +4,9 @@ import { expect, test } from 'vitest';
 import { setMark } from '../../src/daemon/mark.ts';
 import { readStatus } from '../../src/daemon/status.ts';
 import { withCatalog } from '../../src/log/catalog.ts';
+import { locate } from '../../src/restore/locate.ts';
 import { planRestore } from '../../src/restore/plan-restore.ts';
+import type { Target } from '../../src/restore/target.ts';
 import { uncertainSpans } from '../../src/restore/uncertain.ts';
 import type { Disk } from '../../src/storage/disk.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
@@ -64,4 +66,24 @@ test.each(Object.entries(readers))('%s does not mind a segment that is sealed me
   let number = 1;
   while (await sealedAtOpening(number, read)) number += 1;
   expect(number).toBeGreaterThan(4);
+});
+
+test('a cut is found in segments that were listed before they were sealed, however many', async () => {
+  await using journal = await JournalBuilder.create();
+  const timeline = await journal.timeline({ id: 'ab'.repeat(20), offset: 1000, completed: t0, segmentBytes: 100 });
+  for (let i = 1; i <= 12; i += 1) {
+    timeline.read(set, t0 + i * 1_000_000);
+    await timeline.commit();
+  }
+  const listed = await journal.catalog();
+  const targets = [1_500_000, 7_500_000, 11_500_000].map((later): Target => ({ kind: 'time', at: t0 + later }));
+  const cuts = async (): Promise<unknown[]> => {
+    const found = [];
+    for (const target of targets) found.push(await locate(localDisk, listed, target, 'at'));
+    return found;
+  };
+  const before = await cuts();
+  await timeline.seal();
+  expect((await journal.catalog()).timelines[0]?.segments.filter(({ kind }) => kind === 'open')).toHaveLength(1);
+  expect(await cuts()).toEqual(before);
 });
