@@ -29,7 +29,7 @@ export const argumentCountMax = 64 * 1024 * 1024;
 export const segmentBytesMax = 64 * 1024 * 1024;
 export const segmentSecondsMax = 60;
 
-/** Segments that come within this of each other are a burst: they are sealed when none came for as long. */
+/** Segments are sealed when none came for this long: those that come faster are a burst, which is over then. */
 export const sealRestMs = 1000;
 
 /** A burst that is longer than this is sealed while it goes on. 1 GiB of open segments. */

@@ -39,8 +39,7 @@ export class Sealer {
   readonly #queue: { readonly path: string; readonly end: Offset }[] = [];
   readonly #stopping = new AbortController();
   #pace: SealPace = 'background';
-  #addedAt: Micros | undefined;
-  /** Segments come faster than one a rest: until then at least. */
+  /** Another segment may come until then: it may be a burst. */
   #burstUntil: Micros = 0;
   #running: Promise<void> | undefined;
 
@@ -56,10 +55,7 @@ export class Sealer {
   add(path: string, end: Offset): void {
     if (this.#stopping.signal.aborted) return;
     this.#queue.push({ path, end });
-    const now = this.#options.clock.monotonic();
-    const rest = sealRestMs * 1000;
-    if (this.#addedAt !== undefined && now - this.#addedAt < rest) this.#burstUntil = now + rest;
-    this.#addedAt = now;
+    this.#burstUntil = this.#options.clock.monotonic() + sealRestMs * 1000;
     this.#running ??= this.#run();
   }
 

@@ -211,8 +211,8 @@ describe('the sealer', () => {
     await passTime(clock, sealRestMs);
     await eventually('an empty backlog', () => sealer.backlog === 0);
     expect(events).toEqual(['sealed a', 'failed b', 'sealed d']);
-    clock.advance(sealRestMs);
     sealer.add('e', 1);
+    await passTime(clock, sealRestMs);
     await eventually('an empty backlog', () => sealer.backlog === 0);
     expect(events.at(-1)).toBe('sealed e');
   });
@@ -223,7 +223,7 @@ describe('the sealer', () => {
     return { sealer: new Sealer({ seal, events: { sealed: () => undefined, sealFailed: fail }, clock }), clock };
   }
 
-  test('seals at once what comes now and then', async () => {
+  test('seals what comes now and then, each when no other has come for a while', async () => {
     const sealed: string[] = [];
     const { sealer, clock } = sealerOf(async (path) => {
       sealed.push(path);
@@ -231,9 +231,10 @@ describe('the sealer', () => {
     });
     for (const path of ['a', 'b', 'c']) {
       sealer.add(path, 1);
-      await settle();
+      await passTime(clock, sealRestMs - 50);
+      expect(sealed.at(-1)).not.toBe(path);
+      await passTime(clock, 50);
       expect(sealed.at(-1)).toBe(path);
-      clock.advance(sealRestMs);
     }
   });
 
@@ -244,11 +245,11 @@ describe('the sealer', () => {
       return result;
     });
     for (let added = 0; added < sealBurstSegments; added += 1) {
+      if (added > 0) await passTime(clock, sealRestMs / 2);
       sealer.add(String(added), 1);
-      await passTime(clock, sealRestMs / 2);
     }
-    expect(sealed).toBe(1);
-    await passTime(clock, sealRestMs / 2);
+    expect(sealed).toBe(0);
+    await passTime(clock, sealRestMs + 100);
     expect([sealed, sealer.backlog]).toEqual([sealBurstSegments, 0]);
   });
 
@@ -289,12 +290,12 @@ describe('the sealer', () => {
       clock,
     });
     sealer.add('a', 1);
-    await settle();
+    await passTime(clock, sealRestMs);
     for (let second = 0; second < 30; second += 0.5) {
       clock.advance(500);
       await settle();
     }
-    expect(tried).toEqual([0, 1.5, 4.5, 10.5]);
+    expect(tried).toEqual([1, 2.5, 5.5, 11.5]);
     expect([events, sealer.backlog]).toEqual([['failed a', 'sealed a'], 0]);
   });
 
@@ -314,6 +315,7 @@ describe('the sealer', () => {
   });
 
   test('finishes what is under way when it stops, and leaves the rest', async () => {
+    const clock = new ManualClock();
     const sealed: string[] = [];
     let finish: () => void = () => undefined;
     const sealer = new Sealer({
@@ -324,11 +326,11 @@ describe('the sealer', () => {
           };
         }),
       events: { sealed: (from) => sealed.push(from), sealFailed: () => undefined },
-      clock: new ManualClock(),
+      clock,
     });
     sealer.add('a', 1);
     sealer.add('b', 1);
-    await settle();
+    await passTime(clock, sealRestMs + 100);
     let isStopped = false;
     const stopping = sealer.stop().then(() => (isStopped = true));
     sealer.add('c', 1);
