@@ -4,6 +4,7 @@
  */
 import { isReplicationId, parseOffset } from '../core/position.ts';
 import type { Offset, ReplicationId } from '../core/position.ts';
+import { infoFields } from './info.ts';
 
 export interface ReplicationInfo {
   readonly role: 'master' | 'slave';
@@ -20,11 +21,7 @@ export interface ReplicationInfo {
 
 /** Undefined when the text is not what a server says. */
 export function parseReplicationInfo(text: string): ReplicationInfo | undefined {
-  const fields = new Map<string, string>();
-  for (const line of text.split(/\r?\n/)) {
-    const colon = line.indexOf(':');
-    if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1));
-  }
+  const fields = infoFields(text);
   const role = fields.get('role');
   const id = fields.get('master_replid') ?? '';
   const offset = parseOffset(fields.get('master_repl_offset') ?? '');

@@ -3,6 +3,7 @@
  * the versions it was checked on in the source or live; of versions newer than those, the nearest checked one is assumed
  * where that is the cautious answer.
  */
+import { infoFields } from './info.ts';
 
 export interface ServerVersion {
   readonly kind: 'redis' | 'valkey';
@@ -16,11 +17,7 @@ export type RdbMagic = 'REDIS' | 'VALKEY';
 
 /** From the text of INFO or INFO server. Valkey also reports the Redis version it is compatible with. */
 export function serverVersionFromInfo(info: string): ServerVersion | undefined {
-  const fields = new Map<string, string>();
-  for (const line of info.split(/\r?\n/)) {
-    const colon = line.indexOf(':');
-    if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1));
-  }
+  const fields = infoFields(info);
   return pick(fields.get('valkey_version'), fields.get('redis_version'));
 }
 
@@ -35,7 +32,7 @@ export function formatServerVersion(server: ServerVersion): string {
 
 /** Whether the stream carries TTLs relative to the moment of execution: absolute ones came with Redis 7.0. */
 export function replicatesRelativeTtl(server: ServerVersion): boolean {
-  return server.kind === 'redis' && server.major < 7;
+  return !isSince7(server);
 }
 
 /**
@@ -48,8 +45,29 @@ export function hashFieldTtlInexactOnAofLoad(server: ServerVersion): boolean {
 
 /** Whether an append-only file is a directory with a manifest: Redis 7.0 and later, Valkey always. */
 export function usesMultiPartAof(server: ServerVersion): boolean {
-  return server.kind === 'valkey' || server.major >= 7;
+  return isSince7(server);
 }
+
+/** Whether it has FUNCTION: Redis 7.0 and later, Valkey always. */
+export function hasFunctions(server: ServerVersion): boolean {
+  return isSince7(server);
+}
+
+/** Whether it tells the instants at which keys end (PEXPIRETIME): Redis 7.0 and later, Valkey always. */
+export function tellsExpiryTimes(server: ServerVersion): boolean {
+  return isSince7(server);
+}
+
+/** Whether DEBUG is closed unless enable-debug-command says otherwise: Redis 7.0 and later, Valkey always. */
+export function closesDebug(server: ServerVersion): boolean {
+  return isSince7(server);
+}
+
+/**
+ * The latest instant that a hash field may end at, in ms since the epoch: Redis 7.4 and later take no later one, and Valkey
+ * 9.1 takes this one, too.
+ */
+export const hashFieldExpiryMsMax: number = 2 ** 46 - 1;
 
 /** The highest RDB version that the server writes and loads under its own magic. */
 export function rdbVersionMax(server: ServerVersion): number {
@@ -101,6 +119,11 @@ const valkeyRdbVersions: readonly (readonly [number, number, number])[] = [
   [9, 0, 80],
   [7, 2, 11],
 ];
+
+/** Valkey parted from Redis after 7.2. */
+function isSince7(server: ServerVersion): boolean {
+  return server.kind === 'valkey' || server.major >= 7;
+}
 
 export function isAtLeast(server: ServerVersion, major: number, minor: number): boolean {
   return server.major > major || (server.major === major && server.minor >= minor);

@@ -7,6 +7,7 @@
  */
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { encodeCommand } from '../redis/commands-out.ts';
 import { copyBase } from './base-copy.ts';
 import type { BaseCopy } from './base-copy.ts';
 import type { DirectorySink } from './directory-sink.ts';
@@ -120,7 +121,7 @@ async function writeStream(
     running = crc32(bytes, running);
     output.append(bytes);
   };
-  append(selectCommand(plan.base.record.db));
+  append(encodeCommand('SELECT', String(plan.base.record.db)));
   for await (const bytes of replayed.stream()) {
     append(bytes);
     await output.room();
@@ -130,9 +131,4 @@ async function writeStream(
 
 function written(files: readonly RestoredFile[], isBaseClone: boolean, warnings: readonly string[]): Written {
   return { files, bytes: files.reduce((sum, file) => sum + file.bytes, 0), isBaseClone, warnings };
-}
-
-function selectCommand(db: number): Buffer {
-  const digits = String(db);
-  return Buffer.from(`*2\r\n$6\r\nSELECT\r\n$${digits.length}\r\n${digits}\r\n`, 'latin1');
 }

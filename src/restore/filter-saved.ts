@@ -2,12 +2,13 @@
  * Of an RDB that a scratch server has saved, only the keys that are wanted: into a file, or counted.
  */
 import { crc32 } from 'node:zlib';
-import { StorageError, UsageError } from '../core/errors.ts';
+import { UsageError } from '../core/errors.ts';
 import type { KeySelection } from '../redis/key-selection.ts';
 import { RdbFilter } from '../redis/rdb-filter.ts';
 import type { FilterOptions, SameName } from '../redis/rdb-filter.ts';
 import { printable } from '../redis/refusals.ts';
 import type { Disk } from '../storage/disk.ts';
+import { filePieces } from '../storage/file-pieces.ts';
 import { OutputFile } from './output-file.ts';
 
 export interface Picked {
@@ -15,8 +16,6 @@ export interface Picked {
   readonly taken: number;
   readonly total: number;
 }
-
-const pieceBytes = 1024 * 1024;
 
 /** Durable on return, but for its name. UsageError where two keys would get one name; the file stays the caller's. */
 export async function filterSaved(
@@ -80,13 +79,8 @@ async function run(
 ): Promise<RdbFilter> {
   const filter = new RdbFilter(selection, options);
   await using file = await disk.open(saved, 'read');
-  const size = await file.size();
-  const room = Buffer.allocUnsafe(pieceBytes);
-  for (let at = 0; at < size;) {
-    const bytes = room.subarray(0, await file.read(room, at));
-    if (bytes.length === 0) throw new StorageError('io', `${saved} ends at ${at} of ${size} bytes`);
+  for await (const bytes of filePieces(file)) {
     for (const piece of filter.push(bytes)) await take(piece);
-    at += bytes.length;
   }
   for (const piece of filter.finish()) await take(piece);
   return filter;

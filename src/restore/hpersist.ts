@@ -11,6 +11,7 @@ import type { Offset } from '../core/position.ts';
 import type { ScannerState } from '../redis/boundary-scanner.ts';
 import { CommandReader, nameOf } from '../redis/command-reader.ts';
 import type { StreamCommand } from '../redis/command-reader.ts';
+import { hashFieldExpiryMsMax } from '../redis/server-version.ts';
 import { Assembler } from './assembler.ts';
 import { ByteWindow } from './byte-window.ts';
 import { bulkBytes, head } from './relative-ttl.ts';
@@ -19,8 +20,7 @@ const keepBytes = 64;
 const nameBytes = 'HPERSIST'.length;
 /** Count, length and name fit in here. */
 const headBytes = 64;
-/** The latest that these servers take for a field. */
-const farAhead = '$14\r\n70368744177663\r\n';
+const farAhead = `$14\r\n${hashFieldExpiryMsMax}\r\n`;
 
 export class ReplayedHpersist {
   readonly #reader: CommandReader;

@@ -15,7 +15,6 @@ export interface LoadOptions {
   readonly parent: string;
   /** What it may take, whatever is free. */
   readonly allowedBytes: number | undefined;
-  readonly isWritable?: boolean;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly advance: (bytes: number) => void;
@@ -31,7 +30,7 @@ export async function loadScratch(
   const { record, rdbPath } = plan.base;
   if (plan.scratch === undefined) throw new RangeError('the plan has no scratch server');
   const { program } = plan.scratch;
-  const { parent, allowedBytes, isWritable = false, clock, signal, advance } = options;
+  const { parent, allowedBytes, clock, signal, advance } = options;
   const usedBytes = usedMemory(record.aux['used-mem']);
   const memoryBytes = await requireMemory({ usedBytes, rdbBytes: record.size, allowedBytes });
   const source: FeedSource = {
@@ -46,7 +45,7 @@ export async function loadScratch(
     stream: () => replayed.stream(),
   };
   return ScratchDataset.load(source, {
-    ...{ program, parent, memoryBytes, isWritable, clock, signal },
+    ...{ program, parent, memoryBytes, clock, signal },
     mayFail: plan.undo !== undefined,
   });
 }

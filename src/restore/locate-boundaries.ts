@@ -20,6 +20,7 @@ import { openListed, SealedReader } from '../log/segment-reader.ts';
 import { BoundaryScanner } from '../redis/boundary-scanner.ts';
 import type { ScannerState } from '../redis/boundary-scanner.ts';
 import type { Disk } from '../storage/disk.ts';
+import { stampIn } from './stamp-in.ts';
 
 /** An offset, and the stamp of the read that held its byte. */
 export interface StampedOffset {
@@ -68,9 +69,7 @@ export async function stampOf(disk: Disk, timeline: Timeline, offset: Offset): P
 }
 
 function stamped(offset: Offset, reads: Reads): StampedOffset {
-  const stamp = reads.stampAt(offset);
-  if (stamp === undefined) throw new RangeError(`offset ${offset} is outside of its frame`);
-  return { offset, stamp };
+  return { offset, stamp: stampIn(reads, offset) };
 }
 
 /** How many bytes of the chunk belong to the prefix. */

@@ -9,7 +9,7 @@ import type { OrphanRange } from '../log/orphans.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import type { ServerProgram } from '../scratch/find-server.ts';
 import type { Disk } from '../storage/disk.ts';
-import { skewNear } from './cut-skew.ts';
+import { primaryTimeOf } from './cut-time.ts';
 import { lookAtHashFields } from './hash-field-ttl.ts';
 import { locate } from './locate.ts';
 import { damageWarnings } from './locate-damaged.ts';
@@ -39,8 +39,7 @@ async function planOnce(
   const cut = await locate(disk, catalog, request.target, request.mode, request.uncertainty);
   const timeline = catalog.timelines.find(({ number }) => number === cut.timeline);
   if (timeline === undefined) throw new RangeError(`the cut is on timeline ${cut.timeline}, which is not there`);
-  const skew = await skewNear(disk, timeline, cut.reached);
-  const whole = buildPlan(catalog.tree, timeline, cut, skew, request);
+  const whole = buildPlan(catalog.tree, timeline, cut, await primaryTimeOf(disk, timeline, cut), request);
   const undo = request.undo && (await planUndo(disk, timeline, whole, request.undo, signal));
   const plan = { ...whole, undo };
   const warnings = [...damageWarnings(catalog, cut.timeline), ...(undo?.warnings ?? [])];

@@ -23,6 +23,7 @@ import type { Stretch } from './left-out.ts';
 import { boundariesAround } from './locate-boundaries.ts';
 import type { Plan } from './plan.ts';
 import { plannedStream } from './planned-stream.ts';
+import { stampIn } from './stamp-in.ts';
 import { fixed, isFixed } from './undo.ts';
 import type { ToldCommand, UndoPlan, UndoRequest, WantedPosition } from './undo.ts';
 
@@ -179,8 +180,7 @@ class UndoSearch {
   /** The chunk holds the last byte of the command. */
   #tell(command: StreamCommand, { frame }: RangeChunk): ToldCommand {
     const { end: offset, db } = command;
-    const stamp = decodeReads(frame.meta, frame.header).stampAt(offset);
-    if (stamp === undefined) throw new RangeError(`offset ${offset} is outside of its frame`);
+    const stamp = stampIn(decodeReads(frame.meta, frame.header), offset);
     const position = { id: idAt(this.#timeline, offset), offset };
     return { position, stamp, name: nameOf(command).slice(0, nameShown), db, key: shown(keysOf(command).keys[0]?.key) };
   }

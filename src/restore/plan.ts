@@ -19,7 +19,6 @@ import type { Destination } from './destination.ts';
 import type { Cut, CutMode, UncertaintyRule } from './locate.ts';
 import type { Target } from './target.ts';
 import type { TargetPlan } from './target-rails.ts';
-import { planTtl } from './ttl-mode.ts';
 import type { TtlMode, TtlPlan } from './ttl-mode.ts';
 import type { UndoPlan, UndoRequest } from './undo.ts';
 
@@ -103,8 +102,8 @@ const fileRates: Rates = { base: 200_000_000, stream: 150_000_000 };
 const transformRates: Rates = { base: 200_000_000, stream: 40_000_000 };
 const scratchRates: Rates = { base: 40_000_000, stream: 30_000_000 };
 
-/** `cut` is on `timeline`; `skew` is our clock less the primary's there. */
-export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, skew: Micros, request: RestoreRequest): Plan {
+/** `cut` is on `timeline`, and `asOf` its moment by the primary's clock. */
+export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, asOf: Micros, request: RestoreRequest): Plan {
   const { base } = timeline;
   const server = sourceServer(timeline);
   const stream = cut.offset - base.record.offset;
@@ -119,7 +118,7 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, skew: 
     server,
     form: formOf(request.to ?? 'directory', server, base),
     transform,
-    ttl: planTtl(request.ttl ?? 'keep', cut, skew),
+    ttl: { mode: request.ttl ?? 'keep', asOf },
     undo: undefined,
     base,
     ranges: rangesOf(timeline.segments, base.record.offset + 1, cut.offset),

@@ -23,6 +23,7 @@ import type { StreamCommand } from '../redis/command-reader.ts';
 import { Assembler } from './assembler.ts';
 import { ByteWindow } from './byte-window.ts';
 import type { LeftOut } from './left-out.ts';
+import { stampIn } from './stamp-in.ts';
 
 /** Names, options and numbers are short; keys and values are taken from the stream itself. */
 const keepBytes = 64;
@@ -262,10 +263,4 @@ function mayBeChanged(start: Buffer): boolean {
   if (found === null) return start.length < headBytes;
   const [, argumentCount, , name = ''] = found;
   return changedNames.test(name) && !(argumentCount === '3' && /^SET$/i.test(name));
-}
-
-function stampIn(reads: Reads, offset: Offset): Micros {
-  const stamp = reads.stampAt(offset);
-  if (stamp === undefined) throw new RangeError(`offset ${offset} is outside of its frame`);
-  return stamp;
 }

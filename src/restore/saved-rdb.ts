@@ -6,12 +6,11 @@ import { crc32 } from 'node:zlib';
 import { StorageError } from '../core/errors.ts';
 import type { ScratchDataset } from '../scratch/dataset.ts';
 import type { Disk } from '../storage/disk.ts';
+import { filePieces } from '../storage/file-pieces.ts';
 import { filterSaved } from './filter-saved.ts';
 import type { Picked } from './filter-saved.ts';
 import type { RestoreSource } from './output.ts';
 import { OutputFile } from './output-file.ts';
-
-const pieceBytes = 1024 * 1024;
 
 export interface Saved {
   readonly bytes: number;
@@ -34,19 +33,16 @@ async function takeSaved(disk: Disk, saved: string, path: string): Promise<Saved
   const isLinked = await link(disk, saved, path);
   await using copy = isLinked ? undefined : await OutputFile.create(disk, path);
   await using file = await disk.open(saved, 'read');
-  const size = await file.size();
+  let bytes = 0;
   let crc = 0;
-  for (let at = 0; at < size;) {
-    const room = Buffer.allocUnsafe(Math.min(pieceBytes, size - at));
-    const piece = room.subarray(0, await file.read(room, at));
-    if (piece.length === 0) throw new StorageError('io', `${saved} ends at ${at} of ${size} bytes`);
+  for await (const piece of filePieces(file)) {
+    bytes += piece.length;
     crc = crc32(piece, crc);
     copy?.append(piece);
     await copy?.room();
-    at += piece.length;
   }
   await (copy === undefined ? file.sync() : copy.finish());
-  return { bytes: size, crc };
+  return { bytes, crc };
 }
 
 async function link(disk: Disk, saved: string, path: string): Promise<boolean> {

@@ -11,12 +11,14 @@ import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { InterruptedError, JournalError, LinkError } from '../core/errors.ts';
 import type { Clock } from '../core/clock.ts';
+import { infoFields, keysIn } from '../redis/info.ts';
 import { printable } from '../redis/refusals.ts';
-import { isAtLeast } from '../redis/server-version.ts';
+import { hasFunctions } from '../redis/server-version.ts';
 import type { ScratchDataset } from '../scratch/dataset.ts';
 import { dumpCommands } from '../scratch/dump-commands.ts';
 import { MasterFeed } from '../scratch/master-feed.ts';
 import type { Disk } from '../storage/disk.ts';
+import { filePieces } from '../storage/file-pieces.ts';
 import { throwIfInterrupted } from './interruption.ts';
 import type { RestoreOutput, RestoreSource, Written } from './output.ts';
 import { CommandPipe } from './command-pipe.ts';
@@ -33,7 +35,6 @@ export interface ServerTarget {
   readonly plan: TargetPlan;
 }
 
-const pieceBytes = 1024 * 1024;
 /** A server that is loading what it got can be told nothing until it has. */
 const loadingWaitMs = 10 * 60_000;
 const loadingPollMs = 250;
@@ -64,7 +65,7 @@ export class ServerOutput implements RestoreOutput {
     throwIfInterrupted(this.#signal);
     if (saved === undefined) return await this.#keyByKey(link, dataset);
     if (config.feed === undefined) throw new RangeError('the plan feeds a server that cannot reach us');
-    const bytes = await this.#asReplica(link, config.feed, disk, saved, await keysOf(dataset));
+    const bytes = await this.#asReplica(link, config.feed, disk, saved, keysIn(await dataset.client.info('keyspace')));
     return { files: [], bytes, isBaseClone: false, warnings: [] };
   }
 
@@ -77,7 +78,7 @@ export class ServerOutput implements RestoreOutput {
     const { asked, need, plan } = this.#target;
     const facts = await link.facts();
     decideTarget(facts, { ...asked, method: plan.method }, need);
-    const used = /^used_memory:(\d+)/m.exec(await dataset.client.info('memory'))?.[1];
+    const used = infoFields(await dataset.client.info('memory')).get('used_memory');
     refuseMemory(facts, plan.address, Number(used ?? 0));
   }
 
@@ -99,7 +100,7 @@ export class ServerOutput implements RestoreOutput {
     try {
       if (own === '') await link.ask('CONFIG', 'SET', 'masterauth', password);
       await link.ask('REPLICAOF', isLoopback ? '127.0.0.1' : host, String(feed.port));
-      const source = { rdbBytes, rdb: () => pieces(file, rdbBytes), db: 0, async *stream() {} };
+      const source = { rdbBytes, rdb: () => filePieces(file), db: 0, async *stream() {} };
       await this.#whileThere(link, (signal) => feed.feed(source, signal));
       const loaded = await link.keys();
       if (loaded !== keys) {
@@ -195,7 +196,7 @@ export class ServerOutput implements RestoreOutput {
       throw withState(error, `${this.to} may be empty now`, 'do it again with --replace');
     }
     const { server } = this.#target.plan;
-    if (server.kind === 'redis' && !isAtLeast(server, 7, 0)) return;
+    if (!hasFunctions(server)) return;
     try {
       await link.command('FUNCTION', 'FLUSH');
     } catch (error) {
@@ -208,21 +209,6 @@ export class ServerOutput implements RestoreOutput {
 async function release(link: TargetLink, own: string): Promise<void> {
   await link.command('REPLICAOF', 'NO', 'ONE');
   if (own === '') await link.ask('CONFIG', 'SET', 'masterauth', '');
-}
-
-async function keysOf(dataset: ScratchDataset): Promise<number> {
-  const found = [...(await dataset.client.info('keyspace')).matchAll(/^db\d+:keys=(\d+)/gm)];
-  return found.reduce((sum, [, keys]) => sum + Number(keys), 0);
-}
-
-async function* pieces(file: Awaited<ReturnType<Disk['open']>>, size: number): AsyncGenerator<Buffer, void, undefined> {
-  const room = Buffer.allocUnsafe(pieceBytes);
-  for (let at = 0; at < size;) {
-    const read = await file.read(room.subarray(0, Math.min(pieceBytes, size - at)), at);
-    if (read === 0) throw new RangeError(`the saved RDB ends at ${at} of ${size} bytes`);
-    yield room.subarray(0, read);
-    at += read;
-  }
 }
 
 function withState(error: unknown, state: string, hint: string): JournalError {

@@ -8,9 +8,10 @@ import { createClient, ErrorReply } from 'redis';
 import type { Clock } from '../core/clock.ts';
 import type { JournalError } from '../core/errors.ts';
 import { InterruptedError, LinkError } from '../core/errors.ts';
+import { infoFields, keysIn } from '../redis/info.ts';
 import { printable, refused } from '../redis/refusals.ts';
 import { parseReplicationInfo } from '../redis/replication-info.ts';
-import { isAtLeast, serverVersionFromInfo } from '../redis/server-version.ts';
+import { hasFunctions, serverVersionFromInfo } from '../redis/server-version.ts';
 import type { ServerVersion } from '../redis/server-version.ts';
 import type { ServerClient } from '../scratch/server.ts';
 import type { TargetFacts } from './target-rails.ts';
@@ -117,7 +118,8 @@ export class TargetLink implements Disposable {
 
   async facts(): Promise<TargetFacts> {
     const persistence = await this.#info('persistence');
-    if (field(persistence, 'loading') === '1') throw refused('to be restored to', 'LOADING it is loading its dataset');
+    if (infoFields(persistence).get('loading') === '1')
+      throw refused('to be restored to', 'LOADING it is loading its dataset');
     const about = await this.#info('server');
     const server = serverVersionFromInfo(about);
     const replicationText = await this.#info('replication');
@@ -137,13 +139,13 @@ export class TargetLink implements Disposable {
     const masterAuth = await this.#setting('masterauth').catch(() => undefined);
     return {
       server,
-      mode: field(about, 'redis_mode') ?? field(about, 'server_mode') ?? 'standalone',
+      mode: infoFields(about).get('redis_mode') ?? infoFields(about).get('server_mode') ?? 'standalone',
       replication,
-      replicas: Number(field(replicationText, 'connected_slaves') ?? 0),
+      replicas: Number(infoFields(replicationText).get('connected_slaves') ?? 0),
       keys: await this.keys(),
       libraries: await this.#libraries(server),
-      maxMemoryBytes: Number(field(memory, 'maxmemory') ?? 0),
-      machineBytes: Number(field(memory, 'total_system_memory') ?? 0),
+      maxMemoryBytes: Number(infoFields(memory).get('maxmemory') ?? 0),
+      machineBytes: Number(infoFields(memory).get('total_system_memory') ?? 0),
       isLeftBehind: isReplica && replication.primary?.isUp === false && isOurs(masterAuth),
       replicaofRefused: await this.#whyNoReplicaof(masterAuth),
     };
@@ -151,8 +153,7 @@ export class TargetLink implements Disposable {
 
   /** In all dbs. */
   async keys(): Promise<number> {
-    const found = [...(await this.#info('keyspace')).matchAll(/^db\d+:keys=(\d+)/gm)];
-    return found.reduce((sum, [, keys]) => sum + Number(keys), 0);
+    return keysIn(await this.#info('keyspace'));
   }
 
   /** The value of a setting. */
@@ -179,7 +180,7 @@ export class TargetLink implements Disposable {
   }
 
   async #libraries(server: ServerVersion): Promise<number> {
-    if (server.kind === 'redis' && !isAtLeast(server, 7, 0)) return 0;
+    if (!hasFunctions(server)) return 0;
     const reply = await this.ask('FUNCTION', 'LIST');
     return Array.isArray(reply) ? reply.length : 0;
   }
@@ -230,10 +231,6 @@ export class TargetLink implements Disposable {
 
 function isOurs(masterAuth: string | undefined): boolean {
   return masterAuth?.startsWith(feedPasswordMark) === true;
-}
-
-function field(text: string, name: string): string | undefined {
-  return new RegExp(`^${name}:([^\\r\\n]*)`, 'm').exec(text)?.[1];
 }
 
 function unreachable(address: string, cause: unknown): LinkError {

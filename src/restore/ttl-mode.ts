@@ -12,7 +12,6 @@
 import type { Micros } from '../core/clock.ts';
 import { formatInstant } from '../core/instant.ts';
 import type { TtlCount, TtlRule } from '../scratch/edit-ttl.ts';
-import type { Cut } from './locate.ts';
 
 export type TtlMode = 'keep' | 'as-of' | 'shift' | 'persist';
 
@@ -31,12 +30,6 @@ export interface TtlOutcome {
   /** Those whose time has passed since, while this was made; a server that starts would let go of them. */
   readonly passedSince: { readonly keys: number; readonly fields: number };
   readonly ahead: { readonly keys: number; readonly fields: number };
-}
-
-/** `asked` is a time of the primary's clock; of other targets the last applied command tells, whose stamp is of ours. */
-export function planTtl(mode: TtlMode, cut: Cut, skew: Micros): TtlPlan {
-  const { target } = cut.requested;
-  return { mode, asOf: target.kind === 'time' ? target.at : cut.reached - skew };
 }
 
 /** Whether the dataset has to be edited. */

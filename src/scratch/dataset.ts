@@ -1,6 +1,6 @@
 /**
  * A dataset as it was, alive in a server of our own: loaded over a replication link, and a replica ever after, so that
- * nothing in it expires by itself. It can be looked at, edited when it was asked for as writable, and saved.
+ * nothing in it expires by itself. It can be looked at, edited over its link, and saved.
  *
  *   private directory ─ feed ─ server ─ watchdog         disposed in the opposite order, whatever happens
  *
@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import type { JournalError } from '../core/errors.ts';
 import { IntegrityError, StorageError, UsageError } from '../core/errors.ts';
+import { infoFields } from '../redis/info.ts';
 import type { ServerProgram } from './find-server.ts';
 import { MasterFeed } from './master-feed.ts';
 import type { FeedSource } from './master-feed.ts';
@@ -25,8 +26,6 @@ export interface ScratchOptions {
   readonly parent: string;
   /** What it may take; beyond that the load is given up. */
   readonly memoryBytes: number;
-  /** Commands may change it. A key that has elapsed goes when it is written to. */
-  readonly isWritable?: boolean;
   /** The stream is not as it was, so commands of it may fail; a replica passes over them. */
   readonly mayFail?: boolean;
   readonly clock: Clock;
@@ -121,7 +120,7 @@ export class ScratchDataset implements AsyncDisposable {
       // To be read once it need not be small; and to compress is most of the work.
       await this.#client.sendCommand(['CONFIG', 'SET', 'rdbcompression', isToBeKept ? 'yes' : 'no']);
       await this.#client.sendCommand(['SAVE']);
-      this.#isSaved = isToBeKept && this.#options.isWritable !== true;
+      this.#isSaved = isToBeKept;
     } catch (error) {
       throw await this.failed('save the dataset', error);
     }
@@ -145,7 +144,7 @@ export class ScratchDataset implements AsyncDisposable {
 }
 
 function startServer(directory: string, feed: MasterFeed, options: ScratchOptions): Promise<ScratchServer> {
-  const { program, clock, signal, isWritable = false } = options;
+  const { program, clock, signal } = options;
   return ScratchServer.start({
     ...{ program, directory, clock, signal, readyTimeoutMs },
     removesDirectory: true,
@@ -153,7 +152,6 @@ function startServer(directory: string, feed: MasterFeed, options: ScratchOption
     settings: [
       `replicaof 127.0.0.1 ${feed.port}`,
       `masterauth ${feed.password}`,
-      `replica-read-only ${isWritable ? 'no' : 'yes'}`,
       // The RDB is loaded as it comes, instead of being written to disk first.
       'repl-diskless-load on-empty-db',
       // The feed has no need to say that it is still there: if it isn't, neither are we.
@@ -219,8 +217,7 @@ async function refuseFailures(server: ScratchServer, client: ServerClient, max: 
 }
 
 async function infoNumber(client: ServerClient, section: string, field: string): Promise<number> {
-  const text = await client.info(section);
-  return Number(new RegExp(`^${field}:(\\d+)`, 'm').exec(text)?.[1] ?? 0);
+  return Number(infoFields(await client.info(section)).get(field) ?? 0);
 }
 
 function refuseTooMuch(used: number, allowed: number): void {

@@ -6,8 +6,9 @@
  */
 import { RESP_TYPES } from 'redis';
 import { encodeCommand } from '../redis/commands-out.ts';
+import { keyspaceIn } from '../redis/info.ts';
 import type { KeySelection } from '../redis/key-selection.ts';
-import { isAtLeast } from '../redis/server-version.ts';
+import { hasFunctions, tellsExpiryTimes } from '../redis/server-version.ts';
 import type { ScratchDataset } from './dataset.ts';
 import type { ServerClient } from './server.ts';
 
@@ -52,9 +53,8 @@ export async function* dumpCommands(
 ): AsyncGenerator<Buffer, void, undefined> {
   const client = bytesClient(await dataset.connect());
   try {
-    const hasFunctions = dataset.program.kind === 'valkey' || isAtLeast(dataset.program, 7, 0);
-    if (hasFunctions && selection?.takesFunctions !== false) yield* functions(client);
-    for (const { db, keys } of databasesIn(await dataset.client.info('keyspace'))) {
+    if (hasFunctions(dataset.program) && selection?.takesFunctions !== false) yield* functions(client);
+    for (const { db, keys } of keyspaceIn(await dataset.client.info('keyspace'))) {
       if (selection?.takesDb(db) === false) continue;
       await client.sendCommand(['SELECT', String(db)]);
       yield encodeCommand('SELECT', String(db));
@@ -91,7 +91,6 @@ async function* keysOf(
   signal: AbortSignal,
   selection: KeySelection | undefined,
 ): AsyncGenerator<Buffer, void, undefined> {
-  const knowsExpiryTimes = program.kind === 'valkey' || isAtLeast(program, 7, 0);
   let cursor = '0';
   let atOnce = 16;
   do {
@@ -101,7 +100,7 @@ async function* keysOf(
     for (let from = 0; from < keys.length;) {
       signal.throwIfAborted();
       const batch = keys.slice(from, from + atOnce);
-      const commands = await restoreCommands(client, batch, knowsExpiryTimes, selection);
+      const commands = await restoreCommands(client, batch, tellsExpiryTimes(program), selection);
       count.keys += commands.count;
       yield commands.bytes;
       from += batch.length;
@@ -114,13 +113,13 @@ async function* keysOf(
 async function restoreCommands(
   client: BytesClient,
   keys: readonly Buffer[],
-  knowsExpiryTimes: boolean,
+  isAbsolute: boolean,
   selection: KeySelection | undefined,
 ): Promise<{ readonly count: number; readonly bytes: Buffer }> {
   const told = await client.sendCommand<(Buffer | number | null)[]>([
     ...['EVAL', dumpScript, String(keys.length)],
     ...keys,
-    knowsExpiryTimes ? '1' : '0',
+    isAbsolute ? '1' : '0',
   ]);
   const parts: Uint8Array[] = [];
   let count = 0;
@@ -150,9 +149,4 @@ const restoreEnd = latin1('\r\n$7\r\nREPLACE\r\n$6\r\nABSTTL\r\n');
 
 function latin1(text: string): Buffer {
   return Buffer.from(text, 'latin1');
-}
-
-/** From lines such as `db0:keys=3,expires=1,avg_ttl=0`. */
-function databasesIn(info: string): { readonly db: number; readonly keys: number }[] {
-  return [...info.matchAll(/^db(\d+):keys=(\d+)/gm)].map(([, db, keys]) => ({ db: Number(db), keys: Number(keys) }));
 }

@@ -10,7 +10,9 @@ import type { Clock } from '../core/clock.ts';
 import type { KeySelection } from '../redis/key-selection.ts';
 import { RdbExpiries } from '../redis/rdb-expiries.ts';
 import type { Expiry } from '../redis/rdb-expiries.ts';
+import { hashFieldExpiryMsMax } from '../redis/server-version.ts';
 import type { Disk } from '../storage/disk.ts';
+import { filePieces } from '../storage/file-pieces.ts';
 import { CommandBatch } from './command-batch.ts';
 import type { ScratchDataset } from './dataset.ts';
 
@@ -37,10 +39,6 @@ export interface TtlCount {
   /** They end later. */
   readonly ahead: Expiring;
 }
-
-const pieceBytes = 1024 * 1024;
-/** Redis 7.4 and later take no later instant for a field. */
-const fieldMsMax = 2 ** 46 - 1;
 
 export interface EditOptions {
   readonly clock: Clock;
@@ -72,13 +70,9 @@ async function* expiriesIn(
 ): AsyncGenerator<Iterable<Expiry>, void, undefined> {
   const expiries = new RdbExpiries();
   await using file = await disk.open(path, 'read');
-  for (let at = 0; ;) {
-    const room = Buffer.allocUnsafe(pieceBytes);
-    const piece = room.subarray(0, await file.read(room, at));
-    if (piece.length === 0) break;
+  for await (const piece of filePieces(file)) {
     advance?.();
     yield expiries.push(piece);
-    at += piece.length;
   }
   yield expiries.finish();
 }
@@ -141,14 +135,14 @@ class TtlEditor {
     if (field === undefined) this.#batch.add(persist, key);
     else {
       // Redis 8.0 finds no elapsed field to be persisted, not even over the link; but to be given another time.
-      this.#batch.add(hpexpireat, key, String(fieldMsMax), fields, one, field);
+      this.#batch.add(hpexpireat, key, String(hashFieldExpiryMsMax), fields, one, field);
       this.#batch.add(hpersist, key, fields, one, field);
     }
   }
 
   #move({ db, key, field }: Expiry, toMs: number): void {
     // So far ahead, in more than 2000 years, an instant is as good as never.
-    if (toMs > (field === undefined ? Number.MAX_SAFE_INTEGER : fieldMsMax)) return;
+    if (toMs > (field === undefined ? Number.MAX_SAFE_INTEGER : hashFieldExpiryMsMax)) return;
     this.#select(db);
     if (field === undefined) this.#batch.add(pexpireat, key, String(toMs));
     else this.#batch.add(hpexpireat, key, String(toMs), fields, one, field);

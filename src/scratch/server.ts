@@ -18,7 +18,7 @@ import { createClient } from 'redis';
 import type { Clock } from '../core/clock.ts';
 import type { JournalError } from '../core/errors.ts';
 import { StorageError } from '../core/errors.ts';
-import { isAtLeast } from '../redis/server-version.ts';
+import { closesDebug } from '../redis/server-version.ts';
 import type { ServerProgram } from './find-server.ts';
 import { Watchdog } from './watchdog.ts';
 
@@ -201,8 +201,8 @@ function settingsOf({ program, port, settings = [] }: ScratchServerOptions): str
     'daemonize no',
     'save ""',
     `logfile ${logFile}`,
-    // Redis 7.0 and Valkey keep DEBUG closed unless told; older servers do not know the word.
-    ...(program.kind === 'valkey' || isAtLeast(program, 7, 0) ? ['enable-debug-command local'] : []),
+    // Servers that do not close it do not know the word.
+    ...(closesDebug(program) ? ['enable-debug-command local'] : []),
     ...settings,
   ];
   return `${lines.join('\n')}\n`;
