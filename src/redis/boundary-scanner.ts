@@ -35,6 +35,8 @@ export interface ScannerState {
 
 const CR = 13;
 const LF = 10;
+/** Both, as a little-endian number. */
+const CR_LF = 0x0a0d;
 const ASTERISK = 42;
 const DOLLAR = 36;
 
@@ -132,30 +134,47 @@ export class BoundaryScanner {
    */
   #takeTokens(bytes: Uint8Array, from: number, to: number, base: number): number {
     const lastLine = to - LINE_BYTES;
+    if (lastLine < from) return from;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const inMulti = this.#inMulti;
     let token = from;
     let boundary = -1;
     let left = this.#expect === ARGUMENT ? this.#argumentsLeft : 0;
     let count = this.#argumentCount;
     while (token <= lastLine) {
-      let at = token + 1;
-      let value = bytes[at]! - 48;
-      // One digit from 1 to 9, or 0 where no other digit follows; `>>> 0` makes what is below '0' large.
+      // The four bytes behind the '*' or '$' in one load: nearly every number has one digit or two. A digit from 0 to 9,
+      // `>>> 0` making what is below '0' large; 0 only where no other digit follows.
+      const line = view.getInt32(token + 1, true);
+      let value = (line & 0xff) - 48;
       if (value >>> 0 > 9) break;
-      let byte = bytes[++at]!;
-      if (byte !== CR) {
+      let at = token;
+      if ((line & 0xffff00) === CR_LF << 8) {
+        at += 4;
+      } else if (line >>> 16 === CR_LF) {
+        const digit = ((line >>> 8) & 0xff) - 48;
+        if (value === 0 || digit >>> 0 > 9) break;
+        value = value * 10 + digit;
+        at += 5;
+      } else if (line >>> 24 === CR) {
+        const second = ((line >>> 8) & 0xff) - 48;
+        const third = ((line >>> 16) & 0xff) - 48;
+        if (value === 0 || second >>> 0 > 9 || third >>> 0 > 9 || bytes[token + 5] !== LF) break;
+        value = value * 100 + second * 10 + third;
+        at += 6;
+      } else {
         if (value === 0) break;
         const lastDigit = token + FAST_DIGITS;
+        at += 2;
+        let byte = bytes[at]!;
         do {
           const digit = byte - 48;
           if (digit >>> 0 > 9 || at > lastDigit) break;
           value = value * 10 + digit;
           byte = bytes[++at]!;
         } while (byte !== CR);
-        if (byte !== CR) break;
+        if (byte !== CR || bytes[at + 1] !== LF) break;
+        at += 2;
       }
-      if (bytes[at + 1] !== LF) break;
-      at += 2;
 
       if (left === 0) {
         if (bytes[token] !== ASTERISK || value === 0 || value > argumentCountMax) break;
@@ -166,7 +185,7 @@ export class BoundaryScanner {
       }
       if (bytes[token] !== DOLLAR) break;
       const end = at + value;
-      if (end + 2 > to || bytes[end] !== CR || bytes[end + 1] !== LF) break;
+      if (end + 2 > to || view.getInt16(end, true) !== CR_LF) break;
       if (left === count && controlCommandAt(bytes, at, value) !== ORDINARY) break;
       token = end + 2;
       if (--left === 0 && !inMulti) boundary = token;
