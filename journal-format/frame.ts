@@ -6,6 +6,8 @@
  */
 import { crc32 } from 'node:zlib';
 import { readUint64, writeUint64 } from './bytes.ts';
+import { combineCrc32 } from './crc32-combine.ts';
+import type { DataSum } from './data-sum.ts';
 import { FormatError } from './errors.ts';
 import { frameDataBytesMax, frameMetaBytesMax, integerMax, uint32Max } from './limits.ts';
 
@@ -65,23 +67,17 @@ export function encodeFrame(
   kind: FrameKind,
   fields: FrameFields,
   meta: Uint8Array,
-  data: readonly Uint8Array[],
+  data: DataSum,
   salt: number,
   chain: number,
 ): { header: Buffer; crc: number } {
-  let dataLength = 0;
-  let bodyCrc = crc32(meta, salt);
-  for (const part of data) {
-    dataLength += part.length;
-    bodyCrc = crc32(part, bodyCrc);
-  }
-  const mistake = mistakeIn(kind, fields, meta.length, dataLength);
+  const mistake = mistakeIn(kind, fields, meta.length, data.length);
   if (mistake !== undefined) throw new RangeError(mistake);
   const header = Buffer.allocUnsafe(frameHeaderBytes);
   header.writeUInt32LE(magicNumber, 0);
   header.writeUInt32LE(kindNumbers[kind] | (isRequired(kind) ? 0x100 : 0), 4);
   header.writeUInt32LE(meta.length, 8);
-  header.writeUInt32LE(dataLength, 12);
+  header.writeUInt32LE(data.length, 12);
   writeUint64(header, fields.start, 16);
   writeUint64(header, fields.boundary, 24);
   writeUint64(header, fields.durable, 32);
@@ -89,7 +85,7 @@ export function encodeFrame(
   writeUint64(header, fields.lastStamp, 48);
   writeUint64(header, fields.wall, 56);
   header.writeUInt32LE(fields.db, 64);
-  header.writeUInt32LE(bodyCrc, 68);
+  header.writeUInt32LE(combineCrc32(crc32(meta, salt), data.crc, data.length), 68);
   header.writeUInt32LE(chain, 72);
   const crc = crc32(header.subarray(0, crcAt), salt);
   header.writeUInt32LE(crc, crcAt);

@@ -6,6 +6,8 @@ export type { Attach } from './attach.ts';
 export { decodeAttach, encodeAttach } from './attach.ts';
 export type { BaseContents, BaseRecord } from './base.ts';
 export { decodeBase, encodeBase } from './base.ts';
+export type { DataSum } from './data-sum.ts';
+export { addToSum, noData } from './data-sum.ts';
 export type { DecodedDocument, DocumentKind } from './document.ts';
 export { decodeDocument, documentHeaderBytes, documentLength, encodeDocument, formatVersion } from './document.ts';
 export type { FormatErrorKind } from './errors.ts';

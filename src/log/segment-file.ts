@@ -4,6 +4,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
+import type { DataSum } from '../../journal-format/data-sum.ts';
 import { encodeFrame } from '../../journal-format/frame.ts';
 import type { FrameFields, FrameKind } from '../../journal-format/frame.ts';
 import { openSegmentName } from '../../journal-format/names.ts';
@@ -26,6 +27,15 @@ export interface SegmentTail {
   readonly salt: number;
   /** Stamp of the first read in it, or when it was begun. */
   readonly firstStamp: Micros;
+}
+
+export interface NewFrame {
+  readonly kind: FrameKind;
+  readonly fields: FrameFields;
+  readonly meta: Uint8Array;
+  readonly data: readonly Uint8Array[];
+  /** Of `data`. */
+  readonly sum: DataSum;
 }
 
 export class SegmentFile {
@@ -73,15 +83,18 @@ export class SegmentFile {
     return this.#position;
   }
 
-  /** One frame, written but not synced. Not to be called again before it returned. */
-  async append(kind: FrameKind, fields: FrameFields, meta: Uint8Array, data: readonly Uint8Array[]): Promise<void> {
-    const { header, crc } = encodeFrame(kind, fields, meta, data, this.#salt, this.#chain);
+  /** In one write, not synced. More may be appended before it has returned. */
+  append(frames: readonly NewFrame[]): Promise<void> {
+    const at = this.#position;
     const parts: Uint8Array[] = this.#headerBytes === undefined ? [] : [this.#headerBytes];
-    parts.push(header, meta, ...data);
-    await this.#file.write(parts, this.#position);
-    this.#position += parts.reduce((sum, part) => sum + part.length, 0);
-    this.#chain = crc;
+    for (const { kind, fields, meta, data, sum } of frames) {
+      const { header, crc } = encodeFrame(kind, fields, meta, sum, this.#salt, this.#chain);
+      parts.push(header, meta, ...data);
+      this.#chain = crc;
+    }
+    this.#position += parts.reduce((bytes, part) => bytes + part.length, 0);
     this.#headerBytes = undefined;
+    return this.#file.write(parts, at);
   }
 
   sync(): Promise<void> {

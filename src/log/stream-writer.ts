@@ -1,15 +1,16 @@
 /**
  * Group commit: takes stream bytes from memory to the medium (SPEC.md 10, steps 3 to 5, 7).
  *
- *   append() ──► batches ──► one write at a time ──► one sync at a time ──► events.durable(offset)
+ *   append() ──► batches ──► a write, or two ──► one sync at a time ──► events.durable(offset)
  *
- * Writing and syncing overlap: a sync covers every frame whose write returned before it began. A batch is what arrived
- * while the write before it was under way, or within commitDelayMs; it becomes one frame (batch-queue.ts). Neighbours:
- * the composition root feeds it from the link; sealer.ts takes the segments it is done with.
+ * Writing and syncing overlap: a sync covers the frames whose writes, and all before them, returned before it began. A
+ * batch is what arrived while the write before it was under way, or within commitDelayMs; it becomes one frame
+ * (batch-queue.ts). Neighbours: the composition root feeds it from the link; sealer.ts takes the segments it is done with.
  *
  * Invariant: `durable` never claims a byte, or a file name, that is not on the medium. After any failure it never moves
  * again and nothing more is written or synced: another writer goes on at `durableTail`, in another file.
  */
+import { noData } from '../../journal-format/data-sum.ts';
 import type { IdEntry } from '../../journal-format/fields.ts';
 import type { Sample } from '../../journal-format/samples.ts';
 import type { Clock, Micros } from '../core/clock.ts';
@@ -19,8 +20,9 @@ import type { Slab } from '../core/slabs.ts';
 import type { Disk } from '../storage/disk.ts';
 import { BatchQueue } from './batch-queue.ts';
 import type { Batch, BoundaryMark, StreamTail } from './batch-queue.ts';
+import { StreamProgress } from './stream-progress.ts';
 import { SegmentFile } from './segment-file.ts';
-import type { SegmentTail } from './segment-file.ts';
+import type { NewFrame, SegmentTail } from './segment-file.ts';
 
 export type { BoundaryMark, StreamTail } from './batch-queue.ts';
 
@@ -47,15 +49,20 @@ export interface StreamWriterEvents {
 }
 
 const interruptionLeast: Micros = 1_000_000;
-interface DurableEnd {
-  readonly boundary: Offset;
-  /** Selected there. */
-  readonly db: number;
-  /** Commands that are not whole there end no earlier. */
-  readonly lastStamp: Micros;
+const noBytes: readonly Uint8Array[] = [];
+
+/** A write that has begun. */
+interface Begun {
+  readonly batch: Batch;
+  readonly segment: SegmentFile;
+  readonly written: Promise<void>;
 }
 
-const noBytes: readonly Uint8Array[] = [];
+/**
+ * So many writes are under way in a flood: when one returns, which this thread may notice late, the disk has the next
+ * already. More, and larger ones, were measured not to be faster.
+ */
+const writesAtOnce = 2;
 
 export class StreamWriter {
   readonly #options: StreamWriterOptions;
@@ -66,20 +73,10 @@ export class StreamWriter {
   #segment: SegmentFile | undefined;
   readonly #segmentToReopen: SegmentTail | undefined;
   #directoryDirty = false;
-  #written: Offset;
-  #durable: Offset;
-  /** The last boundaries in what is written, and durable. */
-  #writtenEnd: DurableEnd;
-  #durableEnd: DurableEnd;
-  /** Of the batches that the queue ever opened, how many are written, and durable. */
-  #batchesWritten = 0;
-  #batchesDurable = 0;
-  /**
-   * Up to which stamp frames were written behind these offsets before any byte behind them was: they may be there, and
-   * whole, when what came then is not. None before the durable offset.
-   */
-  #quiet: { readonly offset: Offset; readonly stamp: Micros }[] = [];
-  #due = false;
+  readonly #progress: StreamProgress;
+  /** Of the batches that the queue ever opened, how many should be written now, and were begun. */
+  #batchesDue = 0;
+  #batchesBegun = 0;
   #cancelTimer: (() => void) | undefined;
   #writing: Promise<void> | undefined;
   #syncing: Promise<void> | undefined;
@@ -91,12 +88,7 @@ export class StreamWriter {
     this.#options = options;
     this.#queue = new BatchQueue(tail, options.segmentBytes ?? segmentBytesMax);
     this.#segmentToReopen = tail.segment;
-    this.#written = this.#durable = tail.offset;
-    this.#writtenEnd = this.#durableEnd = {
-      boundary: tail.boundary,
-      db: tail.db,
-      lastStamp: tail.lastStamp,
-    };
+    this.#progress = new StreamProgress(tail);
   }
 
   /** Offset of the last byte taken. */
@@ -105,7 +97,7 @@ export class StreamWriter {
   }
 
   get durable(): Offset {
-    return this.#durable;
+    return this.#progress.durable.offset;
   }
 
   /** Stamp of the last byte taken. */
@@ -139,12 +131,7 @@ export class StreamWriter {
 
   /** Where another writer may begin a segment after a failure: behind the last boundary that is on the medium. */
   get durableTail(): StreamTail {
-    const { boundary, db } = this.#durableEnd;
-    const quiet = this.#quiet.find(({ offset }) => offset === boundary);
-    const lastStamp = Math.max(this.#durableEnd.lastStamp, quiet?.stamp ?? 0);
-    // Bytes that are fetched again are fetched under the newest id.
-    const ids = this.#queue.ids.map(({ id, offset }) => ({ id, offset: Math.min(offset, boundary + 1) }));
-    return { offset: boundary, boundary, db, lastStamp, ids, segment: undefined };
+    return this.#progress.tail(this.#queue.ids);
   }
 
   /** Too much is waiting for the disk: stop reading until `relieved`. */
@@ -166,9 +153,9 @@ export class StreamWriter {
   async drain(): Promise<void> {
     const wanted = this.#queue.opened;
     this.hurry();
-    await this.#when(() => this.#batchesWritten >= wanted);
+    await this.#when(() => this.#progress.written.batches >= wanted);
     this.#syncSoon();
-    await this.#when(() => this.#batchesDurable >= wanted);
+    await this.#when(() => this.#progress.durable.batches >= wanted);
   }
 
   /**
@@ -178,8 +165,8 @@ export class StreamWriter {
   append(bytes: Buffer, slab: Slab | undefined, stamp: Micros, mark: BoundaryMark): void {
     if (this.#failure !== undefined || bytes.length === 0) return;
     this.#queue.append(bytes, slab, stamp, mark);
-    if (this.#queue.bytes >= commitBytesSoon) this.#due = true;
-    this.#schedule();
+    if (this.#queue.bytes >= commitBytesSoon) this.hurry();
+    else this.#schedule();
   }
 
   /** Records that the stream goes on after an interruption, under `id`; a new id is a switch. */
@@ -205,9 +192,8 @@ export class StreamWriter {
 
   /** Write and sync as soon as the pipe is free: somebody waits for the acknowledgement. */
   hurry(): void {
-    if (this.#queue.length === 0) return;
-    this.#due = true;
-    this.#schedule();
+    this.#batchesDue = this.#queue.opened;
+    if (this.#isDue) this.#schedule();
   }
 
   /** Closes the files once nothing is under way in them. Call after drain(), or after a failure. */
@@ -220,54 +206,79 @@ export class StreamWriter {
     for (const { file } of this.#retired) await file.close();
   }
 
+  get #isDue(): boolean {
+    return this.#batchesBegun < this.#batchesDue;
+  }
+
   /** Starts the write loop when it should run, or the timer that will. */
   #schedule(): void {
     if (this.#writing !== undefined || this.#failure !== undefined) return;
-    if (this.#due) {
+    if (this.#isDue) {
       this.#cancelTimer?.();
       this.#cancelTimer = undefined;
-      this.#writing = this.#writeQueue().then(() => {
+      this.#writing = this.#writeDue().then(() => {
         this.#writing = undefined;
         if (this.#queue.length > 0) this.#schedule();
       });
     } else {
       this.#cancelTimer ??= this.#options.clock.after(commitDelayMs, () => {
         this.#cancelTimer = undefined;
-        this.#due = true;
-        this.#schedule();
+        this.hurry();
       });
     }
   }
 
-  async #writeQueue(): Promise<void> {
+  async #writeDue(): Promise<void> {
+    const underWay: Begun[] = [];
     try {
-      while (this.#takeDue()) {
-        for (let count = this.#queue.length; count > 0; count -= 1) await this.#writeNext();
+      for (;;) {
+        if (this.#mayBegin(underWay.length)) {
+          underWay.push(await this.#begin());
+        } else {
+          const oldest = underWay.shift();
+          if (oldest === undefined) return;
+          await this.#end(oldest);
+        }
       }
     } catch (error) {
+      // The system reads a batch's memory until its write has returned.
+      await Promise.allSettled(underWay.map(({ written }) => written));
+      for (const { batch } of underWay) this.#queue.release(batch);
       this.#fail(error, true);
     }
   }
 
-  #takeDue(): boolean {
-    const isDue = this.#due;
-    this.#due = false;
-    return isDue;
+  /** A batch that is not full waits for company while another is written, and a segment for the end of the one before. */
+  #mayBegin(underWay: number): boolean {
+    if (this.#failure !== undefined || !this.#isDue) return false;
+    return underWay === 0 || (underWay < writesAtOnce && this.#queue.isNextFull);
   }
 
-  async #writeNext(): Promise<void> {
+  async #begin(): Promise<Begun> {
     const batch = this.#queue.take();
-    if (batch === undefined) return;
+    this.#batchesBegun += 1;
     try {
       const segment = await this.#segmentFor(batch);
-      await this.#writeFrames(segment, batch);
       // A sync failed meanwhile: what was written now must not bring another sync of the same file about.
+      this.requireWhole();
+      this.#progress.begun(batch);
+      const written = segment.append(this.#framesOf(batch));
+      // It is looked at when those before it are written.
+      written.catch(() => undefined);
+      return { batch, segment, written };
+    } catch (error) {
+      this.#queue.release(batch);
+      throw error;
+    }
+  }
+
+  /** Called in the order of the batches: what is counted as written has no hole. */
+  async #end({ batch, segment, written }: Begun): Promise<void> {
+    try {
+      await written;
       if (this.#failure !== undefined) return;
       // No await between these: a sync that begins here must see all or nothing.
-      this.#written += batch.bytes;
-      const { boundary, db, lastStamp } = batch;
-      this.#writtenEnd = { boundary, db, lastStamp };
-      this.#batchesWritten += 1;
+      this.#progress.ended(batch);
       this.#dirty.add(segment);
     } finally {
       this.#queue.release(batch);
@@ -280,17 +291,19 @@ export class StreamWriter {
     if (this.#dirty.size > 0) this.#syncing ??= this.#syncWritten();
   }
 
-  async #writeFrames(segment: SegmentFile, batch: Batch): Promise<void> {
-    const fields = { start: batch.start, durable: this.#durable, wall: this.#options.clock.wall() };
-    for (const { kind, meta, stamp, boundary, db } of batch.notes) {
-      this.#quiet = [...this.#quiet.filter(({ offset }) => offset !== this.#written), { offset: this.#written, stamp }];
-      await segment.append(kind, { ...fields, boundary, db, firstStamp: stamp, lastStamp: stamp }, meta, noBytes);
-    }
-    if (batch.bytes > 0) {
+  #framesOf(batch: Batch): NewFrame[] {
+    const { start, boundary, db, bytes, parts, sum } = batch;
+    const common = { start, durable: this.durable, wall: this.#options.clock.wall() };
+    const frames: NewFrame[] = batch.notes.map(({ kind, meta, stamp, boundary, db }) => {
+      const fields = { ...common, boundary, db, firstStamp: stamp, lastStamp: stamp };
+      return { kind, fields, meta, data: noBytes, sum: noData };
+    });
+    if (bytes > 0) {
       const { meta, firstStamp, lastStamp } = batch.reads.finish();
-      const { boundary, db } = batch;
-      await segment.append('stream', { ...fields, boundary, db, firstStamp, lastStamp }, meta, batch.parts);
+      const fields = { ...common, boundary, db, firstStamp, lastStamp };
+      frames.push({ kind: 'stream', fields, meta, data: parts, sum });
     }
+    return frames;
   }
 
   async #segmentFor(batch: Batch): Promise<SegmentFile> {
@@ -331,9 +344,7 @@ export class StreamWriter {
 
   async #syncOnce(): Promise<void> {
     const { disk, directory, events } = this.#options;
-    const upTo = this.#written;
-    const end = this.#writtenEnd;
-    const batches = this.#batchesWritten;
+    const { written } = this.#progress;
     const files = [...this.#dirty];
     const retired = [...this.#retired];
     const isDirectoryDirty = this.#directoryDirty;
@@ -342,11 +353,8 @@ export class StreamWriter {
     await Promise.all(files.map((file) => file.sync()));
     if (isDirectoryDirty) await disk.syncDirectory(directory);
     if (this.#failure !== undefined) return;
-    this.#durable = upTo;
-    this.#durableEnd = end;
-    this.#quiet = this.#quiet.filter(({ offset }) => offset >= upTo);
-    this.#batchesDurable = batches;
-    events.durable(upTo);
+    this.#progress.synced(written);
+    events.durable(written.offset);
     for (const { file, end } of retired) {
       await file.close();
       this.#retired.shift();

@@ -7,7 +7,7 @@ import { IntegrityError } from '../core/errors.ts';
 import type { BaseEntry } from '../log/catalog.ts';
 import type { Disk } from '../storage/disk.ts';
 import { basePieces } from './base-pieces.ts';
-import { combineCrc32 } from './crc32-combine.ts';
+import { combineCrc32 } from '../../journal-format/crc32-combine.ts';
 import { OutputFile } from './output-file.ts';
 
 export interface BaseCopy {

@@ -42,6 +42,12 @@ export interface ConnectOptions {
 
 const goodbyeMs = 1000;
 
+/** Where a socket reads to, and what is done with the bytes of a read; false stops the reading. */
+interface OnRead {
+  readonly buffer: () => Uint8Array;
+  readonly callback: (count: number) => boolean;
+}
+
 /**
  * Resolves when the connection is up (with TLS: verified); rejects with a LinkError, or with a UsageError when our own
  * certificates cannot be used.
@@ -75,15 +81,29 @@ export const connectSocket: Connect = async (options, events) => {
   return new SocketConnection(socket, reader, options, events);
 };
 
-function openSocket({ address, tls }: ConnectOptions, reader: SlabReader): Socket {
+function openSocket(options: ConnectOptions, reader: SlabReader): Socket {
+  const { address } = options;
   const { host, port } = address;
   const onread = {
     buffer: () => reader.room(),
-    callback: (count: number) => reader.took(count),
+    callback: (count: number) => {
+      if (!reader.took(count)) return false;
+      if (!reader.filled) return true;
+      // More is there. Node would read it at once, up to 32 times over, and see only then that writes have returned.
+      setImmediate(() => {
+        if (!reader.paused && !reader.closed) socket.resume();
+      });
+      return false;
+    },
   };
-  if (!address.tls) return connectTcp({ host, port, onread });
+  const socket = address.tls ? openTls(options, onread) : connectTcp({ host, port, onread });
+  return socket;
+}
+
+function openTls({ address, tls }: ConnectOptions, onread: OnRead): Socket {
+  const { host, port } = address;
   // Node takes onread here too, and says so in its manual; its types do not.
-  const options: TlsOptions & { readonly onread: typeof onread } = { host, port, onread, ...tlsOptions(host, tls) };
+  const options: TlsOptions & { readonly onread: OnRead } = { host, port, onread, ...tlsOptions(host, tls) };
   try {
     return connectTls(options);
   } catch (cause) {
@@ -121,6 +141,9 @@ class SlabReader {
   readonly #events: ConnectionEvents;
   #slab: Slab;
   #filled = 0;
+  #offered = 0;
+  /** The last read took all the room there was. */
+  filled = false;
   paused = false;
   /** Bytes are still read, and thrown away. */
   discarding = false;
@@ -140,12 +163,15 @@ class SlabReader {
       this.#slab = this.#pool.take();
       this.#filled = 0;
     }
-    return this.#slab.bytes.subarray(this.#filled);
+    const room = this.#slab.bytes.subarray(this.#filled);
+    this.#offered = room.length;
+    return room;
   }
 
   /** False stops the reading. */
   took(count: number): boolean {
     this.hasRead = true;
+    this.filled = count === this.#offered;
     if (this.closed) return false;
     if (this.discarding) return true;
     const bytes = this.#slab.bytes.subarray(this.#filled, this.#filled + count);

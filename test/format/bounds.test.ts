@@ -1,6 +1,7 @@
 // Lengths are refused before anything is allocated for them, by readers and by writers alike.
 import { crc32, zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
+import { addToSum, noData } from '../../journal-format/data-sum.ts';
 import { decodeDocument, documentLength, encodeDocument } from '../../journal-format/document.ts';
 import type { FrameFields } from '../../journal-format/frame.ts';
 import { decodeFrameHeader, encodeFrame, frameHeaderBytes } from '../../journal-format/frame.ts';
@@ -17,7 +18,7 @@ const fields: FrameFields = { start: 11, boundary: 10, durable: 10, firstStamp: 
 
 /** A tick header with fields overwritten and its checksum made right again. */
 function headerWith(change: (header: Buffer) => void): Buffer {
-  const { header } = encodeFrame('tick', fields, none, [], salt, 1);
+  const { header } = encodeFrame('tick', fields, none, noData, salt, 1);
   change(header);
   header.writeUInt32LE(crc32(header.subarray(0, 76), salt), 76);
   return header;
@@ -62,7 +63,7 @@ describe('a frame header whose checksum is right', () => {
 describe('a writer', () => {
   test('is refused a frame that no reader would accept', () => {
     const meta = Buffer.from([1, 0, 1]);
-    const data = [Buffer.alloc(1)];
+    const data = addToSum(noData, Buffer.alloc(1));
     const refused = (change: Partial<FrameFields>): void => {
       expect(() => encodeFrame('stream', { ...fields, ...change }, meta, data, salt, 1)).toThrow(RangeError);
     };
@@ -77,14 +78,12 @@ describe('a writer', () => {
     refused({ wall: Number.POSITIVE_INFINITY });
     refused({ db: -1 });
     refused({ db: 2 ** 32 });
-    expect(() => encodeFrame('tick', fields, meta, [], salt, 1)).toThrow(RangeError);
+    expect(() => encodeFrame('tick', fields, meta, noData, salt, 1)).toThrow(RangeError);
     expect(() => encodeFrame('attach', fields, meta, data, salt, 1)).toThrow(RangeError);
-    expect(() => encodeFrame('stream', fields, meta, [], salt, 1)).toThrow(RangeError);
+    expect(() => encodeFrame('stream', fields, meta, noData, salt, 1)).toThrow(RangeError);
     expect(() => encodeFrame('stream', fields, Buffer.alloc(mebibyte + 1), data, salt, 1)).toThrow(RangeError);
-    const large = Buffer.alloc(mebibyte);
-    expect(() => encodeFrame('stream', fields, meta, [...Array<Buffer>(8).fill(large), ...data], salt, 1)).toThrow(
-      RangeError,
-    );
+    const tooLarge = { length: 8 * mebibyte + 1, crc: 0 };
+    expect(() => encodeFrame('stream', fields, meta, tooLarge, salt, 1)).toThrow(RangeError);
   });
 
   test('is refused reads that go back, are empty, or are too many for a frame', () => {

@@ -2,7 +2,7 @@
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { combineCrc32 } from '../../src/restore/crc32-combine.ts';
+import { combineCrc32 } from '../../journal-format/crc32-combine.ts';
 
 test('is that of the bytes in one', () => {
   const bytes = fc.uint8Array({ maxLength: 3000 });

@@ -1,6 +1,7 @@
 // What is encoded is decoded as it was, for whatever the format can hold.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { addToSum, noData } from '../../journal-format/data-sum.ts';
 import { decodeAttach, encodeAttach } from '../../journal-format/attach.ts';
 import { decodeBase, encodeBase } from '../../journal-format/base.ts';
 import { Leb128Reader, leb128Bytes, writeLeb128 } from '../../journal-format/bytes.ts';
@@ -152,7 +153,8 @@ describe('a frame', () => {
     });
     fc.assert(
       fc.property(fields, any.uint53, parts, any.uint32, any.uint32, (given, stamp, data, salt, chain) => {
-        const dataLength = data.reduce((sum, part) => sum + part.length, 0);
+        const sum = data.reduce(addToSum, noData);
+        const dataLength = sum.length;
         const start = Math.min(Math.max(1, given.start), Number.MAX_SAFE_INTEGER - dataLength);
         const encoder = new ReadsEncoder();
         for (const part of data) encoder.add(stamp, part.length);
@@ -160,7 +162,7 @@ describe('a frame', () => {
         const end = start + dataLength - 1;
         const { durable, wall, db } = given;
         const expected = { start, boundary: Math.max(0, end - given.back), durable, firstStamp, lastStamp, wall, db };
-        const { header, crc } = encodeFrame('stream', expected, meta, data, salt, chain);
+        const { header, crc } = encodeFrame('stream', expected, meta, sum, salt, chain);
         const bytes = Buffer.concat([Buffer.from('before'), header, meta, ...data, Buffer.from('behind')]);
         const decoded = decodeFrameHeader(bytes, 6, salt);
         expect(decoded).toMatchObject({
@@ -181,7 +183,7 @@ describe('a frame', () => {
 
   test('is out of place with another chain, start, or an earlier stamp', () => {
     const fields = { start: 11, boundary: 10, durable: 0, firstStamp: 50, lastStamp: 60, wall: 1, db: 0 };
-    const { header } = encodeFrame('tick', fields, Buffer.alloc(0), [], 1, 7);
+    const { header } = encodeFrame('tick', fields, Buffer.alloc(0), noData, 1, 7);
     const frame = decodeFrameHeader(header, 0, 1);
     expect(() => checkFollows(frame, { crc: 7, nextOffset: 11, lastStamp: 50 })).not.toThrow();
     expect(() => checkFollows(frame, { crc: 8, nextOffset: 11, lastStamp: 50 })).toThrow('not chained');

@@ -418,6 +418,99 @@ describe('when the disk is slower than the link', () => {
   });
 });
 
+describe('in a flood', () => {
+  /** Every read fills a batch; the writes are held up, to be let go by number. */
+  async function flood(reads: number): Promise<{ readonly rig: LogRig; readonly writes: (() => void)[] }> {
+    const rig = await LogRig.fresh({ segmentBytes: 64 * 100 });
+    const writes: (() => void)[] = [];
+    const { gate } = rig.disk;
+    rig.disk.gate = (operation) =>
+      operation.kind === 'write' ? new Promise((resolve) => void writes.push(resolve)) : gate(operation);
+    for (let i = 0; i < reads; i += 1) rig.read(100);
+    rig.writer.hurry();
+    await settle();
+    return { rig, writes };
+  }
+
+  const letGo = async (write: (() => void) | undefined): Promise<void> => {
+    write?.();
+    await settle();
+  };
+
+  test('the next batch is written beside the one before, and no third', async () => {
+    const { rig, writes } = await flood(4);
+    expect(writes).toHaveLength(2);
+    await letGo(writes[0]);
+    expect(writes).toHaveLength(3);
+    expect(rig.durable).toEqual([baseOffset + 100]);
+    for (let i = 1; i < 4; i += 1) await letGo(writes[i]);
+    expect(rig.writer.durable).toBe(baseOffset + 400);
+    expect(await streamOf(rig.disk)).toEqual(rig.primary.bytes(baseOffset + 1, baseOffset + 400));
+  });
+
+  test('a batch that is not full waits for company while another is written', async () => {
+    const { rig, writes } = await flood(1);
+    rig.read(10);
+    rig.writer.hurry();
+    await settle();
+    expect(writes).toHaveLength(1);
+    await letGo(writes[0]);
+    expect(writes).toHaveLength(2);
+  });
+
+  test('nothing is durable that has a hole before it', async () => {
+    const { rig, writes } = await flood(2);
+    await letGo(writes[1]);
+    expect(rig.disk.operations.filter(({ kind }) => kind === 'sync')).toEqual([]);
+    for (let seed = 0; seed < 50; seed += 1) {
+      const { end } = await timelineOf(rig.disk.afterPowerLoss(seed));
+      expect(end).toBe(baseOffset);
+    }
+    await letGo(writes[0]);
+    expect(rig.writer.durable).toBe(baseOffset + 200);
+  });
+
+  test('a write that fails leaves nothing durable of the one beside it, whose memory is kept until it returns', async () => {
+    const { rig, writes } = await flood(0);
+    const pool = new SlabPool(100, 8);
+    const slabs = [pool.take(), pool.take()];
+    for (const slab of slabs) {
+      rig.writer.append(slab.bytes, slab, 1, { boundary: baseOffset, boundaryDb: 0 });
+      slab.release();
+    }
+    rig.writer.hurry();
+    await settle();
+    expect(writes).toHaveLength(2);
+    rig.disk.fault = ({ kind }) => (kind === 'write' ? 'io' : undefined);
+    await letGo(writes[0]);
+    rig.disk.fault = () => undefined;
+    expect(pool.take().bytes, 'that of the failed write').toBe(slabs[0]?.bytes);
+    expect(pool.take().bytes, 'that of the other').not.toBe(slabs[1]?.bytes);
+    await letGo(writes[1]);
+    expect(pool.take().bytes).toBe(slabs[1]?.bytes);
+    expect(rig.failures).toHaveLength(1);
+    expect([rig.writer.durable, rig.durable]).toEqual([baseOffset, []]);
+  });
+
+  test('a segment is begun when all before it is written', async () => {
+    const { rig, writes } = await flood(200);
+    const { gate } = rig.disk;
+    let ended = 0;
+    const unwritten: number[] = [];
+    rig.disk.gate = (operation) => {
+      if (operation.kind === 'create') unwritten.push(writes.length - ended);
+      return gate(operation);
+    };
+    for (const write of writes) {
+      ended += 1;
+      await letGo(write);
+    }
+    expect(rig.writer.durable).toBe(baseOffset + 20_000);
+    expect(unwritten.length).toBeGreaterThan(1);
+    expect(Math.max(...unwritten)).toBe(0);
+  });
+});
+
 describe('after a failure', () => {
   const isSegment = (operation: Operation): boolean => operation.path.endsWith('.open');
 

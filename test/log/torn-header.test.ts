@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { noData } from '../../journal-format/data-sum.ts';
 import { encodeFrame } from '../../journal-format/frame.ts';
 import { openSegmentName } from '../../journal-format/names.ts';
 import { holdsNothingDurable } from '../../src/log/frame-file.ts';
@@ -22,7 +23,7 @@ async function holdsNothing(behind: Buffer): Promise<boolean> {
 function tick(durable: number): Buffer {
   const stamps = { firstStamp: 7, lastStamp: 7, wall: 7 };
   const fields = { start: start + 10, boundary: start + 9, durable, db: 0, ...stamps };
-  return encodeFrame('tick', fields, Buffer.alloc(0), [], 1, 2).header;
+  return encodeFrame('tick', fields, Buffer.alloc(0), noData, 1, 2).header;
 }
 
 test('a frame of its own that says so is believed', async () => {

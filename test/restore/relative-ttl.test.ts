@@ -1,6 +1,7 @@
 // Relative TTLs made absolute: each form, wherever reads and frames are cut, and everything else untouched.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { addToSum, noData } from '../../journal-format/data-sum.ts';
 import { decodeFrameHeader, encodeFrame } from '../../journal-format/frame.ts';
 import { ReadsEncoder } from '../../journal-format/reads.ts';
 import type { RangeChunk } from '../../src/log/read-range.ts';
@@ -20,7 +21,7 @@ function chunk(from: number, reads: readonly { readonly bytes: Buffer; readonly 
   const { meta, firstStamp, lastStamp } = encoder.finish();
   const bytes = Buffer.concat(reads.map((read) => read.bytes));
   const fields = { start: from, boundary: 0, durable: 0, firstStamp, lastStamp, wall: 0, db: 0 };
-  const { header } = encodeFrame('stream', fields, meta, [bytes], 1, 2);
+  const { header } = encodeFrame('stream', fields, meta, addToSum(noData, bytes), 1, 2);
   const frame = { header: decodeFrameHeader(header, 0, 1), bytes, meta, data: bytes };
   return { start: from, bytes, frame };
 }

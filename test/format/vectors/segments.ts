@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import { addToSum, noData } from '../../../journal-format/data-sum.ts';
 import { encodeAttach } from '../../../journal-format/attach.ts';
 import { encodeFooter } from '../../../journal-format/footer.ts';
 import type { BlockEntry, Footer } from '../../../journal-format/footer.ts';
@@ -61,9 +62,10 @@ export class SegmentBuilder {
   frame(kind: FrameKind, meta = none, data: readonly Buffer[] = [], first = this.stamp, last = this.stamp): this {
     const { next: start, boundary, durable, db } = this;
     const fields = { start, boundary, durable, db, firstStamp: first, lastStamp: last, wall: last - 1_500_000 };
-    const { header: head, crc } = encodeFrame(kind, fields, meta, data, this.header.salt, this.chain);
+    const sum = data.reduce(addToSum, noData);
+    const { header: head, crc } = encodeFrame(kind, fields, meta, sum, this.header.salt, this.chain);
     this.frames.push(Buffer.concat([head, meta, ...data]));
-    this.next += data.reduce((sum, part) => sum + part.length, 0);
+    this.next += sum.length;
     this.chain = crc;
     return this;
   }
