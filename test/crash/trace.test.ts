@@ -32,7 +32,7 @@ interface Covered {
 
 /** What the medium holds for certain, as the calls go by. */
 class Medium {
-  /** Frames written, and of these the ones that were synced. */
+  /** Frames written, in the order of the stream: two may be being written at once. Of these the ones that were synced. */
   readonly #written: Frame[] = [];
   readonly #synced = new Set<Frame>();
   /** Names made in a directory, and those that were synced with it. */
@@ -95,6 +95,7 @@ class Medium {
     if (bytes.toString('latin1', 0, 4) !== 'JFRM' || bytes[4] !== 1) return;
     const start = Number(bytes.readBigUInt64LE(16));
     this.#written.push({ start, end: start + bytes.readUInt32LE(12) - 1, file });
+    this.#written.sort((a, b) => a.start - b.start);
   }
 
   #sync(call: SystemCall): void {
@@ -159,8 +160,8 @@ class Medium {
     let end = base;
     const files = new Set<string>();
     for (const frame of this.#written) {
-      if (!this.#synced.has(frame) || !this.#isNamed(frame.file)) break;
-      if (frame.start !== end + 1) throw new Error(`a frame begins at ${frame.start}, the one before ends at ${end}`);
+      if (frame.start <= end) throw new Error(`a frame begins at ${frame.start}, the one before ends at ${end}`);
+      if (frame.start > end + 1 || !this.#synced.has(frame) || !this.#isNamed(frame.file)) break;
       end = frame.end;
       files.add(frame.file);
     }
