@@ -1,7 +1,6 @@
 // What --ttl makes of a dataset: its expectation is computed from the physical dataset at the cut, elapsed keys and fields
 // included, by the rule of each mode; values by digest, expiries to the millisecond.
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -15,23 +14,22 @@ import { executeRestore, type RestoreReport } from '../../src/restore/restore.ts
 import type { TtlMode } from '../../src/restore/ttl-mode.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import { describeServers } from '../support/describe-servers.ts';
+import type { Physical } from '../support/fed-replica.ts';
 import { explainDifference } from '../support/fingerprint-difference.ts';
-import { type Fingerprint, fingerprint, type KeyFacts, sha256 } from '../support/fingerprint.ts';
+import { type Fingerprint, fingerprint } from '../support/fingerprint.ts';
 import { temporaryDirectory } from '../support/leash.ts';
 import { Random } from '../support/random.ts';
-import { type KeyEntry, readRdb } from '../support/rdb-reader.ts';
-import { printable } from '../support/rdb-stream.ts';
+import { readRdb } from '../support/rdb-reader.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { replyText, type RespClient } from '../support/resp-client.ts';
 import { journaled, RunningJournal } from '../support/running-journal.ts';
 import { isAtLeast, type ServerBinary } from '../support/servers.ts';
+import { expectedTtl, otherExpiryMark } from '../support/ttl-expectation.ts';
 import { Workload } from '../support/workload.ts';
 
-/** All that there was at an instant, as bytes and as facts. */
-interface Moment {
+/** All that there was at an instant. */
+interface Moment extends Physical {
   readonly position: Position;
-  readonly physical: Fingerprint;
-  readonly entries: readonly KeyEntry[];
 }
 
 /** A primary that was busy for a while, its journal, and moments of it. */
@@ -176,65 +174,6 @@ async function loaded(binary: ServerBinary, kind: Destination['kind'], restored:
   return { ...(await fingerprint(client, binary)), digest: '' };
 }
 
-/** What a mode should come to; `plain` is asked for the digest of a hash none of whose fields expires any more. */
-async function expected(
-  { physical, entries }: Moment,
-  mode: TtlMode,
-  asOfMs: number,
-  laterByMs: number,
-  plain: RespClient,
-): Promise<Fingerprint> {
-  if (mode === 'keep') return { ...physical, digest: '' };
-  const after = (atMs: number): number | undefined => {
-    if (mode === 'persist') return undefined;
-    return Number.isSafeInteger(atMs + laterByMs) ? atMs + laterByMs : atMs;
-  };
-  const keys = new Map<string, KeyFacts>();
-  for (const { db, key, expireMs, fields } of entries) {
-    const name = `db${db}:${printable(key)}`;
-    const facts = physical.keys.get(name);
-    if (facts === undefined) throw new Error(`${name} is missing`);
-    if (expireMs !== undefined && expireMs < asOfMs) continue;
-    const expiry = expireMs === undefined ? undefined : after(expireMs);
-    const isPersisted = expireMs !== undefined && expiry === undefined;
-    const valueDigest = isPersisted ? otherExpiryMark(facts.valueDigest) : facts.valueDigest;
-    const common = { ...facts, valueDigest, expireMs: expiry ?? null };
-    if (fields === undefined || facts.fieldExpiries === undefined) {
-      keys.set(name, common);
-      continue;
-    }
-    const left = fields
-      .filter((field) => field.expireMs === undefined || field.expireMs >= asOfMs)
-      .map(({ field, value, expireMs: atMs }) => ({
-        field,
-        value,
-        atMs: atMs === undefined ? undefined : after(atMs),
-      }));
-    if (left.length === 0) continue;
-    const { fieldExpiries: _none, ...rest } = common;
-    const expiring = left.filter(({ atMs }) => atMs !== undefined);
-    if (expiring.length > 0) {
-      const pairs = left.map(({ field, value }) => `${printable(field)} ${sha256(value)}`);
-      const fieldExpiries = new Map(expiring.map(({ field, atMs = 0 }) => [printable(field), atMs]));
-      keys.set(name, { ...rest, valueDigest: `fields:${sha256(pairs.sort().join('\n'))}`, fieldExpiries });
-    } else {
-      await plain.call('DEL', 'plain');
-      await plain.call('HSET', 'plain', ...left.flatMap(({ field, value }) => [field, value]));
-      const [digest] = (await plain.call('DEBUG', 'DIGEST-VALUE', 'plain')) as Buffer[];
-      const told = replyText(digest);
-      keys.set(name, { ...rest, valueDigest: expiry === undefined ? told : otherExpiryMark(told) });
-    }
-  }
-  return { ...physical, digest: '', keys };
-}
-
-/** A digest of a value has the mark of a key that expires in it: with it or, if it is there already, without it. */
-function otherExpiryMark(digest: string): string {
-  const mark = createHash('sha1').update('!!expire!!').digest();
-  const bytes = Buffer.from(digest, 'hex').map((byte, i) => byte ^ (mark[i] ?? 0));
-  return Buffer.from(bytes).toString('hex');
-}
-
 describeServers('restored with --ttl', (binary) => {
   let past: Past;
   let plain: RedisServer;
@@ -263,7 +202,7 @@ describeServers('restored with --ttl', (binary) => {
         const outcome = restored.report.record.ttlOutcome;
         if (outcome === null) throw new Error('nobody looked');
         const laterByMs = Math.round(outcome.shiftedBy * 1000);
-        let wanted = await expected(moment, mode, restored.asOfMs, laterByMs, client);
+        let wanted = await expectedTtl(moment, mode, restored.asOfMs, laterByMs, client);
         let back = await loaded(binary, kind, restored);
         if (kind === 'resp') [wanted, back] = [visible(wanted), visible(back)];
         expect(explainDifference(wanted, back, { expiryToleranceMs: 0 }), `seed ${past.seed}`).toEqual([]);

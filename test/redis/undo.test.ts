@@ -2,21 +2,19 @@
 // commands, over a replication link; and the accident that it is for, as it is typed.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import type { Destination } from '../../src/restore/destination.ts';
 import { planRestore } from '../../src/restore/plan-restore.ts';
 import type { Plan } from '../../src/restore/plan.ts';
-import { plannedStream } from '../../src/restore/planned-stream.ts';
 import { executeRestore } from '../../src/restore/restore.ts';
 import type { Target } from '../../src/restore/target.ts';
 import { parseUndo, type UndoRequest } from '../../src/restore/undo.ts';
-import { MasterFeed } from '../../src/scratch/master-feed.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import { builtFile } from '../support/built.ts';
 import { describeServers } from '../support/describe-servers.ts';
+import { fedWith } from '../support/fed-replica.ts';
 import { explainDifference } from '../support/fingerprint-difference.ts';
 import { type Fingerprint, fingerprint } from '../support/fingerprint.ts';
 import { temporaryDirectory } from '../support/leash.ts';
@@ -24,16 +22,10 @@ import { Random } from '../support/random.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { journaled, RunningJournal } from '../support/running-journal.ts';
 import { isAtLeast, type ServerBinary } from '../support/servers.ts';
+import { commandsIn, isOrdinary, streamOf } from '../support/stream-commands.ts';
 import { Workload } from '../support/workload.ts';
 
 const program = builtFile('src/cli/main.ts') ?? path.resolve(import.meta.dirname, '../../src/cli/main.ts');
-
-/** A command of the stream, as a plain reader sees it. */
-interface Seen {
-  readonly from: number;
-  readonly to: number;
-  readonly name: string;
-}
 
 /** Up to the cut of another plan, or of all there is: keys go on expiring, so that there is more every moment. */
 function planned(
@@ -48,53 +40,6 @@ function planned(
     ...{ target, text: 'the end', mode: 'at', now: systemClock.wall(), relativeTtl: 'convert' },
     ...{ ...rest, servers: async () => [binary] },
   });
-}
-
-async function streamOf(plan: Plan): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  for await (const { bytes } of plannedStream(localDisk, plan)) parts.push(Buffer.from(bytes));
-  return Buffer.concat(parts);
-}
-
-function commandsIn(stream: Buffer): Seen[] {
-  const seen: Seen[] = [];
-  for (let at = 0; at < stream.length;) {
-    const from = at;
-    let name = '';
-    const number = (): number => {
-      const end = stream.indexOf('\r\n', at);
-      const value = Number(stream.toString('latin1', at + 1, end));
-      at = end + 2;
-      return value;
-    };
-    for (let left = number(), isFirst = true; left > 0; left -= 1, isFirst = false) {
-      const length = number();
-      if (isFirst) name = stream.toString('latin1', at, at + length).toUpperCase();
-      at += length + 2;
-    }
-    seen.push({ from, to: at, name });
-  }
-  return seen;
-}
-
-/** A replica of ours, fed base and stream, and looked at while it still is one. */
-async function fedWith(binary: ServerBinary, plan: Plan, stream: Buffer): Promise<Fingerprint> {
-  await using feed = await MasterFeed.listen(systemClock);
-  const link = { replicaof: `127.0.0.1 ${feed.port}`, masterauth: feed.password };
-  await using replica = await RedisServer.start(binary, { config: { ...link, 'replica-serve-stale-data': 'yes' } });
-  const rdb = await readFile(plan.base.rdbPath);
-  const source = {
-    ...{ rdbBytes: rdb.length, db: plan.base.record.db },
-    async *rdb() {
-      yield rdb;
-    },
-    async *stream() {
-      yield stream;
-    },
-  };
-  await feed.feed(source, AbortSignal.timeout(60_000));
-  await using client = await replica.connect();
-  return await fingerprint(client, binary);
 }
 
 async function restoredFrom(plan: Plan, binary: ServerBinary): Promise<Fingerprint> {
@@ -125,7 +70,7 @@ describeServers('what is restored without some commands', (binary) => {
     const whole = await planned(journal, binary);
     const stream = await streamOf(whole);
     const all = commandsIn(stream);
-    const ordinary = all.filter(({ name }) => !/^(SELECT|MULTI|EXEC|PING|REPLCONF)$/.test(name));
+    const ordinary = all.filter(isOrdinary);
     const chosen = new Set(Array.from({ length: 12 }, () => random.pick(ordinary)));
     const left = random.pick(ordinary).name;
     const { id, offset } = whole.base.record;
@@ -135,7 +80,7 @@ describeServers('what is restored without some commands', (binary) => {
     );
     const kept = all.filter((one) => !chosen.has(one) && one.name !== left);
     const reduced = Buffer.concat(kept.map(({ from, to }) => stream.subarray(from, to)));
-    const reference = await fedWith(binary, whole, reduced);
+    const { physical: reference } = await fedWith(binary, whole, reduced);
     const tolerance = isExact ? {} : { expiryToleranceMs: 60_000 };
     for (const kind of ['directory', 'rdb'] as const) {
       const plan = await planned(journal, binary, { until: whole, undo, to: kind });
