@@ -77,3 +77,6 @@ export const requestBytesMax = 16 * 1024;
 export const undoStretchesMax = 1_000_000;
 export const undoKeyBytesMax: number = 64 * 1024 * 1024;
 export const undoToldMax = 20;
+
+/** A hash with expiring fields is held whole when a restore gives it other expiries: its value in an RDB. */
+export const hashHeldBytesMax: number = 1024 * 1024 * 1024;

@@ -7,11 +7,19 @@
  */
 import { IntegrityError } from '../core/errors.ts';
 import { listpackElements } from './listpack.ts';
-import { lzfDecompress } from './lzf.ts';
 import { Op, rdbProgram } from './rdb-grammar.ts';
 import type { RdbProgram } from './rdb-grammar.ts';
 import { parseMagic } from './rdb-head.ts';
-import { BrokenStep, lengthAt, lengthEnd, LOOKAHEAD, millisecondsAt, moduleValueEnd, stringEnd } from './rdb-steps.ts';
+import {
+  BrokenStep,
+  lengthAt,
+  lengthEnd,
+  LOOKAHEAD,
+  millisecondsAt,
+  moduleValueEnd,
+  stringAt,
+  stringEnd,
+} from './rdb-steps.ts';
 
 /** A key that expires, before the fields of it that do. */
 export interface Expiry {
@@ -30,9 +38,6 @@ const magicBytes = 9;
 const nextRecord = -1;
 const nestingMax = 8;
 const empty: Buffer = Buffer.alloc(0);
-/** What a name or a hash in a listpack may come to; a server takes no longer string. */
-const stringBytesMax = 4 * 1024 * 1024 * 1024 - 1;
-
 export class RdbExpiries {
   #rest = empty;
   #skip = 0;
@@ -237,18 +242,6 @@ function programOf(bytes: Buffer): RdbProgram {
   const program = rdbProgram(magic, version);
   if (program === undefined) throw unknown(`${magic} version ${version}`);
   return program;
-}
-
-/** As a client would see it. */
-function stringAt(bytes: Buffer, at: number, stop: number): Buffer {
-  const first = bytes[at]!;
-  if (first < 0xc0) return bytes.subarray(lengthEnd(bytes, at), stop);
-  if (first < 0xc3) return Buffer.from(String(bytes.readIntLE(at + 1, 1 << (first & 3))), 'latin1');
-  const sizeAt = lengthEnd(bytes, at + 1);
-  const size = lengthAt(bytes, sizeAt);
-  const text = size > stringBytesMax ? undefined : lzfDecompress(bytes.subarray(lengthEnd(bytes, sizeAt), stop), size);
-  if (text === undefined) throw new BrokenStep(at, 'a compressed string that cannot be decompressed');
-  return text;
 }
 
 function unknown(what: string): IntegrityError {

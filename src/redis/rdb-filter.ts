@@ -1,18 +1,24 @@
 /**
- * An RDB with only the keys that are wanted, made of one as it streams by: their bytes are taken over as they are, expiry
- * and all, undecoded, so that nothing can get lost on the way; only the name of one that is renamed is written anew. What
- * says how much there is, or where in a replication history it was, would not be true of a part, and is left out.
+ * An RDB made of another one as it streams by: with only the keys that are wanted, or with other expiries, or both. What is
+ * taken is taken over as it is, undecoded, so that nothing can get lost on the way; written anew are only the name of a key
+ * that is renamed, an expiry, and a hash whose fields expire. Where keys are chosen, what says how much there is, or where
+ * in a replication history it was, would not be true of a part, and is left out.
  *
  * rdb-walk.ts tells where records and keys are. Undecided is what lies behind the last decision: the beginning of an item
- * (what announces its expiry, its type, its name) until the name is complete. No more than that is held back.
+ * (what announces its expiry, its type, its name) until the name is complete, and a hash that is written anew until its
+ * end. No more than that is held back.
  */
 import { IntegrityError, UsageError } from '../core/errors.ts';
-import { Crc64 } from './crc64.ts';
+import { hashHeldBytesMax } from '../core/limits.ts';
 import type { KeySelection } from './key-selection.ts';
-import { lzfDecompress } from './lzf.ts';
 import { NameSet } from './name-set.ts';
+import { isHashWithTtl, judgedHash } from './rdb-hash-ttl.ts';
+import { BrokenStep, millisecondsAt, stringAt, stringEnd } from './rdb-steps.ts';
 import { RdbWalk } from './rdb-walk.ts';
 import type { RdbListener } from './rdb-walk.ts';
+import { encodeLength, RdbWriter, writeMilliseconds } from './rdb-writer.ts';
+import { GOES, NEVER } from './ttl-rule.ts';
+import type { TtlJudge } from './ttl-rule.ts';
 
 export interface SameName {
   readonly db: number;
@@ -22,7 +28,11 @@ export interface SameName {
 }
 
 export interface FilterOptions {
-  /** Of each key that is taken. */
+  /** Undefined: everything. */
+  readonly selection?: KeySelection | undefined;
+  /** Of the keys that are wanted; undefined: expiries stay, and are not counted. */
+  readonly ttl?: TtlJudge | undefined;
+  /** Of each key that is taken, where there is a selection. */
   readonly onTaken?: (db: number, key: Buffer, name: Buffer) => void;
 }
 
@@ -42,22 +52,36 @@ const Code = {
 const firstOpcode = 242;
 /** In an RDB of Redis: metadata of the key that follows. In one of Valkey: of slots. */
 const keyMeta = 243;
-const chunkBytes = 1024 * 1024;
+const expiresMsBytes = 9;
+const expiresBytes = 5;
 const sameNamesMax = 100;
+const ofHistory = Buffer.from('repl-');
+const empty: Buffer = Buffer.alloc(0);
+
+/** A key that is not written yet. */
+interface Item {
+  /** Where its name is. */
+  readonly start: number;
+  readonly end: number;
+  /** When it ends, undefined where it did not before. */
+  readonly toMs: number | undefined;
+}
 
 export class RdbFilter implements RdbListener {
+  /** Keys, but for those whose time has passed, where these go. */
   taken = 0;
   total = 0;
   /** Keys whose name another key seems to have as well; at most 100 of them. */
   readonly sameNames: SameName[] = [];
-  readonly #selection: KeySelection;
-  readonly #options: FilterOptions;
+  readonly #selection: KeySelection | undefined;
+  readonly #ttl: TtlJudge | undefined;
+  readonly #onTaken: FilterOptions['onTaken'];
   readonly #walk = new RdbWalk(this);
   readonly #names: NameSet | undefined;
-  readonly #crc = new Crc64();
+  readonly #writer = new RdbWriter();
 
   /** What is not decided and what has come since, and where in the RDB that begins. */
-  #data: Buffer = Buffer.alloc(0);
+  #data = empty;
   #dataFrom = 0;
   /** What is taken and not written yet begins here, and goes on to the item, or beyond. */
   #from = 0;
@@ -65,65 +89,55 @@ export class RdbFilter implements RdbListener {
   #state: 'taken' | 'left' | 'undecided' = 'taken';
   #code = -1;
   #isKeyAnnounced = false;
+  /** Of the item: what announces its expiry begins here; −1: nothing. */
+  #expiryFrom = -1;
   #awaited: { readonly start: number; readonly end: number } | undefined;
+  /** A hash that is written anew, and what has come of it since its item began. */
+  #hash: Item | undefined;
+  #held: Buffer[] = [];
+  #heldBytes = 0;
   #db = 0;
   #dbWritten = -1;
 
-  #chunk = Buffer.allocUnsafe(chunkBytes);
-  #filled = 0;
-  #ready: Buffer[] = [];
-
-  constructor(selection: KeySelection, options: FilterOptions = {}) {
+  constructor({ selection, ttl, onTaken }: FilterOptions) {
     this.#selection = selection;
-    this.#options = options;
-    this.#names = selection.renames ? new NameSet() : undefined;
+    this.#ttl = ttl;
+    this.#onTaken = onTaken;
+    this.#names = selection?.renames === true ? new NameSet() : undefined;
   }
 
-  /** Takes the RDB from its beginning on, and returns what is done; `bytes` may be used again afterwards. */
+  /** Takes the RDB from its beginning on, and returns what is done; `bytes` may be changed, and used again afterwards. */
   push(bytes: Buffer): Buffer[] {
     this.#data = this.#data.length === 0 ? bytes : Buffer.concat([this.#data, bytes]);
-    if (this.#awaited !== undefined) {
-      const { start, end } = this.#awaited;
-      if (end <= this.#end) {
-        this.#awaited = undefined;
-        this.onKey(start, end);
-      }
+    const awaited = this.#awaited;
+    if (awaited !== undefined && awaited.end <= this.#end) {
+      this.#awaited = undefined;
+      this.onKey(awaited.start, awaited.end);
     }
     this.#walk.push(bytes);
     this.#settle();
-    this.#data = Buffer.from(this.#data.subarray(this.#from - this.#dataFrom));
-    this.#dataFrom = this.#from;
-    return this.#takeReady();
+    if (this.#hash === undefined) this.#keepFrom(this.#from);
+    else this.#hold();
+    return this.#writer.take();
   }
 
   /** Call it when there are no more bytes. */
   finish(): Buffer[] {
     const contents = this.#walk.finish();
-    if (contents.kind === 'unknown') {
-      throw new UsageError('unknown-rdb', `the keys of this RDB cannot be told apart: ${contents.what} is not known`, {
-        hint: 'restore everything, and take the keys out of that',
-        exitCode: 1,
-      });
-    }
+    if (contents.kind === 'unknown') throw unknown(contents.what, this.#selection !== undefined);
     if (this.#awaited !== undefined) throw new IntegrityError('rdb-broken', 'the RDB ends inside a key');
-    this.#write(Buffer.from([Code.END]));
-    this.#hand();
-    const checksum = Buffer.from(this.#crc.hex(), 'hex').reverse();
-    return [...this.#takeReady(), checksum];
+    this.#settle();
+    return this.#writer.finish();
   }
 
   onRecord(code: number, offset: number): void {
-    if (this.#code === Code.AUX && this.#isOfHistory()) this.#leave();
+    if (this.#hash !== undefined) this.#endHash(this.#hash, offset);
+    if (this.#code === Code.AUX && this.#selection !== undefined && this.#isOfHistory()) this.#leave();
     const goesOn = this.#isKeyAnnounced;
     this.#isKeyAnnounced = this.#announcesKey(code);
     this.#code = code;
-    if (goesOn) return;
-    if (this.#state === 'left') this.#from = offset;
-    this.#itemFrom = offset;
-    this.#state = 'undecided';
-    if (code < firstOpcode || this.#isKeyAnnounced || code === Code.AUX) return;
-    if (this.#selection.takesFunctions && isProgram(code)) this.#state = 'taken';
-    else this.#leave();
+    if (!goesOn) this.#begin(code, offset);
+    if (code === Code.EXPIRES_MS || code === Code.EXPIRES) this.#expiryFrom = offset;
   }
 
   onDb(db: number): void {
@@ -135,30 +149,103 @@ export class RdbFilter implements RdbListener {
       this.#awaited = { start, end };
       return;
     }
-    this.total += 1;
-    const key = decodeString(this.#data, start - this.#dataFrom);
-    if (this.#selection.takes(this.#db, this.#code, key)) this.#take(key, start, end);
+    if (this.#selection?.takes(this.#db, this.#code, this.#string(start, end)) === false) {
+      this.total += 1;
+      this.#leave();
+      return;
+    }
+    const item = { start, end, toMs: this.#expiry() };
+    if (item.toMs === GOES) this.#leave();
+    else if (this.#ttl?.changes === true && isHashWithTtl(this.#walk.magic, this.#code)) this.#hash = item;
+    else this.#take(item);
+  }
+
+  #begin(code: number, offset: number): void {
+    if (this.#state === 'left') this.#from = offset;
+    this.#itemFrom = offset;
+    this.#expiryFrom = -1;
+    this.#state = 'undecided';
+    if (code < firstOpcode || this.#isKeyAnnounced || code === Code.AUX) return;
+    const isTaken = this.#selection === undefined || (this.#selection.takesFunctions && isProgram(code));
+    if (isTaken && code !== Code.END) this.#state = 'taken';
     else this.#leave();
   }
 
-  #take(key: Buffer, start: number, end: number): void {
-    const name = this.#selection.nameOf(key);
-    this.#state = 'taken';
+  #take({ start, end, toMs }: Item): void {
     this.taken += 1;
-    this.#options.onTaken?.(this.#db, key, name);
+    this.total += 1;
+    this.#state = 'taken';
+    if (this.#selection === undefined) {
+      this.#giveExpiry(toMs);
+      return;
+    }
+    const key = this.#string(start, end);
+    const name = this.#selection.nameOf(key);
+    this.#note(key, name);
+    if (this.#db !== this.#dbWritten) {
+      this.#writeUpTo(this.#itemFrom);
+      this.#writer.write(Buffer.concat([Buffer.from([Code.DB]), encodeLength(this.#db)]));
+      this.#dbWritten = this.#db;
+    }
+    this.#giveExpiry(toMs);
+    if (name === key || name.equals(key)) return;
+    this.#writeUpTo(start);
+    this.#writer.write(encodeLength(name.length));
+    this.#writer.write(name);
+    this.#from = end;
+  }
+
+  #endHash(item: Item, offset: number): void {
+    this.#hash = undefined;
+    if (this.#held.length > 0) {
+      this.#data = Buffer.concat([...this.#held.splice(0), this.#data]);
+      this.#dataFrom = this.#itemFrom;
+      this.#heldBytes = 0;
+    }
+    const value = this.#data.subarray(item.end - this.#dataFrom, offset - this.#dataFrom);
+    const judged = judgedHash({ type: this.#code, value }, this.#ttl!);
+    if (judged === undefined) {
+      this.#leave();
+      return;
+    }
+    this.#data[item.start - 1 - this.#dataFrom] = judged.type;
+    this.#take(item);
+    if (judged.value === value) return;
+    this.#writeUpTo(item.end);
+    this.#writer.write(judged.value);
+    this.#from = offset;
+  }
+
+  #note(key: Buffer, name: Buffer): void {
+    this.#onTaken?.(this.#db, key, name);
     if (this.#names?.add(this.#db, name) === true && this.sameNames.length < sameNamesMax) {
       this.sameNames.push({ db: this.#db, name: Buffer.from(name), key: Buffer.from(key) });
     }
-    if (this.#db !== this.#dbWritten) {
-      this.#writeUpTo(this.#itemFrom);
-      this.#write(Buffer.concat([Buffer.from([Code.DB]), encodeLength(this.#db)]));
-      this.#dbWritten = this.#db;
+  }
+
+  /** When the key of the item ends by the rule; undefined: it did not before. */
+  #expiry(): number | undefined {
+    if (this.#ttl === undefined || this.#expiryFrom < 0) return undefined;
+    const at = this.#expiryFrom - this.#dataFrom;
+    const isMs = this.#data[at] === Code.EXPIRES_MS;
+    return this.#ttl.take('keys', isMs ? millisecondsAt(this.#data, at + 1) : this.#data.readInt32LE(at + 1) * 1000);
+  }
+
+  #giveExpiry(toMs: number | undefined): void {
+    if (toMs === undefined) return;
+    const at = this.#expiryFrom - this.#dataFrom;
+    const isMs = this.#data[at] === Code.EXPIRES_MS;
+    if (isMs && toMs !== NEVER) {
+      writeMilliseconds(this.#data, at + 1, toMs);
+      return;
     }
-    if (name === key || name.equals(key)) return;
-    this.#writeUpTo(start);
-    this.#write(encodeLength(name.length));
-    this.#write(name);
-    this.#from = end;
+    this.#writeUpTo(this.#expiryFrom);
+    if (toMs !== NEVER) {
+      const announced = Buffer.alloc(expiresMsBytes, Code.EXPIRES_MS);
+      writeMilliseconds(announced, 1, toMs);
+      this.#writer.write(announced);
+    }
+    this.#from = this.#expiryFrom + (isMs ? expiresMsBytes : expiresBytes);
   }
 
   #announcesKey(code: number): boolean {
@@ -168,8 +255,18 @@ export class RdbFilter implements RdbListener {
 
   /** Of a field that ends here: where in a replication history the whole was. */
   #isOfHistory(): boolean {
-    const name = decodeString(this.#data, this.#itemFrom - this.#dataFrom + 1);
+    const from = this.#itemFrom + 1;
+    const name = this.#string(from, stringEnd(this.#data, from - this.#dataFrom) + this.#dataFrom);
     return name.subarray(0, ofHistory.length).equals(ofHistory);
+  }
+
+  #string(start: number, end: number): Buffer {
+    try {
+      return stringAt(this.#data, start - this.#dataFrom, end - this.#dataFrom);
+    } catch (error) {
+      if (!(error instanceof BrokenStep)) throw error;
+      throw new IntegrityError('rdb-broken', `the RDB is broken at byte ${start}: ${error.message}`, { cause: error });
+    }
   }
 
   get #end(): number {
@@ -192,69 +289,39 @@ export class RdbFilter implements RdbListener {
     else this.#from = offset;
   }
 
+  #keepFrom(from: number): void {
+    this.#data = Buffer.from(this.#data.subarray(from - this.#dataFrom));
+    this.#dataFrom = from;
+  }
+
+  /** In pieces, so that a large one is not copied with each that comes. */
+  #hold(): void {
+    this.#keepFrom(Math.max(this.#from, this.#dataFrom));
+    this.#held.push(this.#data);
+    this.#heldBytes += this.#data.length;
+    if (this.#heldBytes > hashHeldBytesMax) throw tooLarge();
+    this.#dataFrom += this.#data.length;
+    this.#data = empty;
+  }
+
   #writeUpTo(offset: number): void {
     if (offset <= this.#from) return;
-    this.#write(this.#data.subarray(this.#from - this.#dataFrom, offset - this.#dataFrom));
+    this.#writer.write(this.#data.subarray(this.#from - this.#dataFrom, offset - this.#dataFrom));
     this.#from = offset;
   }
-
-  #write(bytes: Buffer): void {
-    for (let at = 0; at < bytes.length;) {
-      const copied = bytes.copy(this.#chunk, this.#filled, at);
-      at += copied;
-      this.#filled += copied;
-      if (this.#filled === chunkBytes) this.#hand();
-    }
-  }
-
-  #hand(): void {
-    const chunk = this.#chunk.subarray(0, this.#filled);
-    this.#crc.update(chunk);
-    this.#ready.push(chunk);
-    this.#chunk = Buffer.allocUnsafe(chunkBytes);
-    this.#filled = 0;
-  }
-
-  #takeReady(): Buffer[] {
-    return this.#ready.splice(0);
-  }
 }
-
-const ofHistory = Buffer.from('repl-');
 
 function isProgram(code: number): boolean {
   return code === Code.FUNCTION || code === Code.EARLY_FUNCTION || code === Code.MODULE_AUX;
 }
 
-/** Of a string that is complete. */
-function decodeString(bytes: Buffer, at: number): Buffer {
-  const first = bytes[at]!;
-  if (first < 0x40) return bytes.subarray(at + 1, at + 1 + first);
-  if (first < 0xc0) {
-    const { value, end } = decodeLength(bytes, at);
-    return bytes.subarray(end, end + value);
-  }
-  if (first < 0xc3) return Buffer.from(String(bytes.readIntLE(at + 1, 1 << (first & 3))));
-  const packed = decodeLength(bytes, at + 1);
-  const size = decodeLength(bytes, packed.end);
-  const text = lzfDecompress(bytes.subarray(size.end, size.end + packed.value), size.value);
-  if (text === undefined) throw new IntegrityError('rdb-broken', 'the RDB is broken: a compressed key');
-  return text;
+function unknown(what: string, isPart: boolean): UsageError {
+  const message = `this RDB cannot be looked into: ${what} is not known`;
+  const hint = isPart ? 'restore everything, and take the keys out of that' : 'with --ttl keep it is not looked into';
+  return new UsageError('unknown-rdb', message, { hint, exitCode: 1 });
 }
 
-/** Where the walk has been already, and has refused what is none. */
-function decodeLength(bytes: Buffer, at: number): { readonly value: number; readonly end: number } {
-  const first = bytes[at]!;
-  if (first < 0x40) return { value: first, end: at + 1 };
-  if (first < 0x80) return { value: ((first & 0x3f) << 8) | bytes[at + 1]!, end: at + 2 };
-  if (first === 0x80) return { value: bytes.readUInt32BE(at + 1), end: at + 5 };
-  return { value: bytes.readUInt32BE(at + 1) * 2 ** 32 + bytes.readUInt32BE(at + 5), end: at + 9 };
-}
-
-function encodeLength(value: number): Buffer {
-  if (value < 0x40) return Buffer.from([value]);
-  if (value < 0x4000) return Buffer.from([0x40 | (value >> 8), value & 0xff]);
-  const wide = Buffer.alloc(5, 0x80);
-  wide.writeUInt32BE(value, 1);
-  return wide;
+function tooLarge(): UsageError {
+  const message = `a hash with expiring fields takes more than ${hashHeldBytesMax} bytes in an RDB`;
+  return new UsageError('hash-too-large', message, { hint: 'with --ttl keep it is passed on as it is', exitCode: 1 });
 }

@@ -1,10 +1,14 @@
 /**
  * The steps that an RDB is walked over in (pure): how long is what begins here. Each looks at no more than LOOKAHEAD bytes,
- * which the caller has there.
+ * which the caller has there; but for stringAt(), which takes the whole of a string.
  */
+import { lzfDecompress } from './lzf.ts';
 
 /** The longest step: a module's opcode, and a compressed string with both its lengths. */
 export const LOOKAHEAD = 32;
+
+/** What a compressed string may come to; a server takes none that is longer. */
+const stringBytesMax = 4 * 1024 * 1024 * 1024 - 1;
 
 /** What cannot be stepped over. */
 export class BrokenStep extends Error {
@@ -46,6 +50,18 @@ export function stringEnd(bytes: Buffer, at: number): number {
   // An integer of 8, 16 or 32 bits.
   if (first < 0xc3) return at + 1 + (1 << (first & 3));
   throw new BrokenStep(at, `a string encoded as ${first}`);
+}
+
+/** As a client would see it; it is all there, and ends at `stop`. */
+export function stringAt(bytes: Buffer, at: number, stop: number): Buffer {
+  const first = bytes[at]!;
+  if (first < 0xc0) return bytes.subarray(lengthEnd(bytes, at), stop);
+  if (first < 0xc3) return Buffer.from(String(bytes.readIntLE(at + 1, 1 << (first & 3))), 'latin1');
+  const sizeAt = lengthEnd(bytes, at + 1);
+  const size = lengthAt(bytes, sizeAt);
+  const text = size > stringBytesMax ? undefined : lzfDecompress(bytes.subarray(lengthEnd(bytes, sizeAt), stop), size);
+  if (text === undefined) throw new BrokenStep(at, 'a compressed string that cannot be decompressed');
+  return text;
 }
 
 /** One pair of a module's value: what kind of thing follows, and it. Kind 0 ends the value. */

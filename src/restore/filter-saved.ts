@@ -1,5 +1,6 @@
 /**
- * Of an RDB that a scratch server has saved, only the keys that are wanted: into a file, or counted.
+ * Of an RDB that a scratch server has saved, only the keys that are wanted, with the TTLs that they should have: into a
+ * file, or counted.
  */
 import { crc32 } from 'node:zlib';
 import { UsageError } from '../core/errors.ts';
@@ -17,36 +18,34 @@ export interface Picked {
   readonly total: number;
 }
 
-/** Durable on return, but for its name. UsageError where two keys would get one name; the file stays the caller's. */
+/**
+ * Durable on return, but for its name. UsageError where two keys would get one name; the file stays the caller's. What
+ * `advance`, called now and then, throws ends it.
+ */
 export async function filterSaved(
   disk: Disk,
   saved: string,
   path: string,
-  selection: KeySelection,
+  { selection, ttl }: Pick<FilterOptions, 'selection' | 'ttl'>,
+  advance: () => void,
 ): Promise<{ readonly bytes: number; readonly crc: number; readonly picked: Picked }> {
   await using output = await OutputFile.create(disk, path);
   let crc = 0;
-  const picked = await pick(disk, saved, selection, async (piece) => {
+  const take = async (piece: Buffer): Promise<void> => {
     crc = crc32(piece, crc);
     output.append(piece);
+    advance();
     await output.room();
-  });
-  return { bytes: await output.finish(), crc, picked };
+  };
+  const filter = await run(disk, saved, { selection, ttl }, take);
+  if (selection !== undefined) await refuseSameNames(disk, saved, selection, filter.sameNames);
+  return { bytes: await output.finish(), crc, picked: { taken: filter.taken, total: filter.total } };
 }
 
 /** How many it would be. UsageError as above. */
-export function countSaved(disk: Disk, saved: string, selection: KeySelection): Promise<Picked> {
-  return pick(disk, saved, selection, () => Promise.resolve());
-}
-
-async function pick(
-  disk: Disk,
-  saved: string,
-  selection: KeySelection,
-  take: (piece: Buffer) => Promise<void>,
-): Promise<Picked> {
-  const filter = await run(disk, saved, selection, {}, take);
-  if (filter.sameNames.length > 0) await refuseSameNames(disk, saved, selection, filter.sameNames);
+export async function countSaved(disk: Disk, saved: string, selection: KeySelection): Promise<Picked> {
+  const filter = await run(disk, saved, { selection }, () => Promise.resolve());
+  await refuseSameNames(disk, saved, selection, filter.sameNames);
   return { taken: filter.taken, total: filter.total };
 }
 
@@ -57,6 +56,7 @@ async function refuseSameNames(
   selection: KeySelection,
   sameNames: readonly SameName[],
 ): Promise<void> {
+  if (sameNames.length === 0) return;
   const nameOf = (db: number, name: Buffer): string => `${db} ${name.toString('latin1')}`;
   const later = new Map(sameNames.map(({ db, name, key }) => [nameOf(db, name), key]));
   const onTaken = (db: number, key: Buffer, name: Buffer): void => {
@@ -67,17 +67,16 @@ async function refuseSameNames(
       hint: 'choose a --rename that keeps them apart, or leave one out with --exclude; nothing was restored',
     });
   };
-  await run(disk, saved, selection, { onTaken }, () => Promise.resolve());
+  await run(disk, saved, { selection, onTaken }, () => Promise.resolve());
 }
 
 async function run(
   disk: Disk,
   saved: string,
-  selection: KeySelection,
   options: FilterOptions,
   take: (piece: Buffer) => Promise<void>,
 ): Promise<RdbFilter> {
-  const filter = new RdbFilter(selection, options);
+  const filter = new RdbFilter(options);
   await using file = await disk.open(saved, 'read');
   for await (const bytes of filePieces(file)) {
     for (const piece of filter.push(bytes)) await take(piece);

@@ -5,6 +5,7 @@
  * Nothing can be seen of an output before publish() returns, or all of it (commands on a pipe cannot be taken back: they
  * say when they are complete). What was not published is removed at disposal.
  */
+import type { TtlJudge } from '../redis/ttl-rule.ts';
 import type { ScratchDataset } from '../scratch/dataset.ts';
 import type { Disk } from '../storage/disk.ts';
 import type { Picked } from './filter-saved.ts';
@@ -24,6 +25,8 @@ export interface RestoreSource {
   readonly plan: Plan;
   /** Set exactly where the plan says so: the dataset of the cut. */
   readonly dataset: ScratchDataset | undefined;
+  /** The TTLs that it has yet to be given, and counts them; undefined: it has them. Only of an RDB that is saved. */
+  readonly ttl?: TtlJudge | undefined;
   /** To be told of the plan's bytes that are done; throws when the restore was interrupted. */
   readonly advance: (bytes: number) => void;
 }

@@ -161,8 +161,9 @@ async function throughScratch(
     ...{ clock, signal, advance },
   });
   const failed = plan.undo === undefined ? [] : failedWarning(dataset.failures);
-  const { ttlOutcome, warnings } = await giveTtls(disk, plan, dataset, clock, signal);
-  const written = await output.write({ disk, plan, dataset, advance });
+  const { ttl, told } = await giveTtls(disk, plan, dataset, clock, signal);
+  const written = await output.write({ disk, plan, dataset, ttl, advance });
+  const { ttlOutcome, warnings } = told();
   return { ...written, ttlOutcome, warnings: [...replayed.warnings(), ...failed, ...warnings, ...written.warnings] };
 }
 

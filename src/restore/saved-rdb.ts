@@ -1,6 +1,6 @@
 /**
- * Takes over an RDB that a scratch server saves: by a second name where both are on one file system, else by a copy; of some
- * keys, by a copy of these.
+ * Takes over an RDB that a scratch server saves: by a second name where both are on one file system, else by a copy; with
+ * some keys only, or other TTLs, by a copy that is made so.
  */
 import { crc32 } from 'node:zlib';
 import { StorageError } from '../core/errors.ts';
@@ -20,13 +20,17 @@ export interface Saved {
 
 /** Durable on return, but for its name. `exists` when there is something at `path`. */
 export async function saveDataset(
-  { disk, plan }: RestoreSource,
+  { disk, plan, ttl, advance }: RestoreSource,
   dataset: ScratchDataset,
   path: string,
 ): Promise<Saved> {
   const saved = await dataset.save();
   const { selection } = plan;
-  return selection === undefined ? takeSaved(disk, saved, path) : filterSaved(disk, saved, path, selection);
+  if (selection === undefined && ttl === undefined) return takeSaved(disk, saved, path);
+  const { picked, ...file } = await filterSaved(disk, saved, path, { selection, ttl }, () => {
+    advance(0);
+  });
+  return selection === undefined ? file : { ...file, picked };
 }
 
 async function takeSaved(disk: Disk, saved: string, path: string): Promise<Saved> {

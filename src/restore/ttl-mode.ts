@@ -11,7 +11,7 @@
  */
 import type { Micros } from '../core/clock.ts';
 import { formatInstant } from '../core/instant.ts';
-import type { TtlCount, TtlRule } from '../scratch/edit-ttl.ts';
+import type { TtlCount, TtlRule } from '../redis/ttl-rule.ts';
 
 export type TtlMode = 'keep' | 'as-of' | 'shift' | 'persist';
 

@@ -11,34 +11,12 @@ import type { KeySelection } from '../redis/key-selection.ts';
 import { RdbExpiries } from '../redis/rdb-expiries.ts';
 import type { Expiry } from '../redis/rdb-expiries.ts';
 import { hashFieldExpiryMsMax } from '../redis/server-version.ts';
+import { GOES, NEVER, TtlJudge } from '../redis/ttl-rule.ts';
+import type { TtlCount, TtlRule } from '../redis/ttl-rule.ts';
 import type { Disk } from '../storage/disk.ts';
 import { filePieces } from '../storage/file-pieces.ts';
 import { CommandBatch } from './command-batch.ts';
 import type { ScratchDataset } from './dataset.ts';
-
-/** What becomes of what expires. Instants in ms since the epoch. */
-export interface TtlRule {
-  /** What ended before this had elapsed. */
-  readonly asOfMs: number;
-  readonly elapsed: 'stays' | 'goes';
-  /** Of all else: it keeps its instant, has none any more, or ends that much later. */
-  readonly others: 'stay' | 'persist' | { readonly laterByMs: number };
-}
-
-export interface Expiring {
-  keys: number;
-  fields: number;
-}
-
-/** Of keys and hash fields that expire. A field of a key that had elapsed is not counted. */
-export interface TtlCount {
-  /** They had elapsed at the instant of the rule. */
-  readonly elapsed: Expiring;
-  /** They had not, but have by now, unless the rule let them be. */
-  readonly elapsedSince: Expiring;
-  /** They end later. */
-  readonly ahead: Expiring;
-}
 
 export interface EditOptions {
   readonly clock: Clock;
@@ -53,13 +31,12 @@ export async function editTtl(
   rule: TtlRule,
   { clock, selection, advance }: EditOptions,
 ): Promise<TtlCount> {
-  const changes = rule.elapsed === 'goes' || rule.others !== 'stay';
-  const saved = await dataset.save(!changes);
-  const editor = new TtlEditor(rule, Math.floor(clock.wall() / 1000), selection);
-  const commands = editor.commands(expiriesIn(disk, saved, advance));
-  if (changes) await dataset.edit(commands);
+  const judge = new TtlJudge(rule, Math.floor(clock.wall() / 1000));
+  const saved = await dataset.save(!judge.changes);
+  const commands = new TtlEditor(judge, selection).commands(expiriesIn(disk, saved, advance));
+  if (judge.changes) await dataset.edit(commands);
   else for await (const _none of commands);
-  return editor.count;
+  return judge.count;
 }
 
 /** Piece by piece of the file. */
@@ -78,22 +55,15 @@ async function* expiriesIn(
 }
 
 class TtlEditor {
-  readonly count: TtlCount = {
-    elapsed: { keys: 0, fields: 0 },
-    elapsedSince: { keys: 0, fields: 0 },
-    ahead: { keys: 0, fields: 0 },
-  };
-  readonly #rule: TtlRule;
-  readonly #nowMs: number;
+  readonly #judge: TtlJudge;
   readonly #selection: KeySelection | undefined;
   readonly #batch = new CommandBatch();
   #db: number | undefined;
   /** Had elapsed, with all its fields. */
   #elapsedKey: Buffer | undefined;
 
-  constructor(rule: TtlRule, nowMs: number, selection: KeySelection | undefined) {
-    this.#rule = rule;
-    this.#nowMs = nowMs;
+  constructor(judge: TtlJudge, selection: KeySelection | undefined) {
+    this.#judge = judge;
     this.#selection = selection;
   }
 
@@ -110,18 +80,12 @@ class TtlEditor {
   #take(expiry: Expiry): void {
     const { db, type, key, field, atMs } = expiry;
     if (this.#selection?.takes(db, type, key) === false) return;
-    const { asOfMs, elapsed, others } = this.#rule;
-    const what = field === undefined ? 'keys' : 'fields';
     if (field !== undefined && key === this.#elapsedKey) return;
-    if (atMs < asOfMs) {
-      this.count.elapsed[what] += 1;
-      if (field === undefined) this.#elapsedKey = key;
-      if (elapsed === 'goes') this.#remove(expiry);
-      return;
-    }
-    (atMs < this.#nowMs ? this.count.elapsedSince : this.count.ahead)[what] += 1;
-    if (others === 'persist') this.#persist(expiry);
-    else if (others !== 'stay') this.#move(expiry, atMs + others.laterByMs);
+    if (field === undefined && this.#judge.hasElapsed(atMs)) this.#elapsedKey = key;
+    const toMs = this.#judge.take(field === undefined ? 'keys' : 'fields', atMs);
+    if (toMs === GOES) this.#remove(expiry);
+    else if (toMs === NEVER) this.#persist(expiry);
+    else if (toMs !== atMs) this.#move(expiry, toMs);
   }
 
   #remove({ db, key, field }: Expiry): void {
@@ -141,8 +105,6 @@ class TtlEditor {
   }
 
   #move({ db, key, field }: Expiry, toMs: number): void {
-    // So far ahead, in more than 2000 years, an instant is as good as never.
-    if (toMs > (field === undefined ? Number.MAX_SAFE_INTEGER : hashFieldExpiryMsMax)) return;
     this.#select(db);
     if (field === undefined) this.#batch.add(pexpireat, key, String(toMs));
     else this.#batch.add(hpexpireat, key, String(toMs), fields, one, field);

@@ -28,7 +28,7 @@ interface Filtered {
 }
 
 function filtered(chunks: readonly Buffer[], text: Partial<SelectionText>): Filtered {
-  const filter = new RdbFilter(parseSelection(text)!);
+  const filter = new RdbFilter({ selection: parseSelection(text) });
   const out: Buffer[] = [];
   for (const chunk of chunks) out.push(...filter.push(Buffer.from(chunk)));
   out.push(...filter.finish());
