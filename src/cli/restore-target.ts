@@ -2,11 +2,15 @@
  * `journal restore` to a running server: how it is reached, what it is asked before a plan is made, and the question
  * before anything happens to it. What is allowed is decided in restore/target-rails.ts.
  */
-import { UsageError } from '../core/errors.ts';
+import { CoverageError, InterruptedError, JournalError, UsageError } from '../core/errors.ts';
+import { formatInstant } from '../core/instant.ts';
 import { resolveTarget } from '../daemon/config.ts';
 import type { Layers } from '../daemon/layers.ts';
+import { noteCharactersMax, setMark } from '../daemon/mark.ts';
 import { loadCatalogLeft } from '../log/catalog.ts';
 import { readRemoved } from '../log/removed.ts';
+import { parseSelection } from '../redis/key-selection.ts';
+import type { ReplicationInfo } from '../redis/replication-info.ts';
 import type { Plan } from '../restore/plan.ts';
 import type { ServerTarget } from '../restore/server-output.ts';
 import { TargetLink } from '../restore/target-link.ts';
@@ -16,7 +20,6 @@ import type { TargetAsked, TargetFacts, TargetPlan } from '../restore/target-rai
 import { formatAddress } from '../upstream/address.ts';
 import type { SourceAddress } from '../upstream/address.ts';
 import { tlsOptions, tlsProblem } from '../upstream/tls.ts';
-import type { CliIo } from './io.ts';
 import type { VerbContext } from './verb.ts';
 
 /** A server that has answered, before there is a plan. */
@@ -42,12 +45,15 @@ export async function askTarget(url: string, { io, layers, output }: VerbContext
   };
   using link = await TargetLink.open(config, io.clock, io.signal);
   const facts = await link.facts();
-  const { replace, method, 'i-know-this-is-live': live } = values;
-  return { config, asked: { address, replace, live, method }, facts };
+  const { replace, method, 'i-know-this-is-live': live, 'delete-absent': deletesAbsent } = values;
+  const part = parseSelection(values) === undefined ? undefined : { deletesAbsent };
+  return { config, asked: { address, replace, live, method, part }, facts };
 }
 
 /** The server of a plan; UsageError when it is refused. */
-export async function decideFor(plan: Plan, { config, asked, facts }: AskedTarget, io: CliIo): Promise<ServerTarget> {
+export async function decideFor(plan: Plan, target: AskedTarget, context: VerbContext): Promise<ServerTarget> {
+  const { config, asked, facts } = target;
+  const { io } = context;
   if (plan.scratch === undefined) throw new RangeError('the plan has no scratch server');
   const { timelines, damaged } = await loadCatalogLeft(io.disk, plan.tree);
   const removed = await readRemoved(io.disk, plan.tree);
@@ -56,15 +62,18 @@ export async function decideFor(plan: Plan, { config, asked, facts }: AskedTarge
   const { aux, size } = plan.base.record;
   const used = aux['used-mem'] ?? '';
   const need = { histories, bytes: /^\d{1,15}$/.test(used) ? Number(used) : size, rdb: plan.scratch.rdb };
-  return { config, asked, need, plan: decideTarget(facts, asked, need) };
+  const mark = (now: ReplicationInfo): Promise<string> => markBefore(plan, asked.address, now, context);
+  return { config, asked, need, plan: decideTarget(facts, asked, need), mark };
 }
 
 /** UsageError (exit 2) when nobody can be asked, or the answer is no. */
 export async function confirm(target: TargetPlan, { io, layers }: VerbContext): Promise<void> {
   if (layers.values.yes) return;
-  const { address, keys, libraries, isLive } = target;
-  const loss = keys > 0 || libraries > 0 ? `, in place of ${contentsOf(target)}` : '';
-  const what = `restore into ${isLive ? 'the live primary ' : ''}${address}${loss}`;
+  const { address, keys, libraries, isLive, part } = target;
+  const loss = part === undefined && (keys > 0 || libraries > 0) ? `, in place of ${contentsOf(target)}` : '';
+  const some =
+    part === undefined ? '' : part.deletesAbsent ? 'some keys, and delete those that were not there, ' : 'some keys ';
+  const what = `restore ${some}into ${isLive ? 'the live primary ' : ''}${address}${loss}`;
   if (io.ask === undefined) {
     throw new UsageError('not-confirmed', `${what}? There is no terminal to ask at`, {
       hint: 'add --yes to go on without being asked; nothing was changed',
@@ -73,6 +82,43 @@ export async function confirm(target: TargetPlan, { io, layers }: VerbContext): 
   const answer = await io.ask(`${what}? Type yes to go on: `);
   if (answer.trim().toLowerCase() === 'yes') return;
   throw new UsageError('not-confirmed', 'not restored: the answer was not yes', { hint: 'nothing was changed' });
+}
+
+/**
+ * Where a live primary is before keys are written into it. Without a journal that follows it there would be no way back, so
+ * then nothing is written.
+ */
+async function markBefore(
+  { tree, selection, text }: Plan,
+  address: string,
+  now: ReplicationInfo,
+  { io, output }: VerbContext,
+): Promise<string> {
+  const { disk, clock, signal } = io;
+  const name = `before-restore-${formatInstant(clock.wall())}`;
+  const which = JSON.stringify(selection?.text.keys ?? []);
+  const note = `before keys ${which} of ${text} were restored into ${address}`
+    .slice(0, noteCharactersMax)
+    .toWellFormed();
+  try {
+    const followed = (await loadCatalogLeft(disk, tree)).timelines.at(-1)?.ids.at(-1)?.id;
+    if (followed !== now.id) {
+      throw new CoverageError(
+        'not-followed',
+        `the journal follows ${followed ?? 'nothing'}, and ${address} has the history ${now.id}`,
+      );
+    }
+    await setMark({ disk, clock, tree, name, note, primaryOffset: now.offset, signal });
+  } catch (error) {
+    if (!(error instanceof JournalError) || error instanceof InterruptedError) throw error;
+    throw new CoverageError('no-mark', `${error.message}; so no mark can be set before ${address} is written to`, {
+      hint: 'nothing was changed; start journal run first. Without a way back: --to resp:- … | redis-cli --pipe',
+      exitCode: error.exitCode,
+      cause: error,
+    });
+  }
+  output.lines([`mark ${name}: ${address} before this restore`]);
+  return name;
 }
 
 /** Where a server can reach us: on loopback if it is there, else where the user says. */

@@ -35,7 +35,7 @@ export interface MarkOptions {
   readonly signal: AbortSignal;
 }
 
-const noteCharactersMax = 1024;
+export const noteCharactersMax = 1024;
 const patienceMs = 10_000;
 const pollMs = 50;
 

@@ -65,6 +65,7 @@ export const settingsSchema = z.object({
   db: texts,
   type: texts,
   rename: texts,
+  'delete-absent': onOff.default(false),
   'server-bin': text.optional(),
   'scratch-dir': text.optional(),
   'scratch-memory': text.optional(),
@@ -174,6 +175,11 @@ export const settings: Readonly<Record<SettingKey, Setting>> = {
     value: 's/old/new/',
     help: 'give restored keys another name, as sed does with lines; several times: one after the other',
     isList: 'apart',
+  },
+  'delete-absent': {
+    value: undefined,
+    help: 'in a running server, delete the selected keys that were not there at T',
+    fallback: 'they stay',
   },
   'server-bin': {
     value: 'FILE',

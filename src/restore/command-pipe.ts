@@ -11,7 +11,7 @@ const shownKeyBytes = 60;
 export class CommandPipe {
   /** All that was sent. */
   bytes = 0;
-  /** Commands that were done. */
+  /** Commands that were done, SELECT aside. */
   answered = 0;
   readonly #write: (args: readonly Buffer[]) => Promise<unknown>;
   readonly #batches: { readonly bytes: number; readonly done: Promise<void> }[] = [];
@@ -53,7 +53,7 @@ export class CommandPipe {
     const db = this.#db;
     try {
       await this.#write(args);
-      this.answered += 1;
+      if (name !== 'SELECT') this.answered += 1;
     } catch (error) {
       throw refusal(name, db, args[1], error);
     }

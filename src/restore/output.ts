@@ -40,6 +40,19 @@ export interface Written {
   readonly warnings: readonly string[];
   /** Where only some keys are wanted: how many they are. */
   readonly picked?: Picked | undefined;
+  /** Where some keys were written into a running server. */
+  readonly server?: ServerChanges | undefined;
+}
+
+/** What was done to the keys of a running server; all others are as they were. */
+export interface ServerChanges {
+  readonly written: number;
+  /** They were selected, and the restored dataset does not hold them. */
+  readonly deleted: number;
+  /** They were there at T, and their time has passed: nothing of them was written. */
+  readonly elapsed: number;
+  /** In the journal of the server, where it was before. */
+  readonly mark: string | null;
 }
 
 export interface RestoreOutput extends AsyncDisposable {

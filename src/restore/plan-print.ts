@@ -16,7 +16,7 @@ import type { Plan, ScratchPlan } from './plan.ts';
 import { ttlEffect } from './ttl-mode.ts';
 import type { TtlMode } from './ttl-mode.ts';
 import { contentsOf } from './target-rails.ts';
-import type { TargetPlan } from './target-rails.ts';
+import type { PartAsked, TargetPlan } from './target-rails.ts';
 import { undoLines, undoToJson } from './undo-print.ts';
 import type { UndoJson } from './undo-print.ts';
 
@@ -64,14 +64,16 @@ export interface PlanJson {
   readonly bytes: { readonly base: number; readonly stream: number; readonly total: number };
   readonly form: Plan['form'];
   readonly transform: Plan['transform'];
-  /** The running server that takes it over; `replaces` is what will be gone. */
+  /** The running server that takes it over; `replaces` is what will be gone, null where only some keys are written. */
   readonly destination: {
     readonly address: string;
     readonly server: string;
     readonly method: TargetPlan['method'];
     readonly why: string;
-    readonly replaces: { readonly keys: number; readonly libraries: number };
+    readonly replaces: { readonly keys: number; readonly libraries: number } | null;
     readonly isLive: boolean;
+    /** What is selected there, and was not there at T, goes. */
+    readonly deletesAbsent: boolean;
   } | null;
   /** What is left out of the stream; null: nothing. */
   readonly undo: UndoJson | null;
@@ -195,30 +197,41 @@ function destinationJson({
   keys,
   libraries,
   isLive,
+  part,
 }: TargetPlan): PlanJson['destination'] {
-  return { address, server: formatServerVersion(server), method, why, replaces: { keys, libraries }, isLive };
+  const replaces = part === undefined ? { keys, libraries } : null;
+  const deletesAbsent = part?.deletesAbsent ?? false;
+  return { address, server: formatServerVersion(server), method, why, replaces, isLive, deletesAbsent };
 }
 
 function destinationLines(destination: TargetPlan | undefined): (readonly [string, string])[] {
   if (destination === undefined) return [];
-  const { address, server, method, why, isLive, isLeftBehind } = destination;
+  const { address, server, method, why, isLive, isLeftBehind, part } = destination;
   const how = method === 'replicaof' ? 'as a replica of ours, then promoted' : 'key by key, with RESTORE';
+  const replaces = part === undefined ? contentsOf(destination) : partLine(destination, part);
   const lines: (readonly [string, string])[] = [
     ['server', `${address}, ${formatServerVersion(server)}${isLive ? ', the live primary of this journal' : ''}`],
     ['method', `${method}: ${how} (${why})`],
-    ['replaces', contentsOf(destination)],
+    ['replaces', replaces],
   ];
+  if (part !== undefined && isLive) lines.push(['before', 'its journal is given a mark, as a way back']);
   if (isLeftBehind) lines.push(['warning', 'a restore that was cut off has left it as a replica; that ends now']);
   return lines;
 }
 
-function selectionLines({ selection }: Plan): (readonly [string, string])[] {
+function partLine(destination: TargetPlan, { deletesAbsent }: PartAsked): string {
+  const absent = deletesAbsent ? 'those that were not there then are deleted' : 'no key is deleted';
+  return `these keys where it has them; ${absent}; all others stay (it holds ${contentsOf(destination)})`;
+}
+
+function selectionLines({ selection, destination }: Plan): (readonly [string, string])[] {
   if (selection === undefined) return [];
   const { text, takesFunctions } = selection;
   const options = (['keys', 'exclude', 'db', 'type', 'rename'] as const).flatMap((name) =>
     text[name].map((value) => `--${name} ${asTyped(value)}`),
   );
-  return [['keys', `${options.join(' ')}${takesFunctions ? '' : '; no functions'}`]];
+  const isWithout = !takesFunctions || destination !== undefined;
+  return [['keys', `${options.join(' ')}${isWithout ? '; no functions' : ''}`]];
 }
 
 function scratchLines(scratch: ScratchPlan | undefined): (readonly [string, string])[] {
@@ -240,6 +253,9 @@ function effect(plan: Plan): string {
 
 /** A directory is loaded with them, an RDB without, and commands are made of what can still be seen. */
 function passedIn({ form, destination }: Plan): string {
+  if (destination?.part !== undefined) {
+    return `are not written${destination.part.deletesAbsent ? ', and deleted where the server has them' : ''}`;
+  }
   return destination?.method === 'restore' ? `${passed.resp}, as this method cannot set them` : passed[form];
 }
 

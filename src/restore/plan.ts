@@ -107,7 +107,6 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, asOf: 
   const { base } = timeline;
   const server = sourceServer(timeline);
   const stream = cut.offset - base.record.offset;
-  if (request.to === 'server' && request.selection !== undefined) throw selectionIntoServer();
   const isRelative = server === undefined ? isOldRdb(base) : replicatesRelativeTtl(server);
   if (isRelative && stream > 0 && request.relativeTtl === 'refuse') throw relativeTtlRefused();
   const transform = isRelative && stream > 0 ? 'relative-ttl' : 'none';
@@ -182,13 +181,6 @@ function formOf(to: Destination['kind'], server: ServerVersion | undefined, base
 
 function directoryOf(server: ServerVersion): 'multi-part-aof' | 'preamble-aof' {
   return usesMultiPartAof(server) ? 'multi-part-aof' : 'preamble-aof';
-}
-
-/** It would replace everything that is there by these keys. */
-function selectionIntoServer(): UsageError {
-  return new UsageError('selection-into-server', 'a running server takes the whole dataset, not some keys of it', {
-    hint: 'write these keys as commands: --to resp:- … | redis-cli -h HOST --pipe sets them and leaves all others',
-  });
 }
 
 function relativeTtlRefused(): UsageError {

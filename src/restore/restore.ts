@@ -17,9 +17,10 @@ import { DirectorySink } from './directory-sink.ts';
 import type { Picked } from './filter-saved.ts';
 import { giveTtls } from './give-ttls.ts';
 import { throwIfInterrupted } from './interruption.ts';
+import { KeysOutput } from './keys-output.ts';
 import { loadScratch } from './load-scratch.ts';
 import { removedError } from './locate-removed.ts';
-import type { RestoredFile, RestoreOutput, RestoreSource, Written } from './output.ts';
+import type { RestoredFile, RestoreOutput, RestoreSource, ServerChanges, Written } from './output.ts';
 import { resolveOwner } from './owner.ts';
 import type { Plan } from './plan.ts';
 import { orphanWarning, planToJson } from './plan-print.ts';
@@ -57,6 +58,8 @@ export interface RestoreRecord extends PlanJson {
   readonly created: string;
   /** Where only some are wanted: how many were restored, of all that there were. */
   readonly keys: Picked | null;
+  /** What was done to a running server that was given some keys. */
+  readonly changes: ServerChanges | null;
   readonly files: readonly RestoredFile[];
   /** Null where nobody looked: the journal's bytes are the output, or what can be seen of the dataset. */
   readonly ttlOutcome: TtlOutcome | null;
@@ -89,13 +92,14 @@ async function execute(disk: Disk, plan: Plan, options: RestoreOptions): Promise
   const { clock, signal } = options;
   const started = clock.monotonic();
   await using output = await openOutput(disk, plan, options);
-  const { files, bytes, isBaseClone, ttlOutcome, warnings, picked } = await write(disk, plan, output, options);
-  const general = [orphanWarning(plan), picked?.taken === 0 ? nothingMatches : undefined];
+  const { files, bytes, isBaseClone, ttlOutcome, warnings, picked, server } = await write(disk, plan, output, options);
+  const general = [orphanWarning(plan), picked?.taken === 0 ? nothingMatches(plan) : undefined];
   const record: RestoreRecord = {
     journal: options.writer,
     created: formatInstant(clock.wall()),
     ...planToJson(plan),
     keys: picked ?? null,
+    changes: server ?? null,
     files,
     ttlOutcome,
     warnings: [...general.filter((text) => text !== undefined), ...plan.warnings, ...warnings],
@@ -105,9 +109,11 @@ async function execute(disk: Disk, plan: Plan, options: RestoreOptions): Promise
   return { to: output.to, bytes, isBaseClone, seconds: (clock.monotonic() - started) / 1e6, record };
 }
 
-const nothingMatches = 'no key is what was asked for: nothing is in it';
+function nothingMatches({ form }: Plan): string {
+  return `no key is what was asked for: nothing is ${form === 'server' ? 'written' : 'in it'}`;
+}
 
-async function openOutput(disk: Disk, { form }: Plan, options: RestoreOptions): Promise<RestoreOutput> {
+async function openOutput(disk: Disk, { form, selection }: Plan, options: RestoreOptions): Promise<RestoreOutput> {
   const { to, send, signal = new AbortController().signal } = options;
   const owner = options.owner === undefined ? undefined : await resolveOwner(disk, options.owner);
   switch (form) {
@@ -121,6 +127,7 @@ async function openOutput(disk: Disk, { form }: Plan, options: RestoreOptions): 
       return new RespOutput(send, signal);
     case 'server':
       if (options.target === undefined) throw new RangeError('no server is named');
+      if (selection !== undefined) return new KeysOutput(options.target, options.clock, signal);
       return new ServerOutput(options.target, options.clock, signal);
   }
 }

@@ -13,6 +13,7 @@ import { InterruptedError, JournalError, LinkError } from '../core/errors.ts';
 import type { Clock } from '../core/clock.ts';
 import { infoFields, keysIn } from '../redis/info.ts';
 import { printable } from '../redis/refusals.ts';
+import type { ReplicationInfo } from '../redis/replication-info.ts';
 import { hasFunctions } from '../redis/server-version.ts';
 import type { ScratchDataset } from '../scratch/dataset.ts';
 import { dumpCommands } from '../scratch/dump-commands.ts';
@@ -33,6 +34,8 @@ export interface ServerTarget {
   readonly need: TargetNeed;
   /** What was decided, and shown. */
   readonly plan: TargetPlan;
+  /** Gives the journal of a live primary a mark where that is now; returns its name. */
+  readonly mark?: ((now: ReplicationInfo) => Promise<string>) | undefined;
 }
 
 /** A server that is loading what it got can be told nothing until it has. */
@@ -211,7 +214,8 @@ async function release(link: TargetLink, own: string): Promise<void> {
   if (own === '') await link.ask('CONFIG', 'SET', 'masterauth', '');
 }
 
-function withState(error: unknown, state: string, hint: string): JournalError {
+/** The error, with the state that the server is in. */
+export function withState(error: unknown, state: string, hint: string): JournalError {
   if (error instanceof InterruptedError) {
     return new InterruptedError(`the restore was interrupted; ${state}`, { hint, cause: error });
   }

@@ -13,6 +13,8 @@ import { printable, refused } from '../redis/refusals.ts';
 import { parseReplicationInfo } from '../redis/replication-info.ts';
 import { hasFunctions, serverVersionFromInfo } from '../redis/server-version.ts';
 import type { ServerVersion } from '../redis/server-version.ts';
+import { bytesClient } from '../scratch/dumped-keys.ts';
+import type { BytesClient } from '../scratch/dumped-keys.ts';
 import type { ServerClient } from '../scratch/server.ts';
 import type { TargetFacts } from './target-rails.ts';
 
@@ -46,6 +48,7 @@ const answerTimeoutMs = 10_000;
 export class TargetLink implements Disposable {
   readonly #config: TargetConfig;
   readonly #client: ServerClient;
+  readonly #bytes: BytesClient;
   readonly #clock: Clock;
   readonly #signal: AbortSignal;
   readonly #leave: () => void;
@@ -53,6 +56,7 @@ export class TargetLink implements Disposable {
   private constructor(config: TargetConfig, client: ServerClient, clock: Clock, signal: AbortSignal) {
     this.#config = config;
     this.#client = client;
+    this.#bytes = bytesClient(client);
     this.#clock = clock;
     this.#signal = signal;
     this.#leave = () => {
@@ -114,6 +118,15 @@ export class TargetLink implements Disposable {
   /** Sends a command of bytes; an error reply is rejected with as it is. */
   pipe(args: readonly Buffer[]): Promise<unknown> {
     return this.#client.sendCommand<unknown>(args);
+  }
+
+  /** The reply to a command of bytes, its texts as bytes. */
+  async bytes(...words: readonly (string | Buffer)[]): Promise<unknown> {
+    try {
+      return await this.#bytes.sendCommand<unknown>(words);
+    } catch (error) {
+      throw this.#failed([String(words[0])], error);
+    }
   }
 
   async facts(): Promise<TargetFacts> {
@@ -222,7 +235,7 @@ export class TargetLink implements Disposable {
       `the user may not do ${name} on ${this.address}: ${printable(error.message)}`,
       'never',
       {
-        hint: 'it takes +info +select +restore +function, +flushall for --replace, and +replicaof +config for a load at once; and all keys (~*)',
+        hint: 'it takes +info +select +restore +function, +flushall for --replace, and +replicaof +config for a load at once; to compare some keys +dump +pexpiretime +pttl +time +scan +type, for --delete-absent +scan +type +unlink; and all keys (~*)',
         exitCode: 10,
       },
     );

@@ -42,6 +42,13 @@ export interface TargetAsked {
   /** The address that the user knows to be live. */
   readonly live: string | undefined;
   readonly method: TargetMethod | undefined;
+  /** Only some keys are to be written; undefined: it is given the whole dataset. */
+  readonly part?: PartAsked | undefined;
+}
+
+export interface PartAsked {
+  /** What is selected there, and was not there at T, shall go. */
+  readonly deletesAbsent: boolean;
 }
 
 /** What is to be restored. */
@@ -62,23 +69,25 @@ export interface TargetPlan {
   readonly why: string;
   readonly isLive: boolean;
   readonly isLeftBehind: boolean;
-  /** What will be gone. */
+  /** What it holds: it will be gone, unless only a part is written. */
   readonly keys: number;
   readonly libraries: number;
+  readonly part: PartAsked | undefined;
 }
 
 /** UsageError when it is refused; nothing has been touched. */
 export function decideTarget(facts: TargetFacts, asked: TargetAsked, need: TargetNeed): TargetPlan {
   const { address } = asked;
   refuseMode(facts, address);
-  refuseReplica(facts, address);
+  refuseReplica(facts, asked);
   const isLive = isOfJournal(facts, need);
   refuseLive(facts, asked, isLive);
   refuseHolding(facts, asked);
   refuseVersion(facts, address, need);
-  refuseMemory(facts, address, need.bytes);
+  const { part } = asked;
+  if (part === undefined) refuseMemory(facts, address, need.bytes);
   const { server, keys, libraries, isLeftBehind } = facts;
-  return { address, server, ...chooseMethod(facts, asked, isLive), isLive, isLeftBehind, keys, libraries };
+  return { address, server, ...chooseMethod(facts, asked, isLive), isLive, isLeftBehind, keys, libraries, part };
 }
 
 /** What is in it, in words. */
@@ -114,9 +123,10 @@ function refuseMode({ mode }: TargetFacts, address: string): void {
   throw refused('target-mode', 1, `${address} runs in ${mode} mode, into which nothing can be restored`, { hint });
 }
 
-function refuseReplica({ replication, isLeftBehind }: TargetFacts, address: string): void {
+/** One that a restore has left behind is ours, but nobody knows what it holds: some keys are not written into that. */
+function refuseReplica({ replication, isLeftBehind }: TargetFacts, { address, part }: TargetAsked): void {
   const { role, primary } = replication;
-  if (role === 'master' || isLeftBehind) return;
+  if (role === 'master' || (isLeftBehind && part === undefined)) return;
   const whose = primary === undefined ? 'another server' : `${primary.host}:${primary.port}`;
   throw refused('target-is-replica', 7, `${address} is a replica of ${whose}, which would overwrite what is restored`, {
     hint: 'restore to its primary, or let it go first: REPLICAOF NO ONE',
@@ -128,21 +138,36 @@ function isOfJournal({ replication }: TargetFacts, { histories }: TargetNeed): b
   return histories.has(id) || (before !== undefined && histories.has(before.id));
 }
 
-function refuseLive({ replicas }: TargetFacts, { address, live }: TargetAsked, isLive: boolean): void {
+function refuseLive({ replicas }: TargetFacts, { address, live, part }: TargetAsked, isLive: boolean): void {
   if (live === address) return;
   const said = live === undefined ? '' : `, and --i-know-this-is-live says ${live}`;
   const repeat = `if you mean it, repeat its address: --i-know-this-is-live ${address}`;
   if (isLive) {
     throw refused('target-is-live', 7, `${address} has the history of this journal: it is the live primary${said}`, {
-      hint: `restore to another server and look first; ${repeat}`,
+      hint: `${part === undefined ? 'restore to another server and look first' : 'look first, with --dry-run'}; ${repeat}`,
     });
   }
   if (replicas === 0) return;
-  const what = `${address} has ${replicas} ${replicas === 1 ? 'replica' : 'replicas'}, which would lose what they hold${said}`;
-  throw refused('target-has-replicas', 7, what, { hint: `detach them first; ${repeat}` });
+  const have = `${address} has ${replicas} ${replicas === 1 ? 'replica' : 'replicas'}`;
+  const [what, first] =
+    part === undefined
+      ? [`${have}, which would lose what they hold`, 'detach them first']
+      : [`${have}, which would be given the same keys`, 'look first, with --dry-run'];
+  throw refused('target-has-replicas', 7, `${what}${said}`, { hint: `${first}; ${repeat}` });
 }
 
-function refuseHolding(facts: TargetFacts, { address, replace }: TargetAsked): void {
+function refuseHolding(facts: TargetFacts, { address, replace, part }: TargetAsked): void {
+  if (part !== undefined) {
+    if (!replace) return;
+    throw refused(
+      'replace-of-some',
+      2,
+      '--replace lets go of all that the server holds, and only some keys are asked for',
+      {
+        hint: 'leave --replace out: keys that are there are replaced; or restore everything',
+      },
+    );
+  }
   if (replace || (facts.keys === 0 && facts.libraries === 0)) return;
   throw refused('target-not-empty', 7, `${address} holds ${contentsOf(facts)}`, {
     hint: 'restore to an empty server, or say with --replace that all it holds may go',
@@ -159,9 +184,10 @@ function refuseVersion({ server }: TargetFacts, address: string, { rdb }: Target
 
 function chooseMethod(
   { replicaofRefused }: TargetFacts,
-  { method }: TargetAsked,
+  { method, part }: TargetAsked,
   isLive: boolean,
 ): Pick<TargetPlan, 'method' | 'why'> {
+  if (part !== undefined) return { method: partMethod(method), why: 'only these keys are written' };
   if (method === 'replicaof' && replicaofRefused !== undefined) {
     throw refused('method-impossible', 1, `--method replicaof is not possible: ${replicaofRefused}`, {
       hint: 'leave --method out: key by key it is possible',
@@ -171,6 +197,13 @@ function chooseMethod(
   if (replicaofRefused !== undefined) return { method: 'restore', why: replicaofRefused };
   if (isLive) return { method: 'restore', why: 'the journal of a live primary shall go on without a gap' };
   return { method: 'replicaof', why: 'all at once, and exactly' };
+}
+
+function partMethod(method: TargetMethod | undefined): 'restore' {
+  if (method !== 'replicaof') return 'restore';
+  throw refused('method-impossible', 1, '--method replicaof replaces everything, and only some keys are asked for', {
+    hint: 'leave --method out',
+  });
 }
 
 function refused(code: string, exitCode: ExitCode, what: string, { hint }: { readonly hint: string }): UsageError {

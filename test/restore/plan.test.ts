@@ -1,7 +1,6 @@
 // Plans: what they contain, and how they read.
 import { describe, expect, test } from 'vitest';
 import { planToJson, planToText } from '../../src/restore/plan-print.ts';
-import { parseSelection } from '../../src/redis/key-selection.ts';
 import { planRestore } from '../../src/restore/plan-restore.ts';
 import type { Plan, RestoreRequest } from '../../src/restore/plan.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
@@ -65,14 +64,6 @@ describe('the form follows the server of the source', () => {
     const server = { kind: 'unknown', version: 'unknown' };
     const { plan } = await planFor({ relativeTtl: 'convert' }, { server, rdbVersion });
     expect(plan).toMatchObject({ form, server: undefined });
-  });
-});
-
-test('some keys are no dataset for a running server, which would lose all others', async () => {
-  const selection = parseSelection({ keys: ['user:*'] });
-  await expect(planFor({ to: 'server', selection })).rejects.toMatchObject({
-    code: 'selection-into-server',
-    exitCode: 2,
   });
 });
 

@@ -27,6 +27,8 @@ const need: TargetNeed = { histories: new Set([ours]), bytes: 1000, rdb: { magic
 const live = { replication: { ...primary, id: ours } };
 const wasLive = { replication: { ...primary, before: { id: ours, offset: 5 } } };
 
+const some = { deletesAbsent: false };
+
 describe('a server is refused', () => {
   test.each<[string, Partial<TargetFacts>, Partial<TargetAsked>, string, number]>([
     ['in cluster mode', { mode: 'cluster' }, { replace: true, live: address }, 'target-mode', 1],
@@ -44,6 +46,18 @@ describe('a server is refused', () => {
     ['that has replicas', { replicas: 2 }, { replace: true }, 'target-has-replicas', 7],
     ['that has replicas, by another address', { replicas: 2 }, { live: 'localhost:6379' }, 'target-has-replicas', 7],
     ['that holds keys', { keys: 1 }, {}, 'target-not-empty', 7],
+    ['that is live, also for some keys', live, { part: some }, 'target-is-live', 7],
+    ['that has replicas, also for some keys', { replicas: 1 }, { part: some }, 'target-has-replicas', 7],
+    ['of which all may go, for some keys', { keys: 1 }, { part: some, replace: true }, 'replace-of-some', 2],
+    ['for some keys by way of a replica', {}, { part: some, method: 'replicaof' }, 'method-impossible', 1],
+    [
+      'that was left behind, for some keys',
+      { replication: replica, isLeftBehind: true },
+      { part: some },
+      'target-is-replica',
+      7,
+    ],
+    ['that is older than the RDB, also for some keys', { server: redis('6.2.0') }, { part: some }, 'target-version', 1],
     ['that holds functions', { libraries: 1 }, {}, 'target-not-empty', 7],
     ['that is live and holds keys', { ...live, keys: 1 }, { live: address }, 'target-not-empty', 7],
     ['that is older than the RDB', { server: redis('6.2.0') }, {}, 'target-version', 1],
@@ -74,6 +88,18 @@ describe('a server is taken', () => {
       { method: 'restore', why: 'managed' },
     ],
     ['as it is told', {}, { method: 'restore' }, { method: 'restore' }],
+    [
+      'with what it holds, for some keys, whatever the rest would take',
+      { keys: 5, libraries: 1, maxMemoryBytes: 10 },
+      { part: some },
+      { method: 'restore', part: some },
+    ],
+    [
+      'for some keys when it is live and meant, with its replicas',
+      { ...live, keys: 5, replicas: 2 },
+      { part: some, live: address },
+      { method: 'restore', isLive: true },
+    ],
     ['with what it holds, when that may go', { keys: 5, libraries: 1 }, { replace: true }, { keys: 5, libraries: 1 }],
     [
       'when it is live and meant, so that the journal goes on',

@@ -12,6 +12,7 @@ import { parseDestination } from '../../restore/destination.ts';
 import type { Destination } from '../../restore/destination.ts';
 import { parseZone } from '../../restore/instant.ts';
 import type { CutMode } from '../../restore/locate.ts';
+import type { ServerChanges } from '../../restore/output.ts';
 import { planRestore } from '../../restore/plan-restore.ts';
 import { planToJson, planToText } from '../../restore/plan-print.ts';
 import { loadableFirst } from '../../restore/plan-scratch.ts';
@@ -56,6 +57,7 @@ export const restoreVerb: Verb = {
     'db',
     'type',
     'rename',
+    'delete-absent',
     'dry-run',
     'replace',
     'yes',
@@ -143,6 +145,9 @@ export const restoreVerb: Verb = {
         'replicaof: it follows us until it has everything, and is promoted; what it held stays until all has come over.',
         'restore: FLUSHALL, then RESTORE … REPLACE ABSTTL, for servers elsewhere and managed ones; keys whose time has',
         'passed are left out. Should that end early, the server holds a part, which the error says.',
+        'With a selection (Some keys) only these keys are written, and all others stay: it need not be empty. A live primary',
+        'is given a mark first, as a way back, or nothing is written. Selected keys that were not there at T stay, unless',
+        '--delete-absent; those whose time has passed are not written.',
       ],
     ],
   ],
@@ -160,6 +165,10 @@ export const restoreVerb: Verb = {
     ['journal restore --at -1d --to ./restored --ttl shift', 'with as much time to live left as there was a day ago'],
     ['journal restore --at -15m --to redis://localhost:6399', 'into a running server, which must be empty'],
     ['journal restore --at -15m --to resp:- | redis-cli -p 6399 --pipe', 'into one, beside what is there'],
+    [
+      "journal restore --at -15m --keys 'cart:*' --to redis://localhost:6379",
+      'some keys into a running server, which keeps all others',
+    ],
     [
       "journal restore --at -15m --keys 'cart:*' --rename 's/^/old:/' --to resp:- | redis-cli --pipe",
       'some keys beside those of a running server, under other names',
@@ -224,9 +233,23 @@ function destination({ values }: Layers): Destination | undefined {
       hint: 'leave --json out, or look at the plan alone with --dry-run',
     });
   }
+  requireMirrorable(to, values);
   if (to !== undefined || values['dry-run']) return to;
   throw new UsageError('no-destination', 'restore to where? --to is missing', {
     hint: 'name a directory that does not exist or is empty, or look at the plan first with --dry-run',
+  });
+}
+
+function requireMirrorable(to: Destination | undefined, values: Layers['values']): void {
+  if (!values['delete-absent']) return;
+  if (to?.kind !== 'server' || parseSelection(values) === undefined) {
+    throw new UsageError('delete-absent-of-what', '--delete-absent deletes selected keys of a running server', {
+      hint: "say which, and of which server: --keys 'user:*' --to redis://HOST:PORT",
+    });
+  }
+  if (values.rename.length === 0) return;
+  throw new UsageError('delete-absent-renamed', '--delete-absent cannot tell which keys would have come by --rename', {
+    hint: 'leave one of the two out; of keys under their own names it is known which are absent',
   });
 }
 
@@ -240,7 +263,7 @@ async function makePlan(to: Destination | undefined, context: VerbContext): Prom
   if (to?.kind !== 'server') return { plan: await planFor(to, context, undefined) };
   const asked = await askTarget(to.url, context);
   const plan = await planFor(to, context, asked);
-  const target = await decideFor(plan, asked, context.io);
+  const target = await decideFor(plan, asked, context);
   return { plan: { ...plan, destination: target.plan }, target };
 }
 
@@ -339,8 +362,18 @@ function describe(report: RestoreReport, plan: Plan, output: Output): string[] {
     '',
     `${output.style('green', 'restored')} ${printable(to)}: ${formatBytes(bytes)} in ${formatSeconds(seconds)}, every byte verified`,
     ...(record.keys === null ? [] : [`${record.keys.taken} of ${record.keys.total} keys`]),
+    ...changesOf(record.changes),
     ...record.warnings.map((warning) => `warning: ${printable(warning)}`),
     ...howToStart(to, plan),
+  ];
+}
+
+function changesOf(changes: ServerChanges | null): string[] {
+  if (changes === null) return [];
+  const { written, deleted, mark } = changes;
+  return [
+    `${written} keys written, ${deleted} deleted, all others as they were`,
+    ...(mark === null ? [] : [`as it was before: journal restore --at ${shellQuoted(`mark:${mark}`)}`]),
   ];
 }
 
