@@ -10,6 +10,7 @@
 import type { Interruption } from '../../journal-format/footer.ts';
 import type { Sample } from '../../journal-format/samples.ts';
 import type { Micros } from '../core/clock.ts';
+import type { Offset } from '../core/position.ts';
 import type { SegmentEntry, Timeline } from '../log/catalog.ts';
 import { damageIn } from '../log/damaged.ts';
 import { readEvidence } from '../log/evidence.ts';
@@ -39,13 +40,33 @@ export async function evidenceAt(disk: Disk, timeline: Timeline, at: Micros): Pr
  * What these segments say, and the full sync that the timeline began with. A damaged one says nothing here: an instant
  * that depends on it has its cut behind bytes of it, and is refused when they are read.
  */
-export async function gather(disk: Disk, { base }: Timeline, segments: readonly SegmentEntry[]): Promise<Evidence> {
-  const { offset, stamp: lostStamp, completed: stamp } = base.record;
+export async function gather(disk: Disk, timeline: Timeline, segments: readonly SegmentEntry[]): Promise<Evidence> {
+  const { offset, stamp: lostStamp, completed: stamp } = timeline.base.record;
   const found = await Promise.all(segments.map((segment) => read(disk, segment)));
+  const attaches = found.flatMap((one) => one.attaches);
+  const samples = found.flatMap((one) => one.samples);
+  const end = segments.at(-1)?.end ?? offset;
   return {
-    samples: found.flatMap(({ samples }) => samples),
-    interruptions: [{ offset, lostStamp, stamp }, ...found.flatMap(({ attaches }) => attaches)],
+    samples: ofWhatSurvived(samples, attaches, timeline, end),
+    interruptions: [{ offset, lostStamp, stamp }, ...attaches],
   };
+}
+
+/**
+ * Without the samples that were taken before a switch and speak of bytes behind it: the primary that was asked had written
+ * them, but the one that took over may never have had them. `end`: of the segments that all this is from.
+ */
+function ofWhatSurvived(
+  samples: readonly Sample[],
+  attaches: readonly Interruption[],
+  { ids }: Timeline,
+  end: Offset,
+): readonly Sample[] {
+  return ids.slice(1).reduce((kept, { offset: first }) => {
+    const last = first - 1;
+    const switchedAt = attaches.findLast(({ offset }) => offset === last)?.stamp ?? (end <= last ? Infinity : 0);
+    return kept.filter((sample) => sample.stamp >= switchedAt || sample.primaryOffset <= last);
+  }, samples);
 }
 
 interface Found {
@@ -176,8 +197,8 @@ class ClockSearch {
 
 /** Of samples taken while the clock was set back and forth, those around the crossing between which it only went on. */
 function inOneSweep(samples: readonly Sample[], { before, after }: Crossing): readonly Sample[] {
-  const isSame = (one: Sample): boolean => one.stamp === (before ?? after)?.stamp;
-  const at = samples.findIndex(isSame);
+  const indexOf = (wanted: Sample | undefined): number => samples.findIndex(({ stamp }) => stamp === wanted?.stamp);
+  const at = Math.max(indexOf(before), indexOf(after));
   if (at === -1) return samples;
   let from = at;
   while (isAscending(samples[from - 1], samples[from])) from -= 1;

@@ -93,6 +93,29 @@ describe.each(['open', 'sealed'] as const)('in %s segments, what was written in 
     expect(await uncertainSpans(localDisk, (await journal.catalog()).timelines, Infinity)).toEqual([]);
   });
 
+  test('of a primary that died is not taken for what the promoted one wrote at the same offsets', async () => {
+    await using journal = await JournalBuilder.create();
+    const timeline = await journal.timeline({ id, offset: base, completed: t0 });
+    for (let i = 1; i <= 5; i += 1) timeline.read(set, t0 + i * second);
+    await timeline.commit();
+    // It wrote ten commands more, a second each; three of them were known to the one that took over at second 16.
+    timeline.samples(samplesOfWrites(t0 + 5 * second, 10, 5));
+    timeline.attach('cd'.repeat(20), t0 + 17 * second);
+    for (let i = 6; i <= 12; i += 1) timeline.read(set, t0 + 17 * second + i);
+    const caughtUp = t0 + 17.1 * second;
+    const sample = { stamp: caughtUp, primaryTime: caughtUp - 100, roundTripMicros: 200 };
+    timeline.samples([{ ...sample, primaryOffset: after(12) }]);
+    await timeline.commit();
+    if (kind === 'sealed') await timeline.seal(1);
+    for (const seconds of [7.5, 12.5, 14.5]) {
+      expect(await cutAt(journal, t0 + seconds * second)).toMatchObject({
+        code: 'time-uncertain',
+        hint: expect.stringContaining(`--at ${id}:${after(5)} to`) as string,
+      });
+    }
+    expect(await cutAt(journal, t0 + 4.5 * second)).toMatchObject({ offset: after(4) });
+  });
+
   test('may be beyond the end of what has come of it, and the refusal says so', async () => {
     await using journal = await JournalBuilder.create();
     const timeline = await journal.timeline({ id, offset: base, completed: t0 });
