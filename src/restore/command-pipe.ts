@@ -1,11 +1,13 @@
 /**
  * Commands on their way to a server, many at once, each answer looked at: no more under way than a few megabytes (or one
- * command that is larger), and the first error ends it.
+ * command that is larger) or some thousand commands, and the first error ends it.
  */
 import { LinkError } from '../core/errors.ts';
 import { printable } from '../redis/refusals.ts';
 
 const underWayBytesMax = 16 * 1024 * 1024;
+/** Each takes a kilobyte or two here, however small it is. */
+const underWayCommandsMax = 4096;
 const shownKeyBytes = 60;
 
 export class CommandPipe {
@@ -14,8 +16,9 @@ export class CommandPipe {
   /** Commands that were done, SELECT aside. */
   answered = 0;
   readonly #write: (args: readonly Buffer[]) => Promise<unknown>;
-  readonly #batches: { readonly bytes: number; readonly done: Promise<void> }[] = [];
-  #underWay = 0;
+  readonly #batches: { readonly bytes: number; readonly commands: number; readonly done: Promise<void> }[] = [];
+  #bytesUnderWay = 0;
+  #commandsUnderWay = 0;
   #db = '0';
 
   /** `write` sends a command, and rejects with an error reply. */
@@ -29,10 +32,11 @@ export class CommandPipe {
     const done = Promise.all(commands).then(() => undefined);
     // Whoever waits for it is told.
     done.catch(() => undefined);
-    this.#batches.push({ bytes: bytes.length, done });
-    this.#underWay += bytes.length;
+    this.#batches.push({ bytes: bytes.length, commands: commands.length, done });
+    this.#bytesUnderWay += bytes.length;
+    this.#commandsUnderWay += commands.length;
     this.bytes += bytes.length;
-    while (this.#underWay > underWayBytesMax) await this.#oldest();
+    while (this.#bytesUnderWay > underWayBytesMax || this.#commandsUnderWay > underWayCommandsMax) await this.#oldest();
   }
 
   /** Resolves when all were answered. */
@@ -44,7 +48,8 @@ export class CommandPipe {
     const batch = this.#batches.shift();
     if (batch === undefined) return;
     await batch.done;
-    this.#underWay -= batch.bytes;
+    this.#bytesUnderWay -= batch.bytes;
+    this.#commandsUnderWay -= batch.commands;
   }
 
   async #one(args: readonly Buffer[]): Promise<void> {

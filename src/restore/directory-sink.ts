@@ -6,13 +6,14 @@
  *                              OUT, and last the entry that a server looks for: with it, all of it is there
  *
  * Invariant: until publish() returns, nothing under OUT is of use to a server; when it isn't reached, what was made is
- * removed.
+ * removed, by the next restore at the latest (work-directory.ts).
  */
 import { basename, dirname, join, resolve } from 'node:path';
+import type { Micros } from '../core/clock.ts';
 import { StorageError, UsageError } from '../core/errors.ts';
 import type { Disk } from '../storage/disk.ts';
-import { uniqueHex } from '../storage/publish.ts';
 import type { Owner } from './owner.ts';
+import { isWorkDirectory, removeAbandoned, WorkDirectory } from './work-directory.ts';
 
 /** What a freshly made file system holds by itself. */
 const notOurs = 'lost+found';
@@ -23,8 +24,9 @@ const spareBytes = 4 * 1024 * 1024;
 export class DirectorySink implements AsyncDisposable {
   /** Where the directory will be. */
   readonly to: string;
-  /** The hidden directory that is filled. */
-  readonly work: string;
+  readonly #work: WorkDirectory;
+  /** What is filled: the directory to be, or what is to be in it. */
+  readonly #root: string;
   readonly #disk: Disk;
   readonly #owner: Owner | undefined;
   readonly #isVolume: boolean;
@@ -33,23 +35,28 @@ export class DirectorySink implements AsyncDisposable {
   readonly #moved: string[] = [];
   #isPublished = false;
 
-  private constructor(disk: Disk, to: string, owner: Owner | undefined, isVolume: boolean) {
+  private constructor(disk: Disk, to: string, owner: Owner | undefined, work: WorkDirectory, isVolume: boolean) {
     this.#disk = disk;
     this.#owner = owner;
+    this.#work = work;
     this.#isVolume = isVolume;
+    this.#root = isVolume ? work.data : join(work.data, basename(to));
     this.to = to;
-    const name = `.restoring-${uniqueHex()}`;
-    this.work = isVolume ? join(to, name) : join(dirname(to), `.${basename(to)}${name}`);
   }
 
   /** UsageError when something is in the way (exit 7); nothing is touched then. */
-  static async open(disk: Disk, path: string, owner: Owner | undefined): Promise<DirectorySink> {
+  static async open(disk: Disk, path: string, owner: Owner | undefined, now: Micros): Promise<DirectorySink> {
     const to = resolve(path);
-    const sink = new DirectorySink(disk, to, owner, await isEmptyDirectory(disk, to));
+    for (const home of [dirname(to), to]) await removeAbandoned(disk, home, now);
+    const isVolume = await isEmptyDirectory(disk, to);
+    const work = await (isVolume
+      ? WorkDirectory.create(disk, to, undefined, now)
+      : WorkDirectory.create(disk, dirname(to), basename(to), now));
+    const sink = new DirectorySink(disk, to, owner, work, isVolume);
     try {
       await sink.makeDirectory('.');
       // Whoever may not give files away should know before the first of them is written.
-      if (owner !== undefined) await sink.#give(sink.work, owner);
+      if (owner !== undefined) await sink.#give(sink.#root, owner);
     } catch (error) {
       await sink[Symbol.asyncDispose]();
       throw error;
@@ -59,7 +66,7 @@ export class DirectorySink implements AsyncDisposable {
 
   /** StorageError `no-space` unless so much can be written. */
   async reserve(bytes: number): Promise<void> {
-    const free = await this.#disk.freeBytes(this.work);
+    const free = await this.#disk.freeBytes(this.#root);
     if (free >= bytes + spareBytes) return;
     throw new StorageError('no-space', `${bytes} bytes are to be written to ${this.to}, where ${free} are free`, {
       hint: 'free some space, or restore to another file system',
@@ -67,14 +74,14 @@ export class DirectorySink implements AsyncDisposable {
   }
 
   async makeDirectory(name: string): Promise<void> {
-    const path = join(this.work, name);
+    const path = join(this.#root, name);
     this.#directories.push(path);
     await this.#disk.makeDirectory(path);
   }
 
   /** The path of a file that will be created; its name is taken down for owner and removal. */
   file(name: string): string {
-    const path = join(this.work, name);
+    const path = join(this.#root, name);
     this.#files.push(path);
     return path;
   }
@@ -94,23 +101,19 @@ export class DirectorySink implements AsyncDisposable {
     for (const directory of this.#directories.toReversed()) await this.#disk.syncDirectory(directory);
     await (this.#isVolume ? this.#moveIn(entries) : this.#appear());
     this.#isPublished = true;
-    if (this.#isVolume) await this.#disk.removeTree(this.work);
   }
 
   /** Removes what was made, unless it was published. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#isPublished) return;
-    try {
-      for (const path of this.#moved.toReversed()) await this.#disk.removeTree(path);
-      await this.#disk.removeTree(this.work);
-    } catch {
-      // What led here is the failure to be told; a disk that cannot even remove leaves a hidden directory.
-    }
+    const moved = this.#isPublished ? [] : this.#moved.toReversed();
+    // What led here is the failure to be told.
+    for (const path of moved) await this.#disk.removeTree(path).catch(() => undefined);
+    await this.#work[Symbol.asyncDispose]();
   }
 
   async #appear(): Promise<void> {
     try {
-      await this.#disk.rename(this.work, this.to);
+      await this.#disk.rename(this.#root, this.to);
     } catch (error) {
       if ((await this.#disk.size(this.to)) === undefined) throw error;
       throw inTheWay(this.to, 'appeared in the meantime', error);
@@ -120,10 +123,11 @@ export class DirectorySink implements AsyncDisposable {
   }
 
   async #moveIn(entries: readonly string[]): Promise<void> {
+    await this.#work.announce(entries);
     for (const name of entries) {
       const path = join(this.to, name);
       if ((await this.#disk.size(path)) !== undefined) throw inTheWay(path, 'appeared in the meantime');
-      await this.#disk.rename(join(this.work, name), path);
+      await this.#disk.rename(join(this.#root, name), path);
       this.#moved.push(path);
       await this.#disk.syncDirectory(this.to);
     }
@@ -154,13 +158,10 @@ async function isEmptyDirectory(disk: Disk, to: string): Promise<boolean> {
   }
   const names = (await listDirectory(disk, to)).filter((name) => name !== notOurs);
   if (names.length === 0) return true;
-  const leftover = names.find((name) => name.startsWith('.restoring-'));
-  throw inTheWay(
-    to,
-    names.length === 1 && leftover !== undefined
-      ? `holds ${leftover}, left behind by a restore that was killed`
-      : `is not empty: it holds ${names.slice(0, 3).join(', ')}`,
-  );
+  const why = names.every(isWorkDirectory)
+    ? `holds ${names[0] ?? ''}: another restore goes on there, or was killed where that cannot be told`
+    : `is not empty: it holds ${names.slice(0, 3).join(', ')}`;
+  throw inTheWay(to, why);
 }
 
 async function listDirectory(disk: Disk, path: string): Promise<string[]> {

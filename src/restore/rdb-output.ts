@@ -4,39 +4,40 @@
  * Invariant: FILE is never replaced, and appears last, whole and synced.
  */
 import { basename, dirname, join, resolve } from 'node:path';
+import type { Micros } from '../core/clock.ts';
 import { StorageError, UsageError } from '../core/errors.ts';
 import type { Disk } from '../storage/disk.ts';
-import { publish, uniqueHex } from '../storage/publish.ts';
 import { restoredFile } from './output.ts';
 import type { RestoreOutput, RestoreSource, Written } from './output.ts';
 import type { Owner } from './owner.ts';
 import { saveDataset } from './saved-rdb.ts';
+import { removeAbandoned, WorkDirectory } from './work-directory.ts';
 
 export class RdbOutput implements RestoreOutput {
   readonly to: string;
   readonly #disk: Disk;
   readonly #owner: Owner | undefined;
-  /** Its hidden name until it is published. */
-  readonly #work: string;
+  readonly #work: WorkDirectory;
 
-  private constructor(disk: Disk, to: string, owner: Owner | undefined) {
+  private constructor(disk: Disk, to: string, owner: Owner | undefined, work: WorkDirectory) {
     this.to = to;
     this.#disk = disk;
     this.#owner = owner;
-    this.#work = join(dirname(to), `.${basename(to)}.restoring-${uniqueHex()}`);
+    this.#work = work;
   }
 
   /** UsageError when something is in the way (exit 7); nothing is touched then. */
-  static async open(disk: Disk, path: string, owner: Owner | undefined): Promise<RdbOutput> {
+  static async open(disk: Disk, path: string, owner: Owner | undefined, now: Micros): Promise<RdbOutput> {
     const to = resolve(path);
     const parent = dirname(to);
+    await removeAbandoned(disk, parent, now);
     if ((await disk.size(to)) !== undefined) throw inTheWay(to);
     if ((await disk.size(parent)) === undefined) {
       throw new UsageError('no-parent', `there is no directory ${parent} to restore into`, {
         hint: `make it first: mkdir -p ${parent}`,
       });
     }
-    return new RdbOutput(disk, to, owner);
+    return new RdbOutput(disk, to, owner, await WorkDirectory.create(disk, parent, basename(to), now));
   }
 
   get scratchParent(): string {
@@ -46,28 +47,42 @@ export class RdbOutput implements RestoreOutput {
   async write(source: RestoreSource): Promise<Written> {
     const { dataset } = source;
     if (dataset === undefined) throw new RangeError('an RDB is saved by a scratch server, and the plan has none');
-    const { bytes, crc, picked } = await saveDataset(source, dataset, this.#work);
+    const { bytes, crc, picked } = await saveDataset(source, dataset, this.#file);
     return { files: [restoredFile(basename(this.to), bytes, crc)], bytes, isBaseClone: false, warnings: [], picked };
   }
 
   async publish(record: string): Promise<void> {
     const recordPath = `${this.to}.restore.json`;
-    await this.#give(this.#work);
-    await publish(this.#disk, recordPath, Buffer.from(record, 'utf8'));
+    const names = [basename(recordPath), basename(this.to)];
+    await this.#writeRecord(record);
+    for (const path of [this.#file, this.#record]) await this.#give(path);
+    await this.#work.announce(names);
+    await this.#disk.rename(this.#record, recordPath);
     try {
-      await this.#give(recordPath);
-      await this.#disk.link(this.#work, this.to);
+      await this.#disk.link(this.#file, this.to);
     } catch (error) {
       await this.#disk.remove(recordPath);
       throw error instanceof StorageError && error.code === 'exists' ? inTheWay(this.to, error) : error;
     }
-    await this.#disk.remove(this.#work);
     await this.#disk.syncDirectory(dirname(this.to));
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    // A disk that cannot even remove leaves a hidden file; what led here is the failure to be told.
-    await this.#disk.remove(this.#work).catch(() => undefined);
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#work[Symbol.asyncDispose]();
+  }
+
+  get #file(): string {
+    return join(this.#work.data, basename(this.to));
+  }
+
+  get #record(): string {
+    return `${this.#file}.restore.json`;
+  }
+
+  async #writeRecord(record: string): Promise<void> {
+    await using file = await this.#disk.create(this.#record);
+    await file.write([Buffer.from(record, 'utf8')], 0);
+    await file.sync();
   }
 
   async #give(path: string): Promise<void> {

@@ -116,13 +116,14 @@ function nothingMatches({ form }: Plan): string {
 
 async function openOutput(disk: Disk, { form, selection }: Plan, options: RestoreOptions): Promise<RestoreOutput> {
   const { to, send, signal = new AbortController().signal } = options;
+  const now = options.clock.wall();
   const owner = options.owner === undefined ? undefined : await resolveOwner(disk, options.owner);
   switch (form) {
     case 'multi-part-aof':
     case 'preamble-aof':
-      return new DirectoryOutput(await DirectorySink.open(disk, to, owner));
+      return new DirectoryOutput(await DirectorySink.open(disk, to, owner, now));
     case 'rdb':
-      return RdbOutput.open(disk, to, owner);
+      return RdbOutput.open(disk, to, owner, now);
     case 'resp':
       if (send === undefined) throw new RangeError('nobody takes the commands');
       return new RespOutput(send, signal);

@@ -5,18 +5,17 @@
  * Invariant: a directory is taken for left behind only if it says whose it was and nobody holds its lock any more. One
  * that is just being made has no such file yet; it is left alone for a minute.
  */
-import { existsSync } from 'node:fs';
-import { mkdir, readdir, readlink, realpath, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readlink, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import { StorageError, UsageError } from '../core/errors.ts';
 import { formatInstant } from '../core/instant.ts';
+import { storageError } from '../storage/disk-errors.ts';
+import { isAbandoned } from '../storage/held-directory.ts';
 import { uniqueHex } from '../storage/publish.ts';
 import { WriterLock } from '../storage/writer-lock.ts';
 
 const prefix = '.journal-scratch-';
-/** Longer than it takes to make one. */
-const birthMs = 60_000;
 
 export class PrivateDirectory implements AsyncDisposable {
   /** Absolute, free of links. */
@@ -43,7 +42,7 @@ export class PrivateDirectory implements AsyncDisposable {
     } catch (error) {
       await rm(path, { recursive: true, force: true });
       if (error instanceof StorageError) throw error;
-      throw new StorageError('io', `cannot make a directory for a scratch server in ${home}`, { cause: error });
+      throw storageError('make a directory for a scratch server in', home, error);
     }
   }
 
@@ -59,32 +58,12 @@ export async function removeLeftBehind(parent: string, clock: Clock): Promise<st
   const removed: string[] = [];
   for (const name of names) {
     const path = join(parent, name);
-    if (!isLeftBehind(path) && !(await isStillborn(path, clock))) continue;
+    if (!(await isAbandoned(path, clock.wall()))) continue;
     for (const pid of await processesIn(path)) kill(pid);
     await rm(path, { recursive: true, force: true });
     removed.push(name);
   }
   return removed;
-}
-
-function isLeftBehind(path: string): boolean {
-  try {
-    return existsSync(join(path, 'holder.json')) && WriterLock.probe(path) === undefined;
-  } catch {
-    // Another's, or just being removed by another.
-    return false;
-  }
-}
-
-/** Its maker died before it could say whose it was. */
-async function isStillborn(path: string, clock: Clock): Promise<boolean> {
-  try {
-    const names = await readdir(path);
-    if (!names.every((name) => name.startsWith('lock') || name.startsWith('.tmp-holder-'))) return false;
-    return (await stat(path)).mtimeMs < clock.wall() / 1000 - birthMs;
-  } catch {
-    return false;
-  }
 }
 
 function kill(pid: number): void {

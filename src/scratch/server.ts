@@ -20,6 +20,7 @@ import type { JournalError } from '../core/errors.ts';
 import { StorageError } from '../core/errors.ts';
 import { closesDebug } from '../redis/server-version.ts';
 import type { ServerProgram } from './find-server.ts';
+import { attempt } from '../storage/disk-errors.ts';
 import { Watchdog } from './watchdog.ts';
 
 export interface ScratchServerOptions {
@@ -74,7 +75,7 @@ export class ScratchServer implements AsyncDisposable {
   static async start(options: ScratchServerOptions): Promise<ScratchServer> {
     const directory = await realpath(options.directory);
     const settingsPath = join(directory, settingsFile);
-    await writeFile(settingsPath, settingsOf(options), { mode: 0o600 });
+    await attempt('create', settingsPath, () => writeFile(settingsPath, settingsOf(options), { mode: 0o600 }));
     const isLong = Buffer.byteLength(join(directory, socketFile)) > socketPathBytesMax && existsSync('/proc/self/fd');
     const handle = isLong ? await open(directory, 'r') : undefined;
     const child = spawnPrivately(options.program.path, settingsPath, directory);

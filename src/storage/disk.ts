@@ -6,6 +6,7 @@
  * operation and the path; `code` is `not-found`, `exists`, `no-space`, `unreadable` (the medium does not give back what is
  * on it), or `io`.
  */
+import type { Micros } from '../core/clock.ts';
 
 export interface Disk {
   /** Names in a directory, unsorted. `not-found` when it does not exist. */
@@ -14,6 +15,13 @@ export interface Disk {
   size(path: string): Promise<number | undefined>;
   /** Creates a directory and those above it; no error when it exists. Not durable before the parent is synced. */
   makeDirectory(path: string): Promise<void>;
+  /**
+   * Creates a directory and holds it until the result is disposed or this process ends, so that others can tell whether it
+   * is in use; where the file system has no locks, they cannot. `since`, RFC 3339, is for people.
+   */
+  makeHeld(path: string, since: string): Promise<Disposable>;
+  /** Whether a directory was held by a process that is gone. False where that cannot be told. */
+  isAbandoned(path: string, now: Micros): Promise<boolean>;
   /** Creates a file that must not exist (`exists`), for reading and writing. Its name is durable after syncDirectory. */
   create(path: string): Promise<DiskFile>;
   /** Opens an existing file. Opening for reading never changes it. */

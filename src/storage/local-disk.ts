@@ -7,11 +7,12 @@
  */
 import { constants } from 'node:fs';
 import * as pooledCalls from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { StorageError } from '../core/errors.ts';
 import { blockingCalls } from './blocking-calls.ts';
 import type { FileCalls, FileHandle } from './blocking-calls.ts';
+import { attempt, errorCode, storageError } from './disk-errors.ts';
 import type { Disk, DiskFile } from './disk.ts';
+import { isAbandoned } from './held-directory.ts';
+import { WriterLock } from './writer-lock.ts';
 
 const fileMode = 0o600;
 const directoryMode = 0o700;
@@ -40,6 +41,18 @@ function diskOf(fs: FileCalls): Disk {
     async makeDirectory(path) {
       await attempt('create directory', path, () => fs.mkdir(path, { recursive: true, mode: directoryMode }));
     },
+
+    async makeHeld(path, since) {
+      await attempt('create directory', path, () => fs.mkdir(path, { recursive: true, mode: directoryMode }));
+      try {
+        return WriterLock.acquire(path, since);
+      } catch {
+        // No locks here: what is left behind will be taken for another's, and stay.
+        return { [Symbol.dispose]: () => undefined };
+      }
+    },
+
+    isAbandoned,
 
     create: (path) =>
       attempt('create', path, async () => new LocalFile(path, await fs.open(path, createFlags, fileMode))),
@@ -163,52 +176,4 @@ function dropBytes(parts: Uint8Array[], count: number): Uint8Array[] {
     skip = Math.max(0, skip - part.length);
   }
   return rest;
-}
-
-async function attempt<T>(operation: string, path: string, fn: () => Promise<T>): Promise<T> {
-  try {
-    return await fn();
-  } catch (error) {
-    throw storageError(operation, path, error);
-  }
-}
-
-function errorCode(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
-}
-
-const reading: ReadonlySet<string> = new Set(['read', 'open', 'list', 'stat']);
-/** The disk's own word for it, and those of file systems whose checksums do not match (EUCLEAN has no name in Node). */
-const mediumFailed: ReadonlySet<string> = new Set(['EIO', 'EBADMSG', 'Unknown system error -117']);
-
-function storageError(operation: string, path: string, cause: unknown): StorageError {
-  const code = errorCode(cause);
-  const what = `cannot ${operation} ${path}`;
-  switch (code) {
-    case 'ENOENT':
-      return new StorageError('not-found', `${what}: no such file or directory`, { cause });
-    case 'EEXIST':
-      return new StorageError('exists', `${what}: it exists`, { cause });
-    case 'ENOSPC':
-    case 'EDQUOT':
-      return new StorageError('no-space', `${what}: no space left`, {
-        cause,
-        hint: `free some space on the file system of ${dirname(path)}`,
-      });
-    case 'EACCES':
-    case 'EPERM':
-    case 'EROFS':
-      return new StorageError('io', `${what}: ${code === 'EROFS' ? 'read-only file system' : 'permission denied'}`, {
-        cause,
-        hint: 'run journal as the user who owns the journal directory',
-      });
-    default:
-      if (reading.has(operation) && mediumFailed.has(code)) {
-        return new StorageError('unreadable', `${what}: ${code}`, {
-          cause,
-          hint: 'look for errors of the disk in the log of the kernel (dmesg); bring the file back from a copy, if there is one',
-        });
-      }
-      return new StorageError('io', `${what}: ${code === '' ? String(cause) : code}`, { cause });
-  }
 }

@@ -69,6 +69,14 @@ export class WatchedDisk implements Disk {
     return this.#disk.clone(from, to);
   }
 
+  makeHeld(path: string, since: string): Promise<Disposable> {
+    return this.#watched('create directory', path, () => this.#disk.makeHeld(path, since));
+  }
+
+  isAbandoned(path: string, now: Micros): Promise<boolean> {
+    return this.#disk.isAbandoned(path, now);
+  }
+
   changeOwner(path: string, user: number, group: number | undefined): Promise<void> {
     return this.#disk.changeOwner(path, user, group);
   }

@@ -28,8 +28,9 @@ export interface Holder {
   readonly since: string;
 }
 
-/** SQLite's codes for a lock that another process holds, and for a file that is none of its own. */
+/** SQLite's codes for a lock that another process holds, for a full disk, and for a file that is none of its own. */
 const sqliteBusy = 5;
+const sqliteFull = 13;
 const sqliteNotADatabase = 26;
 
 /** Waits this long for a probe or a dying process to let go. */
@@ -118,6 +119,12 @@ function unusable(directory: string, cause: unknown): StorageError {
       cause,
     });
   }
+  if (isNoSpace(cause)) {
+    return new StorageError('no-space', `cannot lock ${directory}: no space left`, {
+      hint: 'free some space on its file system',
+      cause,
+    });
+  }
   return new StorageError('io', `cannot lock ${directory}: ${cause instanceof Error ? cause.message : String(cause)}`, {
     hint: 'the directory must be writable, on a file system with POSIX record locks',
     cause,
@@ -153,7 +160,9 @@ function overwriteHolder(directory: string, text: string): boolean {
 }
 
 function isNoSpace(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+  if (!(error instanceof Error)) return false;
+  if ('errcode' in error && error.errcode === sqliteFull) return true;
+  return 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
 }
 
 function readHolder(directory: string): Holder | undefined {

@@ -15,6 +15,8 @@ export function watchedDisk(before: (operation: string, path: string) => void, d
     list: watch('list', (path) => disk.list(path)),
     size: watch('size', (path) => disk.size(path)),
     makeDirectory: watch('makeDirectory', (path) => disk.makeDirectory(path)),
+    makeHeld: watch('makeHeld', (path, since: string) => disk.makeHeld(path, since)),
+    isAbandoned: (path, now) => disk.isAbandoned(path, now),
     create: watch('create', async (path) => watchedFile(await disk.create(path), before)),
     open: watch('open', async (path, mode: 'read' | 'write') => watchedFile(await disk.open(path, mode), before)),
     rename: watch('rename', (from, to: string) => disk.rename(from, to)),
@@ -52,12 +54,15 @@ function watchedFile(file: DiskFile, before: (operation: string, path: string) =
   };
 }
 
-/** A disk whose `failing`-th operation fails, counted from 1; `count` tells how many there were. */
-export function failingDisk(failing: number): { disk: Disk; count: () => number } {
+/** A disk whose `failing`-th operation fails, counted from 1; `failed` tells which that was, if it came to it. */
+export function failingDisk(failing: number): { disk: Disk; failed: () => string | undefined } {
   let count = 0;
+  let failed: string | undefined;
   const disk = watchedDisk((operation, path) => {
     count += 1;
-    if (count === failing) throw new StorageError('io', `${operation} of ${path} failed, as the test wanted it`);
+    if (count !== failing) return;
+    failed = operation;
+    throw new StorageError('io', `${operation} of ${path} failed, as the test wanted it`);
   });
-  return { disk, count: () => count };
+  return { disk, failed: () => failed };
 }

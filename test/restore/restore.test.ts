@@ -350,12 +350,18 @@ describe('nothing is left behind by', () => {
     if (isVolume) await mkdir(to);
     const rest = isVolume ? ['restored'] : [];
     for (let failing = 1; ; failing += 1) {
-      const { disk, count } = failingDisk(failing);
+      const { disk, failed } = failingDisk(failing);
       try {
         await executeRestore(disk, plan, options(to));
+        // To look for what others have left is not what a restore is for.
+        if (failed() === 'list') {
+          await rm(to, { recursive: true });
+          if (isVolume) await mkdir(to);
+          continue;
+        }
         expect(failing).toBeGreaterThan(20);
         // How many operations a restore takes depends on how writing and syncing meet: this one was never reached.
-        expect(count()).toBeLessThan(failing);
+        expect(failed()).toBeUndefined();
         break;
       } catch (error) {
         expect(error, `operation ${failing}`).toMatchObject({ exitCode: expect.any(Number) });

@@ -43,6 +43,7 @@ export function faultyDisk(
     link: (from, to) => guarded('link', to, () => disk.link(from, to)),
     remove: (path) => guarded('remove', path, () => disk.remove(path)),
     removeTree: (path) => guarded('removeTree', path, () => disk.removeTree(path)),
+    makeHeld: (path, since) => guarded('makeDirectory', path, () => disk.makeHeld(path, since)),
     makeDirectory: (path) => guarded('makeDirectory', path, () => disk.makeDirectory(path)),
     syncDirectory: (path) => guarded('syncDirectory', path, () => disk.syncDirectory(path)),
   };

@@ -126,6 +126,16 @@ export class SimulatedDisk implements Disk {
     });
   }
 
+  /** One process is all there is. */
+  async makeHeld(directory: string): Promise<Disposable> {
+    await this.makeDirectory(directory);
+    return { [Symbol.dispose]: () => undefined };
+  }
+
+  async isAbandoned(): Promise<boolean> {
+    return false;
+  }
+
   async create(file: string): Promise<DiskFile> {
     return this.#change('create', file, () => {
       const { folder, name } = this.#parent('create', file);
