@@ -55,14 +55,14 @@ const privateMask = 0o077;
 export class ScratchServer implements AsyncDisposable {
   readonly #options: ScratchServerOptions;
   readonly #process: ChildProcess;
-  readonly #watchdog: Watchdog | undefined;
+  readonly #watchdog: Watchdog;
   /** Held open where the socket's own path is too long to be connected to. */
   readonly #directory: FileHandle | undefined;
 
   private constructor(
     options: ScratchServerOptions,
     child: ChildProcess,
-    watchdog: Watchdog | undefined,
+    watchdog: Watchdog,
     directory: FileHandle | undefined,
   ) {
     this.#options = options;
@@ -78,9 +78,9 @@ export class ScratchServer implements AsyncDisposable {
     await attempt('create', settingsPath, () => writeFile(settingsPath, settingsOf(options), { mode: 0o600 }));
     const isLong = Buffer.byteLength(join(directory, socketFile)) > socketPathBytesMax && existsSync('/proc/self/fd');
     const handle = isLong ? await open(directory, 'r') : undefined;
+    const watchdog = new Watchdog(directory, options.removesDirectory === true);
     const child = spawnPrivately(options.program.path, settingsPath, directory);
-    const { pid } = child;
-    const watchdog = pid === undefined ? undefined : new Watchdog(pid, directory, options.removesDirectory === true);
+    if (child.pid !== undefined) watchdog.watch(child.pid);
     const server = new ScratchServer({ ...options, directory }, child, watchdog, handle);
     try {
       await server.#ready();
@@ -131,7 +131,7 @@ export class ScratchServer implements AsyncDisposable {
       await Promise.race([exited, this.#options.clock.sleep(stopTimeoutMs, tooLong.signal).catch(() => undefined)]);
       tooLong.abort();
     }
-    this.#watchdog?.[Symbol.dispose]();
+    this.#watchdog[Symbol.dispose]();
     await this.#directory?.close();
   }
 

@@ -31,7 +31,7 @@ async function hold(binary: ServerBinary, parent: string): Promise<Held> {
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
   const directory = line.toString().trim();
   const server = processes().find((pid) => workingDirectory(pid) === directory) ?? 0;
-  const watchdog = processes().find((pid) => commandLine(pid).includes(`\0${server}\0${directory}`)) ?? 0;
+  const watchdog = processes().find((pid) => commandLine(pid).includes(`\0sh\0${directory}\0`)) ?? 0;
   expect([server, watchdog].every((pid) => pid > 0)).toBe(true);
   return { directory, owner: child.pid ?? 0, server, watchdog };
 }
