@@ -41,7 +41,7 @@ export interface Neighbours {
 
 /** The prefix must reach to the base of the timeline at least. */
 export async function boundariesAround(disk: Disk, timeline: Timeline, prefix: Prefix): Promise<Neighbours> {
-  const known = await lastKnownBoundary(disk, timeline, prefix);
+  const known = await knownBoundary(disk, timeline, prefix);
   if (known.offset === timeline.boundary) return { last: await stampOf(disk, timeline, known.offset), next: undefined };
   const finder = new BoundaryFinder(known);
   let last: StampedOffset | undefined;
@@ -56,6 +56,23 @@ export async function boundariesAround(disk: Disk, timeline: Timeline, prefix: P
     return { last: last ?? (await stampOf(disk, timeline, known.offset)), next: stamped(next, reads) };
   }
   return { last: last ?? (await stampOf(disk, timeline, known.offset)), next: undefined };
+}
+
+/** The nearest boundary inside the prefix that is known without looking at payload. */
+export async function knownBoundary(disk: Disk, timeline: Timeline, prefix: Prefix): Promise<ScannerState> {
+  const segment = timeline.segments.findLast((candidate) =>
+    prefix.by === 'offset' ? candidate.start - 1 <= prefix.offset : candidate.first <= prefix.stamp,
+  );
+  if (segment === undefined) return { offset: timeline.base.record.offset, db: timeline.base.record.db };
+  const { file, kind } = await openListed(disk, segment.path, segment.kind);
+  await using _file = file;
+  try {
+    return kind === 'sealed'
+      ? lastBeforeBlock(await SealedReader.over(file), prefix)
+      : await lastBeforeFrame(await FrameFile.open(file), segment, prefix);
+  } catch (error) {
+    throw fileProblem(file.path, error);
+  }
 }
 
 /** The stamp of a byte of the timeline; of its base, the one when that was complete. */
@@ -82,23 +99,6 @@ function bytesInside(chunk: RangeChunk, reads: Reads, prefix: Prefix): number {
     });
   }
   return Math.max(0, Math.min(chunk.bytes.length, end + 1 - chunk.start));
-}
-
-/** The nearest boundary inside the prefix that is known without looking at payload. */
-async function lastKnownBoundary(disk: Disk, timeline: Timeline, prefix: Prefix): Promise<ScannerState> {
-  const segment = timeline.segments.findLast((candidate) =>
-    prefix.by === 'offset' ? candidate.start - 1 <= prefix.offset : candidate.first <= prefix.stamp,
-  );
-  if (segment === undefined) return { offset: timeline.base.record.offset, db: timeline.base.record.db };
-  const { file, kind } = await openListed(disk, segment.path, segment.kind);
-  await using _file = file;
-  try {
-    return kind === 'sealed'
-      ? lastBeforeBlock(await SealedReader.over(file), prefix)
-      : await lastBeforeFrame(await FrameFile.open(file), segment, prefix);
-  } catch (error) {
-    throw fileProblem(file.path, error);
-  }
 }
 
 function lastBeforeBlock({ header, footer }: SealedReader, prefix: Prefix): ScannerState {

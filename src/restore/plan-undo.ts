@@ -12,7 +12,9 @@ import { formatPosition } from '../core/position.ts';
 import type { Offset } from '../core/position.ts';
 import { idAt } from '../log/catalog.ts';
 import type { Timeline } from '../log/catalog.ts';
+import { readRange } from '../log/read-range.ts';
 import type { RangeChunk } from '../log/read-range.ts';
+import type { ScannerState } from '../redis/boundary-scanner.ts';
 import { keysOf } from '../redis/command-keys.ts';
 import { CommandReader, nameOf } from '../redis/command-reader.ts';
 import type { StreamCommand } from '../redis/command-reader.ts';
@@ -20,9 +22,8 @@ import type { Disk } from '../storage/disk.ts';
 import { throwIfInterrupted } from './interruption.ts';
 import { LaterCommands } from './later-commands.ts';
 import type { Stretch } from './left-out.ts';
-import { boundariesAround } from './locate-boundaries.ts';
+import { boundariesAround, knownBoundary } from './locate-boundaries.ts';
 import type { Plan } from './plan.ts';
-import { plannedStream } from './planned-stream.ts';
 import { stampIn } from './stamp-in.ts';
 import { fixed, isFixed } from './undo.ts';
 import type { ToldCommand, UndoPlan, UndoRequest, WantedPosition } from './undo.ts';
@@ -46,8 +47,9 @@ export async function planUndo(
 ): Promise<UndoPlan> {
   const wanted: Wanted[] = [];
   for (const position of request.positions) wanted.push(await findWhole(disk, timeline, plan, position));
-  const search = new UndoSearch(timeline, request, wanted);
-  for await (const chunk of plannedStream(disk, plan)) {
+  const before = await boundaryBefore(disk, timeline, request, wanted);
+  const search = new UndoSearch(timeline, request, wanted, before);
+  for await (const chunk of readRange(disk, plan.ranges, before.offset + 1, plan.cut.offset)) {
     throwIfInterrupted(signal);
     search.push(chunk);
   }
@@ -71,6 +73,18 @@ async function findWhole(disk: Disk, timeline: Timeline, plan: Plan, wanted: Wan
   return { ...wanted, whole: { from: last.offset + 1, to: next?.offset ?? cut.offset } };
 }
 
+/** What lies before the first command that is left out need not be looked at, unless commands are named. */
+async function boundaryBefore(
+  disk: Disk,
+  timeline: Timeline,
+  { names }: UndoRequest,
+  wanted: readonly Wanted[],
+): Promise<ScannerState> {
+  if (names.length > 0) return timeline.base.record;
+  const first = Math.min(...wanted.map(({ whole }) => whole.from));
+  return knownBoundary(disk, timeline, { by: 'offset', offset: first - 1 });
+}
+
 class UndoSearch {
   readonly #timeline: Timeline;
   readonly #request: UndoRequest;
@@ -92,10 +106,11 @@ class UndoSearch {
   #couldBeAny = false;
   #scripts = 0;
 
-  constructor(timeline: Timeline, request: UndoRequest, wanted: readonly Wanted[]) {
+  /** What is pushed follows the boundary `from`. */
+  constructor(timeline: Timeline, request: UndoRequest, wanted: readonly Wanted[], from: ScannerState) {
     this.#timeline = timeline;
     this.#request = request;
-    this.#reader = new CommandReader(timeline.base.record);
+    this.#reader = new CommandReader(from);
     this.#wanted = wanted.toSorted((a, b) => a.offset - b.offset);
     for (const name of request.names) this.#byName.set(name, 0);
   }
@@ -170,7 +185,8 @@ class UndoSearch {
 
   #keep(command: StreamCommand, chunk: RangeChunk): void {
     const length = command.args[0]?.length ?? 0;
-    if (length >= 4 && length <= 7 && scriptName.test(nameOf(command))) this.#scripts += 1;
+    const isConcerned = this.#byName.size > 0 || this.#commands > 0;
+    if (isConcerned && length >= 4 && length <= 7 && scriptName.test(nameOf(command))) this.#scripts += 1;
     if (!this.#later.take(command)) return;
     this.#couldBeAny ||= this.#later.isAnyKey;
     this.#laterCommands += 1;

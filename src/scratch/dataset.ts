@@ -7,6 +7,7 @@
  * Invariant: what load() returns is exactly the source's dataset behind the last byte of the stream, elapsed keys included;
  * not one command of the stream has failed on the way, unless it was said that they may.
  */
+import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import type { JournalError } from '../core/errors.ts';
@@ -114,17 +115,24 @@ export class ScratchDataset implements AsyncDisposable {
   }
 
   /** Has the server write an RDB of everything, elapsed keys included; its path is as it is until the next one, or disposal. */
-  async save(isToBeKept = true): Promise<string> {
+  async save(): Promise<string> {
+    const path = join(this.#directory.path, rdbFile);
+    if (this.#isSaved) return path;
     try {
-      if (this.#isSaved) return join(this.#directory.path, rdbFile);
-      // To be read once it need not be small; and to compress is most of the work.
-      await this.#client.sendCommand(['CONFIG', 'SET', 'rdbcompression', isToBeKept ? 'yes' : 'no']);
+      // To compress is most of the work.
+      await this.#client.sendCommand(['CONFIG', 'SET', 'rdbcompression', (await this.#isShortOfRoom()) ? 'yes' : 'no']);
       await this.#client.sendCommand(['SAVE']);
-      this.#isSaved = isToBeKept;
+      this.#isSaved = true;
     } catch (error) {
       throw await this.failed('save the dataset', error);
     }
-    return join(this.#directory.path, rdbFile);
+    return path;
+  }
+
+  /** An RDB is hardly larger than what it is made of; a copy of it may be made beside it. */
+  async #isShortOfRoom(): Promise<boolean> {
+    const { bavail, bsize } = await statfs(this.#directory.path);
+    return bavail * bsize < 2 * (await infoNumber(this.#client, 'memory', 'used_memory'));
   }
 
   /** What to throw when a command of ours was not answered as it should be. */

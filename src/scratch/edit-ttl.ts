@@ -32,7 +32,7 @@ export async function editTtl(
   { clock, selection, advance }: EditOptions,
 ): Promise<TtlCount> {
   const judge = new TtlJudge(rule, Math.floor(clock.wall() / 1000));
-  const saved = await dataset.save(!judge.changes);
+  const saved = await dataset.save();
   const commands = new TtlEditor(judge, selection).commands(expiriesIn(disk, saved, advance));
   if (judge.changes) await dataset.edit(commands);
   else for await (const _none of commands);

@@ -200,6 +200,20 @@ test('of what was replicated as a script it is said that nothing is left out of 
   expect(plan.warnings).toEqual([expect.stringMatching(/^1 scripts were replicated as they are/)]);
 });
 
+test('what lies before the first position that is left out is not looked at', async () => {
+  const lines = [
+    'EVAL script 1 a',
+    ...Array.from({ length: 20 }, () => 'SET a 1'),
+    'SELECT 7',
+    'DEL a',
+    'EVAL script 1 a',
+  ];
+  const { plan, replayed } = await undone(lines, { positions: [place(lines, 22).last] });
+  expect(replayed).toBe(without(lines, 22));
+  expect(plan.undo?.told).toMatchObject([{ name: 'DEL', db: 7 }]);
+  expect(plan.warnings).toEqual([expect.stringMatching(/^1 scripts were replicated as they are/)]);
+});
+
 test('what stays of a range is all that is in no stretch', () => {
   const lengths = fc.array(fc.tuple(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 1, max: 5 })), { maxLength: 20 });
   fc.assert(
