@@ -11,15 +11,21 @@ import { loadCatalogLeft } from '../log/catalog.ts';
 import { readRemoved } from '../log/removed.ts';
 import { parseSelection } from '../redis/key-selection.ts';
 import type { ReplicationInfo } from '../redis/replication-info.ts';
+import { loadableFirst } from '../restore/plan-scratch.ts';
 import type { Plan } from '../restore/plan.ts';
+import { ClusterLink } from '../restore/cluster-link.ts';
 import type { ServerTarget } from '../restore/server-output.ts';
+import { decideCluster } from '../restore/target-cluster.ts';
+import type { PrimaryFacts } from '../restore/target-cluster.ts';
 import { TargetLink } from '../restore/target-link.ts';
 import type { FeedAddress, TargetConfig } from '../restore/target-link.ts';
 import { contentsOf, decideTarget } from '../restore/target-rails.ts';
 import type { TargetAsked, TargetFacts, TargetPlan } from '../restore/target-rails.ts';
+import type { ServerProgram } from '../scratch/find-server.ts';
 import { formatAddress } from '../upstream/address.ts';
 import type { SourceAddress } from '../upstream/address.ts';
 import { tlsOptions, tlsProblem } from '../upstream/tls.ts';
+import type { CliIo } from './io.ts';
 import type { VerbContext } from './verb.ts';
 
 /** A server that has answered, before there is a plan. */
@@ -27,6 +33,8 @@ export interface AskedTarget {
   readonly config: TargetConfig;
   readonly asked: TargetAsked;
   readonly facts: TargetFacts;
+  /** Where it is a node of a cluster. */
+  readonly primaries: readonly PrimaryFacts[] | undefined;
 }
 
 /** Reaches it and asks what it is; changes nothing. */
@@ -34,25 +42,38 @@ export async function askTarget(url: string, { io, layers, output }: VerbContext
   const { values } = layers;
   const { addresses, credentials, tls, warnings } = resolveTarget(url, layers, io.env);
   for (const text of warnings) output.warn(text);
-  const [{ host, port, tls: isTls }] = addresses;
-  const address = formatAddress(addresses[0]);
-  const config: TargetConfig = {
-    address,
-    socket: isTls ? { host, port, ...tlsOptions(host, tls), tls: true } : { host, port },
-    ...{ user: credentials.user, password: credentials.password },
-    explain: (cause) => tlsProblem(address, cause, 'target-'),
-    feed: feedAddress(layers, addresses[0]),
+  const configOf = (source: SourceAddress): TargetConfig => {
+    const { host, port, tls: isTls } = source;
+    const address = formatAddress(source);
+    return {
+      address,
+      socket: isTls ? { host, port, ...tlsOptions(host, tls), tls: true } : { host, port },
+      ...{ user: credentials.user, password: credentials.password },
+      explain: (cause) => tlsProblem(address, cause, 'target-'),
+      feed: feedAddress(layers, source),
+      at: (host = source.host, port) => configOf({ ...source, host, port }),
+    };
   };
-  using link = await TargetLink.open(config, io.clock, io.signal);
-  const facts = await link.facts();
+  const config = configOf(addresses[0]);
+  const facts = await factsOf(config, io);
   const { replace, method, 'i-know-this-is-live': live, 'delete-absent': deletesAbsent } = values;
   const part = parseSelection(values) === undefined ? undefined : { deletesAbsent };
-  return { config, asked: { address, replace, live, method, part }, facts };
+  const asked = { address: config.address, replace, live, method, part };
+  return { config, asked, facts, primaries: facts.mode === 'cluster' ? await primariesOf(config, io) : undefined };
+}
+
+/** Those first whose RDB it loads: each of its primaries, where it is a cluster. */
+export function loadableByTarget(
+  programs: readonly ServerProgram[],
+  asked: AskedTarget | undefined,
+): readonly ServerProgram[] {
+  const servers = asked?.primaries?.map(({ facts }) => facts.server) ?? [asked?.facts.server];
+  return servers.reduce((sorted, server) => loadableFirst(sorted, server), programs);
 }
 
 /** The server of a plan; UsageError when it is refused. */
 export async function decideFor(plan: Plan, target: AskedTarget, context: VerbContext): Promise<ServerTarget> {
-  const { config, asked, facts } = target;
+  const { config, asked, facts, primaries } = target;
   const { io } = context;
   if (plan.scratch === undefined) throw new RangeError('the plan has no scratch server');
   const { timelines, damaged } = await loadCatalogLeft(io.disk, plan.tree);
@@ -63,17 +84,19 @@ export async function decideFor(plan: Plan, target: AskedTarget, context: VerbCo
   const used = aux['used-mem'] ?? '';
   const need = { histories, bytes: /^\d{1,15}$/.test(used) ? Number(used) : size, rdb: plan.scratch.rdb };
   const mark = (now: ReplicationInfo): Promise<string> => markBefore(plan, asked.address, now, context);
-  return { config, asked, need, plan: decideTarget(facts, asked, need), mark };
+  const decided = primaries === undefined ? decideTarget(facts, asked, need) : decideCluster(primaries, asked, need);
+  return { config, asked, need, plan: decided, mark };
 }
 
 /** UsageError (exit 2) when nobody can be asked, or the answer is no. */
 export async function confirm(target: TargetPlan, { io, layers }: VerbContext): Promise<void> {
   if (layers.values.yes) return;
-  const { address, keys, libraries, isLive, part } = target;
+  const { address, keys, libraries, isLive, part, cluster } = target;
   const loss = part === undefined && (keys > 0 || libraries > 0) ? `, in place of ${contentsOf(target)}` : '';
   const some =
     part === undefined ? '' : part.deletesAbsent ? 'some keys, and delete those that were not there, ' : 'some keys ';
-  const what = `restore ${some}into ${isLive ? 'the live primary ' : ''}${address}${loss}`;
+  const members = cluster === undefined ? '' : `the cluster of ${cluster.length} primaries at `;
+  const what = `restore ${some}into ${members}${isLive ? 'the live primary ' : ''}${address}${loss}`;
   if (io.ask === undefined) {
     throw new UsageError('not-confirmed', `${what}? There is no terminal to ask at`, {
       hint: 'add --yes to go on without being asked; nothing was changed',
@@ -119,6 +142,16 @@ async function markBefore(
   }
   output.lines([`mark ${name}: ${address} before this restore`]);
   return name;
+}
+
+async function factsOf(config: TargetConfig, { clock, signal }: CliIo): Promise<TargetFacts> {
+  using link = await TargetLink.open(config, clock, signal);
+  return await link.facts();
+}
+
+async function primariesOf(config: TargetConfig, { clock, signal }: CliIo): Promise<PrimaryFacts[]> {
+  using cluster = await ClusterLink.open(config, clock, signal);
+  return await cluster.facts();
 }
 
 /** Where a server can reach us: on loopback if it is there, else where the user says. */

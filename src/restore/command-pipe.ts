@@ -2,7 +2,7 @@
  * Commands on their way to a server, many at once, each answer looked at: no more under way than a few megabytes (or one
  * command that is larger) or some thousand commands, and the first error ends it.
  */
-import { LinkError } from '../core/errors.ts';
+import { JournalError, LinkError } from '../core/errors.ts';
 import { printable } from '../redis/refusals.ts';
 
 const underWayBytesMax = 16 * 1024 * 1024;
@@ -21,7 +21,7 @@ export class CommandPipe {
   #commandsUnderWay = 0;
   #db = '0';
 
-  /** `write` sends a command, and rejects with an error reply. */
+  /** `write` sends a command, and rejects with an error reply, or with what that means. */
   constructor(write: (args: readonly Buffer[]) => Promise<unknown>) {
     this.#write = write;
   }
@@ -60,7 +60,7 @@ export class CommandPipe {
       await this.#write(args);
       if (name !== 'SELECT') this.answered += 1;
     } catch (error) {
-      throw refusal(name, db, args[1], error);
+      throw error instanceof JournalError ? error : refusal(name, db, args[1], error);
     }
   }
 }

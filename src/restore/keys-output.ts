@@ -21,7 +21,7 @@ import { countSaved } from './filter-saved.ts';
 import { throwIfInterrupted } from './interruption.ts';
 import type { RestoreOutput, RestoreSource, Written } from './output.ts';
 import { requireDbs } from './require-dbs.ts';
-import { withState } from './server-output.ts';
+import { withState } from './left-state.ts';
 import type { ServerTarget } from './server-output.ts';
 import { TargetLink } from './target-link.ts';
 import { decideTarget } from './target-rails.ts';

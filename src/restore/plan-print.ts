@@ -9,6 +9,8 @@ import { formatPosition } from '../core/position.ts';
 import type { OrphanRange } from '../log/orphans.ts';
 import type { SelectionText } from '../redis/key-selection.ts';
 import { formatRdb, formatServerVersion } from '../redis/server-version.ts';
+import { clusterLines, clusterToJson } from './cluster-print.ts';
+import type { ClusterJson } from './cluster-print.ts';
 import { describeInstant, formatInstantShort, quote } from './instant.ts';
 import type { StampedOffset } from './locate-boundaries.ts';
 import type { TimeReading } from './locate-time.ts';
@@ -74,6 +76,8 @@ export interface PlanJson {
     readonly isLive: boolean;
     /** What is selected there, and was not there at T, goes. */
     readonly deletesAbsent: boolean;
+    /** Where it is a cluster; null: one server. */
+    readonly cluster: ClusterJson | null;
   } | null;
   /** What is left out of the stream; null: nothing. */
   readonly undo: UndoJson | null;
@@ -198,19 +202,24 @@ function destinationJson({
   libraries,
   isLive,
   part,
+  cluster,
 }: TargetPlan): PlanJson['destination'] {
   const replaces = part === undefined ? { keys, libraries } : null;
   const deletesAbsent = part?.deletesAbsent ?? false;
-  return { address, server: formatServerVersion(server), method, why, replaces, isLive, deletesAbsent };
+  return {
+    ...{ address, server: formatServerVersion(server), method, why, replaces, isLive, deletesAbsent },
+    cluster: cluster === undefined ? null : clusterToJson(cluster),
+  };
 }
 
 function destinationLines(destination: TargetPlan | undefined): (readonly [string, string])[] {
   if (destination === undefined) return [];
-  const { address, server, method, why, isLive, isLeftBehind, part } = destination;
+  const { address, server, method, why, isLive, isLeftBehind, part, cluster } = destination;
   const how = method === 'replicaof' ? 'as a replica of ours, then promoted' : 'key by key, with RESTORE';
   const replaces = part === undefined ? contentsOf(destination) : partLine(destination, part);
   const lines: (readonly [string, string])[] = [
     ['server', `${address}, ${formatServerVersion(server)}${isLive ? ', the live primary of this journal' : ''}`],
+    ...clusterLines(cluster),
     ['method', `${method}: ${how} (${why})`],
     ['replaces', replaces],
   ];

@@ -12,6 +12,7 @@ import { loadCatalogLeft } from '../log/catalog.ts';
 import { readRemoved } from '../log/removed.ts';
 import { isNotFound } from '../log/source-tree.ts';
 import type { Disk } from '../storage/disk.ts';
+import { ClusterOutput } from './cluster-output.ts';
 import { DirectoryOutput } from './directory-output.ts';
 import { DirectorySink } from './directory-sink.ts';
 import type { Picked } from './filter-saved.ts';
@@ -130,7 +131,9 @@ async function openOutput(disk: Disk, { form, selection }: Plan, options: Restor
     case 'server':
       if (options.target === undefined) throw new RangeError('no server is named');
       if (selection !== undefined) return new KeysOutput(options.target, options.clock, signal);
-      return new ServerOutput(options.target, options.clock, signal);
+      return options.target.plan.cluster === undefined
+        ? new ServerOutput(options.target, options.clock, signal)
+        : new ClusterOutput(options.target, options.clock, signal);
   }
 }
 

@@ -9,10 +9,10 @@
  */
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
-import { InterruptedError, JournalError, LinkError } from '../core/errors.ts';
+import { InterruptedError, LinkError } from '../core/errors.ts';
+import type { JournalError } from '../core/errors.ts';
 import type { Clock } from '../core/clock.ts';
 import { infoFields, keysIn } from '../redis/info.ts';
-import { printable } from '../redis/refusals.ts';
 import type { ReplicationInfo } from '../redis/replication-info.ts';
 import { hasFunctions } from '../redis/server-version.ts';
 import type { ScratchDataset } from '../scratch/dataset.ts';
@@ -21,6 +21,7 @@ import { MasterFeed } from '../scratch/master-feed.ts';
 import type { Disk } from '../storage/disk.ts';
 import { filePieces } from '../storage/file-pieces.ts';
 import { throwIfInterrupted } from './interruption.ts';
+import { withState } from './left-state.ts';
 import type { RestoreOutput, RestoreSource, Written } from './output.ts';
 import { CommandPipe } from './command-pipe.ts';
 import { decideTarget, refuseMemory } from './target-rails.ts';
@@ -212,17 +213,4 @@ export class ServerOutput implements RestoreOutput {
 async function release(link: TargetLink, own: string): Promise<void> {
   await link.command('REPLICAOF', 'NO', 'ONE');
   if (own === '') await link.ask('CONFIG', 'SET', 'masterauth', '');
-}
-
-/** The error, with the state that the server is in. */
-export function withState(error: unknown, state: string, hint: string): JournalError {
-  if (error instanceof InterruptedError) {
-    return new InterruptedError(`the restore was interrupted; ${state}`, { hint, cause: error });
-  }
-  const [code, message] =
-    error instanceof JournalError
-      ? [error.code, error.message]
-      : ['target-failed', printable(error instanceof Error ? error.message : String(error))];
-  const exitCode = error instanceof JournalError ? error.exitCode : 11;
-  return new LinkError(code, `${message}; ${state}`, 'never', { hint, exitCode, cause: error });
 }

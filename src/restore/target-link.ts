@@ -8,6 +8,7 @@ import { createClient, ErrorReply } from 'redis';
 import type { Clock } from '../core/clock.ts';
 import type { JournalError } from '../core/errors.ts';
 import { InterruptedError, LinkError } from '../core/errors.ts';
+import { migrationsCommand, migrationsUnderWay, parseClusterNodes, parseClusterSlots } from '../redis/cluster-map.ts';
 import { infoFields, keysIn } from '../redis/info.ts';
 import { printable, refused } from '../redis/refusals.ts';
 import { parseReplicationInfo } from '../redis/replication-info.ts';
@@ -16,6 +17,7 @@ import type { ServerVersion } from '../redis/server-version.ts';
 import { bytesClient } from '../scratch/dumped-keys.ts';
 import type { BytesClient } from '../scratch/dumped-keys.ts';
 import type { ServerClient } from '../scratch/server.ts';
+import type { ClusterView } from './target-cluster.ts';
 import type { TargetFacts } from './target-rails.ts';
 
 /** How the server connects to our feed: where it finds us, and the port there; 0 for any. */
@@ -34,6 +36,8 @@ export interface TargetConfig {
   readonly explain: (cause: unknown) => JournalError | undefined;
   /** Undefined where the server cannot be expected to reach us. */
   readonly feed: FeedAddress | undefined;
+  /** How another member of its cluster is reached; undefined: at the same host. */
+  readonly at: (host: string | undefined, port: number) => TargetConfig;
 }
 
 export type TargetSocket = NonNullable<NonNullable<Parameters<typeof createClient>[0]>['socket']>;
@@ -129,6 +133,24 @@ export class TargetLink implements Disposable {
     }
   }
 
+  /** What it says of the cluster that it is a member of. */
+  async cluster(server: ServerVersion): Promise<ClusterView> {
+    const owners = parseClusterSlots(await this.ask('CLUSTER', 'SLOTS'));
+    if (owners === undefined) {
+      throw new LinkError('target-unknown', `${this.address} does not say who has which slots`, 'never', {
+        hint: 'is it a Redis or Valkey server?',
+      });
+    }
+    const migrations = migrationsCommand(server);
+    return {
+      address: this.address,
+      owners,
+      state: infoFields(String(await this.ask('CLUSTER', 'INFO'))).get('cluster_state') ?? 'not told',
+      troubles: parseClusterNodes(String(await this.ask('CLUSTER', 'NODES'))),
+      migrations: migrations === undefined ? [] : migrationsUnderWay(await this.ask(...migrations)),
+    };
+  }
+
   async facts(): Promise<TargetFacts> {
     const persistence = await this.#info('persistence');
     if (infoFields(persistence).get('loading') === '1')
@@ -148,11 +170,12 @@ export class TargetLink implements Disposable {
       );
     }
     const memory = await this.#info('memory');
+    const mode = infoFields(about).get('redis_mode') ?? infoFields(about).get('server_mode') ?? 'standalone';
     const isReplica = replication.role === 'slave';
     const masterAuth = await this.#setting('masterauth').catch(() => undefined);
     return {
       server,
-      mode: infoFields(about).get('redis_mode') ?? infoFields(about).get('server_mode') ?? 'standalone',
+      mode,
       replication,
       replicas: Number(infoFields(replicationText).get('connected_slaves') ?? 0),
       keys: await this.keys(),
@@ -160,7 +183,7 @@ export class TargetLink implements Disposable {
       maxMemoryBytes: Number(infoFields(memory).get('maxmemory') ?? 0),
       machineBytes: Number(infoFields(memory).get('total_system_memory') ?? 0),
       isLeftBehind: isReplica && replication.primary?.isUp === false && isOurs(masterAuth),
-      replicaofRefused: await this.#whyNoReplicaof(masterAuth),
+      replicaofRefused: mode === 'cluster' ? 'it is in a cluster' : await this.#whyNoReplicaof(masterAuth),
     };
   }
 
@@ -235,7 +258,7 @@ export class TargetLink implements Disposable {
       `the user may not do ${name} on ${this.address}: ${printable(error.message)}`,
       'never',
       {
-        hint: 'it takes +info +select +restore +function, +flushall for --replace, and +replicaof +config for a load at once; to compare some keys +dump +pexpiretime +pttl +time +scan +type, for --delete-absent +scan +type +unlink; and all keys (~*)',
+        hint: 'it takes +info +select +restore +function, +flushall for --replace, and +replicaof +config for a load at once; +cluster for a cluster; to compare some keys +dump +pexpiretime +pttl +time +scan +type, for --delete-absent +scan +type +unlink; and all keys (~*)',
         exitCode: 10,
       },
     );

@@ -7,6 +7,7 @@
 import { UsageError } from '../core/errors.ts';
 import type { ExitCode } from '../core/errors.ts';
 import type { ReplicationInfo } from '../redis/replication-info.ts';
+import type { SlotRange } from '../redis/cluster-map.ts';
 import { canLoadRdb, formatRdb, formatServerVersion, rdbOf } from '../redis/server-version.ts';
 import type { RdbFormat, ServerVersion } from '../redis/server-version.ts';
 import { mebibytes } from '../scratch/memory.ts';
@@ -73,21 +74,38 @@ export interface TargetPlan {
   readonly keys: number;
   readonly libraries: number;
   readonly part: PartAsked | undefined;
+  /** Where `address` is a node of a cluster, which takes it as a whole: the primaries that have slots. */
+  readonly cluster: readonly PlannedPrimary[] | undefined;
+}
+
+/** A primary of a cluster, and what it holds. */
+export interface PlannedPrimary extends Pick<TargetFacts, 'server' | 'replicas' | 'keys' | 'libraries'> {
+  readonly address: string;
+  readonly id: string;
+  readonly ranges: readonly SlotRange[];
+  readonly isLive: boolean;
 }
 
 /** UsageError when it is refused; nothing has been touched. */
 export function decideTarget(facts: TargetFacts, asked: TargetAsked, need: TargetNeed): TargetPlan {
   const { address } = asked;
   refuseMode(facts, address);
+  const isLive = refuseUnsafe(facts, asked, need);
+  const { part } = asked;
+  if (part === undefined) refuseMemory(facts, address, need.bytes);
+  const { server, keys, libraries, isLeftBehind } = facts;
+  const how = chooseMethod(facts, asked, isLive);
+  return { address, server, ...how, isLive, isLeftBehind, keys, libraries, part, cluster: undefined };
+}
+
+/** What is asked of every server, alone or in a cluster. Returns whether it is live. */
+export function refuseUnsafe(facts: TargetFacts, asked: TargetAsked, need: TargetNeed): boolean {
   refuseReplica(facts, asked);
   const isLive = isOfJournal(facts, need);
   refuseLive(facts, asked, isLive);
   refuseHolding(facts, asked);
-  refuseVersion(facts, address, need);
-  const { part } = asked;
-  if (part === undefined) refuseMemory(facts, address, need.bytes);
-  const { server, keys, libraries, isLeftBehind } = facts;
-  return { address, server, ...chooseMethod(facts, asked, isLive), isLive, isLeftBehind, keys, libraries, part };
+  refuseVersion(facts, asked.address, need);
+  return isLive;
 }
 
 /** What is in it, in words. */
@@ -99,28 +117,21 @@ export function contentsOf({ keys, libraries }: Pick<TargetFacts, 'keys' | 'libr
   return parts.length === 0 ? 'nothing' : parts.join(' and ');
 }
 
-export function refuseMemory(facts: TargetFacts, address: string, bytes: number): void {
+export function refuseMemory(facts: TargetFacts, address: string, bytes: number, part = 'the dataset'): void {
   const { maxMemoryBytes, machineBytes } = facts;
   const room = maxMemoryBytes > 0 ? maxMemoryBytes : machineBytes;
   if (room === 0 || bytes <= room) return;
   const what = maxMemoryBytes > 0 ? 'its maxmemory is' : 'its machine has';
-  throw refused(
-    'target-memory',
-    1,
-    `the dataset takes ${mebibytes(bytes)}, and of ${address} ${what} ${mebibytes(room)}`,
-    {
-      hint: 'raise maxmemory, or take a larger server',
-    },
-  );
+  throw refused('target-memory', 1, `${part} takes ${mebibytes(bytes)}, and of ${address} ${what} ${mebibytes(room)}`, {
+    hint: 'raise maxmemory, or take a larger server',
+  });
 }
 
 function refuseMode({ mode }: TargetFacts, address: string): void {
   if (mode === 'standalone') return;
-  const hint =
-    mode === 'cluster'
-      ? 'restore to a server without cluster mode, or to rdb:FILE, and take it in from there'
-      : 'name the server itself';
-  throw refused('target-mode', 1, `${address} runs in ${mode} mode, into which nothing can be restored`, { hint });
+  throw refused('target-mode', 1, `${address} runs in ${mode} mode, into which nothing can be restored`, {
+    hint: 'name the server itself',
+  });
 }
 
 /** One that a restore has left behind is ours, but nobody knows what it holds: some keys are not written into that. */
@@ -206,6 +217,11 @@ function partMethod(method: TargetMethod | undefined): 'restore' {
   });
 }
 
-function refused(code: string, exitCode: ExitCode, what: string, { hint }: { readonly hint: string }): UsageError {
+export function refused(
+  code: string,
+  exitCode: ExitCode,
+  what: string,
+  { hint }: { readonly hint: string },
+): UsageError {
   return new UsageError(code, what, { exitCode, hint: `${hint}; nothing was changed` });
 }

@@ -183,10 +183,10 @@ describeServers('into a running server', (binary) => {
       expect(await client.text('INFO', 'replication')).toContain('connected_slaves:1');
     });
 
-    test('one in cluster mode, and one with too little memory', async () => {
+    test('one of a cluster without slots, and one with too little memory', async () => {
       const cluster = await start({ config: { 'cluster-enabled': 'yes' } });
       await using _ = cluster.server;
-      await expectRefused(restore(cluster.url), 'target-mode', 1);
+      await expectRefused(restore(cluster.url), 'cluster-incomplete', 1);
       const small = await start({ config: { maxmemory: '3mb' } });
       await using __ = small.server;
       await expectRefused(restore(small.url), 'target-memory', 1);

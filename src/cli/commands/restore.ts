@@ -15,7 +15,6 @@ import type { CutMode } from '../../restore/locate.ts';
 import type { ServerChanges } from '../../restore/output.ts';
 import { planRestore } from '../../restore/plan-restore.ts';
 import { planToJson, planToText } from '../../restore/plan-print.ts';
-import { loadableFirst } from '../../restore/plan-scratch.ts';
 import type { Plan } from '../../restore/plan.ts';
 import { executeRestore } from '../../restore/restore.ts';
 import type { RestoreReport } from '../../restore/restore.ts';
@@ -26,7 +25,7 @@ import { findServers } from '../../scratch/find-server.ts';
 import type { ServerProgram } from '../../scratch/find-server.ts';
 import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
-import { askTarget, confirm, decideFor } from '../restore-target.ts';
+import { askTarget, confirm, decideFor, loadableByTarget } from '../restore-target.ts';
 import type { AskedTarget } from '../restore-target.ts';
 import { formatBytes, formatSeconds, printable } from '../units.ts';
 import { shellQuoted } from '../shell.ts';
@@ -145,6 +144,8 @@ export const restoreVerb: Verb = {
         'replicaof: it follows us until it has everything, and is promoted; what it held stays until all has come over.',
         'restore: FLUSHALL, then RESTORE … REPLACE ABSTTL, for servers elsewhere and managed ones; keys whose time has',
         'passed are left out. Should that end early, the server holds a part, which the error says.',
+        'A node of a cluster stands for all of it: each key goes to the primary of its slot, once every primary has passed',
+        'all this. A slot without an owner or on its way, and keys in dbs that it does not have, are refused.',
         'With a selection (Some keys) only these keys are written, and all others stay: it need not be empty. A live primary',
         'is given a mark first, as a way back, or nothing is written. Selected keys that were not there at T stay, unless',
         '--delete-absent; those whose time has passed are not written.',
@@ -281,7 +282,7 @@ async function planFor(
   const uncertainty = values['accept-uncertainty'] ? 'accept' : 'refuse';
   const selection = parseSelection(values);
   const servers = async (): Promise<readonly ServerProgram[]> =>
-    loadableFirst(await findServers(io.env.PATH, values['server-bin']), asked?.facts.server);
+    loadableByTarget(await findServers(io.env.PATH, values['server-bin']), asked);
   const undo = parseUndo(values.without ?? [], values['without-command'] ?? []);
   const what = {
     ...({ target, text, mode, now, uncertainty, undo, selection } as const),
