@@ -8,9 +8,13 @@ import type { ScratchDataset } from '../scratch/dataset.ts';
 import type { TargetLink } from './target-link.ts';
 
 /** LinkError when it has not; the link has another db selected afterwards. */
-export async function requireDbs(link: TargetLink, dataset: ScratchDataset, selection: KeySelection): Promise<void> {
+export async function requireDbs(
+  link: TargetLink,
+  dataset: ScratchDataset,
+  selection: KeySelection | undefined,
+): Promise<void> {
   for (const { db } of keyspaceIn(await dataset.client.info('keyspace'))) {
-    if (!selection.takesDb(db)) continue;
+    if (selection?.takesDb(db) === false) continue;
     try {
       await link.ask('SELECT', String(db));
     } catch (error) {

@@ -23,6 +23,7 @@ import { filePieces } from '../storage/file-pieces.ts';
 import { throwIfInterrupted } from './interruption.ts';
 import { withState } from './left-state.ts';
 import type { RestoreOutput, RestoreSource, Written } from './output.ts';
+import { requireDbs } from './require-dbs.ts';
 import { CommandPipe } from './command-pipe.ts';
 import { decideTarget, refuseMemory } from './target-rails.ts';
 import type { TargetAsked, TargetNeed, TargetPlan } from './target-rails.ts';
@@ -65,6 +66,8 @@ export class ServerOutput implements RestoreOutput {
     const { config, plan } = this.#target;
     const saved = plan.method === 'replicaof' ? await dataset.save() : undefined;
     using link = await TargetLink.open(config, this.#clock, this.#signal);
+    // A replica that is given a db which it does not have ends itself.
+    await requireDbs(link, dataset, undefined);
     await this.#lookAgain(link, dataset);
     throwIfInterrupted(this.#signal);
     if (saved === undefined) return await this.#keyByKey(link, dataset);

@@ -35,6 +35,7 @@ export interface ScratchOptions {
 
 const readyTimeoutMs = 60_000;
 const memoryPollMs = 250;
+const endSeenMs = 500;
 const rdbFile = 'dump.rdb';
 /** More than anybody uses; each takes some kilobytes. A dataset with more is refused by the server. */
 const databases = 1024;
@@ -179,6 +180,7 @@ async function whileWatched(
   failuresMax: number,
   feed: (signal: AbortSignal) => Promise<void>,
 ): Promise<number> {
+  const { clock } = options;
   const given = new AbortController();
   const cancel = server.onEnd((error) => {
     given.abort(error);
@@ -192,6 +194,10 @@ async function whileWatched(
     await feed(signal);
     refuseTooMuch(await infoNumber(client, 'memory', 'used_memory'), options.memoryBytes);
     return await refuseFailures(server, client, failuresMax);
+  } catch (error) {
+    // Its link breaks a moment before its end is seen, which says why.
+    await clock.sleep(endSeenMs, signal).catch(() => undefined);
+    throw given.signal.aborted ? given.signal.reason : error;
   } finally {
     cancel();
     over.abort();
