@@ -80,3 +80,8 @@ export const undoToldMax = 20;
 
 /** A hash with expiring fields is held whole when a restore gives it other expiries: its value in an RDB. */
 export const hashHeldBytesMax: number = 1024 * 1024 * 1024;
+
+/** Of a restore of some keys: others that they are connected with by commands, some 60 MB of them. */
+export const neededLinksMax = 1_000_000;
+/** Of its stream, no more is held of a command before it is passed on. */
+export const neededCommandBytesMax: number = 1024 * 1024;

@@ -66,6 +66,9 @@ export class KeySelection {
   }
 }
 
+/** What is asked of each key of an RDB. */
+export type KeyChoice = Pick<KeySelection, 'takes' | 'nameOf' | 'renames' | 'takesFunctions'>;
+
 /** Of their codes in an RDB. */
 const typeNames: Readonly<Record<number, string>> = {
   ...{ 0: 'string', 1: 'list', 10: 'list', 14: 'list', 18: 'list', 2: 'set', 11: 'set', 20: 'set' },

@@ -10,7 +10,7 @@
  */
 import { IntegrityError, UsageError } from '../core/errors.ts';
 import { hashHeldBytesMax } from '../core/limits.ts';
-import type { KeySelection } from './key-selection.ts';
+import type { KeyChoice } from './key-selection.ts';
 import { NameSet } from './name-set.ts';
 import { isHashWithTtl, judgedHash } from './rdb-hash-ttl.ts';
 import { BrokenStep, millisecondsAt, stringAt, stringEnd } from './rdb-steps.ts';
@@ -29,7 +29,7 @@ export interface SameName {
 
 export interface FilterOptions {
   /** Undefined: everything. */
-  readonly selection?: KeySelection | undefined;
+  readonly selection?: KeyChoice | undefined;
   /** Of the keys that are wanted; undefined: expiries stay, and are not counted. */
   readonly ttl?: TtlJudge | undefined;
   /** Of each key that is taken, where there is a selection. */
@@ -73,7 +73,7 @@ export class RdbFilter implements RdbListener {
   total = 0;
   /** Keys whose name another key seems to have as well; at most 100 of them. */
   readonly sameNames: SameName[] = [];
-  readonly #selection: KeySelection | undefined;
+  readonly #selection: KeyChoice | undefined;
   readonly #ttl: TtlJudge | undefined;
   readonly #onTaken: FilterOptions['onTaken'];
   readonly #walk = new RdbWalk(this);

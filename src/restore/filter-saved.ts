@@ -4,7 +4,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { UsageError } from '../core/errors.ts';
-import type { KeySelection } from '../redis/key-selection.ts';
+import type { KeyChoice } from '../redis/key-selection.ts';
 import { RdbFilter } from '../redis/rdb-filter.ts';
 import type { FilterOptions, SameName } from '../redis/rdb-filter.ts';
 import { printable } from '../redis/refusals.ts';
@@ -13,7 +13,7 @@ import { filePieces } from '../storage/file-pieces.ts';
 import { OutputFile } from './output-file.ts';
 
 export interface Picked {
-  /** Keys that are restored, elapsed ones included, of all that there were. */
+  /** Keys that are restored, elapsed ones included, of all that the scratch server held. */
   readonly taken: number;
   readonly total: number;
 }
@@ -43,7 +43,7 @@ export async function filterSaved(
 }
 
 /** How many it would be. UsageError as above. */
-export async function countSaved(disk: Disk, saved: string, selection: KeySelection): Promise<Picked> {
+export async function countSaved(disk: Disk, saved: string, selection: KeyChoice): Promise<Picked> {
   const filter = await run(disk, saved, { selection }, () => Promise.resolve());
   await refuseSameNames(disk, saved, selection, filter.sameNames);
   return { taken: filter.taken, total: filter.total };
@@ -53,7 +53,7 @@ export async function countSaved(disk: Disk, saved: string, selection: KeySelect
 async function refuseSameNames(
   disk: Disk,
   saved: string,
-  selection: KeySelection,
+  selection: KeyChoice,
   sameNames: readonly SameName[],
 ): Promise<void> {
   if (sameNames.length === 0) return;

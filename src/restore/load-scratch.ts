@@ -4,7 +4,8 @@
 import type { Clock } from '../core/clock.ts';
 import { ScratchDataset } from '../scratch/dataset.ts';
 import type { FeedSource } from '../scratch/master-feed.ts';
-import { requireMemory } from '../scratch/memory.ts';
+import { freeMemory, requireMemory } from '../scratch/memory.ts';
+import { RdbFilter } from '../redis/rdb-filter.ts';
 import type { Disk } from '../storage/disk.ts';
 import { basePieces } from './base-pieces.ts';
 import type { Plan } from './plan.ts';
@@ -32,14 +33,22 @@ export async function loadScratch(
   const { program } = plan.scratch;
   const { parent, allowedBytes, clock, signal, advance } = options;
   const usedBytes = usedMemory(record.aux['used-mem']);
-  const memoryBytes = await requireMemory({ usedBytes, rdbBytes: record.size, allowedBytes });
+  const keys = plan.held?.keys;
+  // How much some keys take is seen when they are loaded.
+  const memoryBytes =
+    keys === undefined
+      ? await requireMemory({ usedBytes, rdbBytes: record.size, allowedBytes })
+      : (allowedBytes ?? (await freeMemory()));
+  const filter = keys && new RdbFilter({ selection: { ...everything, takes: (_db, _type, key) => keys.has(key) } });
   const source: FeedSource = {
-    rdbBytes: record.size,
+    rdbBytes: filter === undefined ? record.size : undefined,
     async *rdb() {
       for await (const { bytes } of basePieces(disk, rdbPath, record)) {
-        yield bytes;
+        if (filter === undefined) yield bytes;
+        else yield* filter.push(bytes);
         advance(bytes.length);
       }
+      if (filter !== undefined) yield* filter.finish();
     },
     db: record.db,
     stream: () => replayed.stream(),
@@ -49,6 +58,9 @@ export async function loadScratch(
     mayFail: plan.undo !== undefined,
   });
 }
+
+/** Of an RDB of which only the keys are chosen. */
+const everything = { renames: false, takesFunctions: true, nameOf: (key: Buffer): Buffer => key };
 
 function usedMemory(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;

@@ -14,6 +14,7 @@ import type { ClusterJson } from './cluster-print.ts';
 import { describeInstant, formatInstantShort, quote } from './instant.ts';
 import type { StampedOffset } from './locate-boundaries.ts';
 import type { TimeReading } from './locate-time.ts';
+import type { Held } from './needed-keys.ts';
 import type { Plan, ScratchPlan } from './plan.ts';
 import { ttlEffect } from './ttl-mode.ts';
 import type { TtlMode } from './ttl-mode.ts';
@@ -85,6 +86,8 @@ export interface PlanJson {
   readonly selection: SelectionText | null;
   /** The server that the dataset goes through, and the RDB version that it writes. */
   readonly scratch: { readonly server: string; readonly program: string; readonly rdb: string } | null;
+  /** Where some keys are restored, whether the scratch server holds only what they depend on; null: all are restored. */
+  readonly held: { readonly everything: boolean; readonly why: string | null } | null;
   readonly ttl: TtlMode;
   /** The instant at which it is judged what had elapsed, by the primary's clock. */
   readonly ttlAsOf: string;
@@ -124,6 +127,7 @@ export function planToJson(plan: Plan): PlanJson {
     undo: plan.undo === undefined ? null : undoToJson(plan.undo),
     selection: plan.selection?.text ?? null,
     scratch: plan.scratch === undefined ? null : scratchJson(plan.scratch),
+    held: plan.held === undefined ? null : heldJson(plan.held),
     ttl: plan.ttl.mode,
     ttlAsOf: formatInstant(plan.ttl.asOf),
     ttlEffect: effect(plan),
@@ -161,6 +165,7 @@ export function planToText(plan: Plan, context: PlanContext): string[] {
     ...destinationLines(plan.destination),
     ...selectionLines(plan),
     ...scratchLines(plan.scratch),
+    ...heldLines(plan.held),
     ['TTLs', effect(plan)],
     [
       plan.scratch === undefined ? 'to write' : 'to load',
@@ -247,6 +252,16 @@ function scratchLines(scratch: ScratchPlan | undefined): (readonly [string, stri
   if (scratch === undefined) return [];
   const { server, program, rdb } = scratchJson(scratch);
   return [['made by', `a scratch server, ${server} (${program}), which writes RDB version ${rdb}`]];
+}
+
+function heldJson(held: Held): NonNullable<PlanJson['held']> {
+  return held.keys === undefined ? { everything: true, why: held.why } : { everything: false, why: null };
+}
+
+function heldLines(held: Held | undefined): (readonly [string, string])[] {
+  if (held === undefined) return [];
+  const what = held.keys === undefined ? `everything: ${held.why}` : 'these keys and what they depend on';
+  return [['it holds', what]];
 }
 
 function scratchJson({ program, rdb }: ScratchPlan): NonNullable<PlanJson['scratch']> {

@@ -16,6 +16,7 @@ import { damageWarnings } from './locate-damaged.ts';
 import type { Cut } from './locate.ts';
 import { buildPlan, throughScratch } from './plan.ts';
 import type { Plan, RestoreRequest } from './plan.ts';
+import { planNeeded } from './plan-needed.ts';
 import { planUndo } from './plan-undo.ts';
 import { canPlanScratch, planScratch } from './plan-scratch.ts';
 import { changesTtl } from './ttl-mode.ts';
@@ -55,7 +56,9 @@ async function made(
 ): Promise<Plan> {
   const installed = async (): Promise<readonly ServerProgram[]> => (await servers?.()) ?? [];
   if (to !== 'directory' || plan.selection !== undefined || changesTtl(plan.ttl)) {
-    return throughScratch(plan, planScratch(plan, await installed()));
+    const scratch = planScratch(plan, await installed());
+    const held = plan.selection && (await planNeeded(disk, plan, plan.selection, signal));
+    return { ...throughScratch(plan, scratch), held };
   }
   const { loadBefore, refusal } = await lookAtHashFields(disk, plan, now, signal);
   if (refusal === undefined) return { ...plan, loadBefore };

@@ -16,6 +16,7 @@ import { replicatesRelativeTtl, serverVersionFromAux, usesMultiPartAof } from '.
 import type { RdbFormat, ServerVersion } from '../redis/server-version.ts';
 import type { ServerProgram } from '../scratch/find-server.ts';
 import type { Destination } from './destination.ts';
+import type { Held } from './needed-keys.ts';
 import type { Cut, CutMode, UncertaintyRule } from './locate.ts';
 import type { Target } from './target.ts';
 import type { TargetPlan } from './target-rails.ts';
@@ -82,6 +83,8 @@ export interface Plan {
   readonly selection: KeySelection | undefined;
   /** The server that the dataset goes through; undefined where bytes of the journal make the output. */
   readonly scratch: ScratchPlan | undefined;
+  /** What that holds, where it is for some keys; undefined: everything. */
+  readonly held: Held | undefined;
   /** When a hash field is the first to expire: loaded later, the directory might not be exact. */
   readonly loadBefore: Micros | undefined;
   /** The cut lies where the surviving history does not go; these are the positions that are so on the timeline. */
@@ -126,6 +129,7 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, asOf: 
     estimatedSeconds: estimate(base.record.size, stream, transform === 'none' ? fileRates : transformRates),
     selection: request.selection,
     scratch: undefined,
+    held: undefined,
     loadBefore: undefined,
     orphan: undefined,
     destination: undefined,

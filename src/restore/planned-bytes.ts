@@ -8,6 +8,7 @@ import type { Disk } from '../storage/disk.ts';
 import { hashFieldTtlInexactOnAofLoad } from '../redis/server-version.ts';
 import { ReplayedHpersist } from './hpersist.ts';
 import { LeftOut } from './left-out.ts';
+import { NeededStream } from './needed-stream.ts';
 import type { Plan } from './plan.ts';
 import { plannedStream } from './planned-stream.ts';
 import { RelativeTtl } from './relative-ttl.ts';
@@ -19,6 +20,7 @@ export class PlannedBytes {
   readonly #leftOut: LeftOut;
   readonly #relativeTtl: RelativeTtl | undefined;
   readonly #hpersist: ReplayedHpersist | undefined;
+  readonly #needed: NeededStream | undefined;
 
   /** `advance` is told of the journal's bytes once what they come to has been taken; it may throw to end it. */
   constructor(disk: Disk, plan: Plan, advance: (bytes: number) => void) {
@@ -29,22 +31,28 @@ export class PlannedBytes {
     this.#relativeTtl =
       plan.transform === 'relative-ttl' ? new RelativeTtl(plan.base.record, this.#leftOut) : undefined;
     this.#hpersist = passesOverElapsed(plan) ? new ReplayedHpersist(plan.base.record) : undefined;
+    const keys = plan.held?.keys;
+    this.#needed = keys === undefined ? undefined : new NeededStream(plan.base.record, keys);
   }
 
   /** To be read once. The bytes stay as they are. */
   async *stream(): AsyncGenerator<Buffer, void, undefined> {
     for await (const chunk of plannedStream(this.#disk, this.#plan)) {
-      if (this.#relativeTtl === undefined) yield* this.#kept(chunk);
-      else yield* this.#relativeTtl.push(chunk);
+      for (const bytes of this.#relativeTtl?.push(chunk) ?? this.#kept(chunk)) yield* this.#replayed(bytes);
       this.#advance(chunk.bytes.length);
     }
   }
 
   #kept({ start, bytes }: RangeChunk): Buffer[] {
     const kept = this.#leftOut.kept(start, start + bytes.length - 1);
-    const pieces = kept.map(({ from, to }) => bytes.subarray(from - start, to + 1 - start));
-    // It counts offsets of its own: whole commands are missing from them.
-    return this.#hpersist === undefined ? pieces : pieces.flatMap((piece) => this.#hpersist?.push(piece) ?? []);
+    return kept.map(({ from, to }) => bytes.subarray(from - start, to + 1 - start));
+  }
+
+  /** Both count offsets of their own: whole commands are missing from what they get. */
+  #replayed(bytes: Buffer): Buffer[] {
+    const needed = this.#needed?.push(bytes) ?? [bytes];
+    const hpersist = this.#hpersist;
+    return hpersist === undefined ? needed : needed.flatMap((piece) => hpersist.push(piece));
   }
 
   /** To be asked when all of it was read: what could not be converted. */

@@ -15,7 +15,6 @@ import type { Disk } from '../storage/disk.ts';
 import { ClusterOutput } from './cluster-output.ts';
 import { DirectoryOutput } from './directory-output.ts';
 import { DirectorySink } from './directory-sink.ts';
-import type { Picked } from './filter-saved.ts';
 import { giveTtls } from './give-ttls.ts';
 import { throwIfInterrupted } from './interruption.ts';
 import { KeysOutput } from './keys-output.ts';
@@ -57,8 +56,8 @@ export interface RestoreOptions {
 export interface RestoreRecord extends PlanJson {
   readonly journal: string;
   readonly created: string;
-  /** Where only some are wanted: how many were restored, of all that there were. */
-  readonly keys: Picked | null;
+  /** Where only some are wanted: how many were restored, of all that there were, if these were counted. */
+  readonly keys: { readonly taken: number; readonly total: number | null } | null;
   /** What was done to a running server that was given some keys. */
   readonly changes: ServerChanges | null;
   readonly files: readonly RestoredFile[];
@@ -99,7 +98,7 @@ async function execute(disk: Disk, plan: Plan, options: RestoreOptions): Promise
     journal: options.writer,
     created: formatInstant(clock.wall()),
     ...planToJson(plan),
-    keys: picked ?? null,
+    keys: picked === undefined ? null : { taken: picked.taken, total: plan.held?.keys ? null : picked.total },
     changes: server ?? null,
     files,
     ttlOutcome,

@@ -24,8 +24,8 @@ import { FeedHandshake } from './feed-handshake.ts';
 
 /** What is loaded. */
 export interface FeedSource {
-  /** Of the RDB. */
-  readonly rdbBytes: number;
+  /** Of the RDB; undefined when that is not known before. */
+  readonly rdbBytes: number | undefined;
   /** A piece stays as it is until the next one is asked for, which is when it has been taken. May throw to end it. */
   readonly rdb: () => AsyncIterable<Buffer>;
   /** The db that the stream begins in. */
@@ -132,8 +132,14 @@ export class MasterFeed implements AsyncDisposable {
   }
 
   async #send(socket: Socket, source: FeedSource): Promise<void> {
-    socket.write(`$${source.rdbBytes}\r\n`);
+    const mark = randomBytes(20).toString('hex');
+    socket.write(`$${source.rdbBytes ?? `EOF:${mark}`}\r\n`);
     for await (const piece of source.rdb()) await this.#flushed(socket, piece);
+    if (source.rdbBytes === undefined) {
+      socket.write(mark);
+      // What comes right behind the mark may be read along with it, and be lost.
+      await this.#until(() => this.#acknowledged >= 0);
+    }
     await this.#stream(socket, behind(encodeCommand('SELECT', String(source.db)), source.stream()));
   }
 

@@ -12,6 +12,10 @@ import { glob } from '../../src/redis/glob.ts';
 import { parseSelection } from '../../src/redis/key-selection.ts';
 import type { SelectionText } from '../../src/redis/key-selection.ts';
 import type { Destination } from '../../src/restore/destination.ts';
+import { loadScratch } from '../../src/restore/load-scratch.ts';
+import type { Plan } from '../../src/restore/plan.ts';
+import { planToJson } from '../../src/restore/plan-print.ts';
+import { PlannedBytes } from '../../src/restore/planned-bytes.ts';
 import { planRestore } from '../../src/restore/plan-restore.ts';
 import { executeRestore } from '../../src/restore/restore.ts';
 import type { RestoreReport } from '../../src/restore/restore.ts';
@@ -65,18 +69,22 @@ class Past implements AsyncDisposable {
     return new Past(primary, journal, taken);
   }
 
+  plan(kind: Destination['kind'], text: Partial<SelectionText>, ttl: TtlMode = 'keep'): Promise<Plan> {
+    const { id, offset } = this.taken.position;
+    return planRestore(localDisk, this.journal.tree, {
+      ...{ target: { kind: 'position', idPrefix: id, offset }, text: formatPosition({ id, offset }), mode: 'at' },
+      ...{ now: systemClock.wall(), relativeTtl: 'convert', to: kind, selection: parseSelection(text), ttl },
+      servers: async () => [this.binary],
+    });
+  }
+
   async restore(
     kind: Destination['kind'],
     text: Partial<SelectionText>,
     to: string,
     ttl: TtlMode = 'keep',
   ): Promise<RestoreReport> {
-    const { id, offset } = this.taken.position;
-    const plan = await planRestore(localDisk, this.journal.tree, {
-      ...{ target: { kind: 'position', idPrefix: id, offset }, text: formatPosition({ id, offset }), mode: 'at' },
-      ...{ now: systemClock.wall(), relativeTtl: 'convert', to: kind, selection: parseSelection(text), ttl },
-      servers: async () => [this.binary],
-    });
+    const plan = await this.plan(kind, text, ttl);
     this.sent = [];
     const send = async (bytes: Uint8Array): Promise<void> => void this.sent.push(bytes);
     const report = await executeRestore(localDisk, plan, { to, send, clock: systemClock, writer: 'test' });
@@ -174,7 +182,8 @@ describeServers('some keys', (binary) => {
     const libraries = functions ? past.taken.functions : new Map<string, string>();
     const differences = explainDifference({ ...wanted, functions: libraries }, found, tolerance);
     expect(differences, `seed ${seed}: ${JSON.stringify(text)} as ${kind}`).toEqual([]);
-    expect(report.record.keys).toEqual({ taken: expected.keys.size, total: past.taken.keys.size });
+    const total = report.record.held?.everything === false ? null : past.taken.keys.size;
+    expect(report.record.keys).toEqual({ taken: expected.keys.size, total });
     return report;
   }
 
@@ -246,6 +255,27 @@ describeServers('some keys', (binary) => {
     const back = await loaded(binary, 'rdb', to);
     expect(back.keys.size).toBe(wanted.keys.size - passedAtCut.keys);
     expect([...back.keys.values()].filter(({ expireMs }) => expireMs !== null)).toEqual([]);
+  });
+
+  test('are all that the scratch server holds, with what they depend on; or it holds everything, and why is said', async () => {
+    const held = async (
+      text: Partial<SelectionText>,
+    ): Promise<{ readonly why: string | null; readonly keys: number }> => {
+      const plan = await past.plan('rdb', text);
+      const parent = temporaryDirectory('scratch');
+      const replayed = new PlannedBytes(localDisk, plan, () => undefined);
+      const { signal } = new AbortController();
+      const options = { parent, allowedBytes: undefined, clock: systemClock, signal, advance: () => undefined };
+      await using dataset = await loadScratch(localDisk, plan, replayed, options);
+      const keyspace = await dataset.client.info('keyspace');
+      const keys = [...keyspace.matchAll(/keys=(\d+)/g)].reduce((sum, [, count]) => sum + Number(count), 0);
+      return { why: planToJson(plan).held?.why ?? null, keys };
+    };
+    const some = await held({ keys: ['compressible *'] });
+    expect(some.why).toBeNull();
+    expect(some.keys).toBeGreaterThan(0);
+    expect(some.keys).toBeLessThan(past.taken.keys.size / 2);
+    expect(await held({ type: ['string'] })).toEqual({ why: 'no --keys say which', keys: past.taken.keys.size });
   });
 
   test('of which there are none leave an output with nothing in it, and a warning', async () => {

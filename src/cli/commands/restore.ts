@@ -362,7 +362,7 @@ function describe(report: RestoreReport, plan: Plan, output: Output): string[] {
   return [
     '',
     `${output.style('green', 'restored')} ${printable(to)}: ${formatBytes(bytes)} in ${formatSeconds(seconds)}, every byte verified`,
-    ...(record.keys === null ? [] : [`${record.keys.taken} of ${record.keys.total} keys`]),
+    ...(record.keys === null ? [] : [describeKeys(record.keys)]),
     ...changesOf(record.changes),
     ...record.warnings.map((warning) => `warning: ${printable(warning)}`),
     ...howToStart(to, plan),
@@ -376,6 +376,10 @@ function changesOf(changes: ServerChanges | null): string[] {
     `${written} keys written, ${deleted} deleted, all others as they were`,
     ...(mark === null ? [] : [`as it was before: journal restore --at ${shellQuoted(`mark:${mark}`)}`]),
   ];
+}
+
+function describeKeys({ taken, total }: NonNullable<RestoreReport['record']['keys']>): string {
+  return total === null ? `${taken} ${taken === 1 ? 'key' : 'keys'}` : `${taken} of ${total} keys`;
 }
 
 function howToStart(to: string, { form, server, scratch }: Plan): string[] {
