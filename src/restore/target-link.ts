@@ -154,7 +154,7 @@ export class TargetLink implements Disposable {
   async facts(): Promise<TargetFacts> {
     const persistence = await this.#info('persistence');
     if (infoFields(persistence).get('loading') === '1')
-      throw refused('to be restored to', 'LOADING it is loading its dataset');
+      throw refused('to be restored to', `LOADING ${this.address} is loading its dataset`);
     const about = await this.#info('server');
     const server = serverVersionFromInfo(about);
     const replicationText = await this.#info('replication');

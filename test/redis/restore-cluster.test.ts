@@ -203,6 +203,18 @@ describeServers(
         await expectUntouched();
       });
 
+      test.skipIf(!isAtLeast(binary, { valkey: 9 }))('while slots migrate as a whole', async () => {
+        const [source] = cluster.clients;
+        const target = await cluster.clients[1]!.text('CLUSTER', 'MYID');
+        await source!.call('DEBUG', 'SLOTMIGRATION', 'PREVENT-PAUSE', 1);
+        await source!.call('CLUSTER', 'MIGRATESLOTS', 'SLOTSRANGE', 0, 9, 'NODE', target);
+        await expectRefused(restore(cluster.url, mine), 'cluster-unsettled', 11);
+        await source!.call('CLUSTER', 'CANCELSLOTMIGRATIONS');
+        await source!.call('DEBUG', 'SLOTMIGRATION', 'PREVENT-PAUSE', 0);
+        await expectUntouched();
+        expect((await restore(cluster.url, ['--replace', '--dry-run'])).exitCode).toBe(0);
+      });
+
       test('while slots are without an owner, and one says so', async () => {
         await cluster.clients[1]!.call('CLUSTER', 'DELSLOTS', 6000);
         await expectRefused(restore(urlOf(cluster.nodes[1]!), mine), 'cluster-incomplete', 1);
@@ -350,6 +362,21 @@ describeServers(
         await rejoin(cluster, 2);
         await expectAgain();
       });
+    });
+
+    test('it may be asked for at a replica, and replicas follow', async () => {
+      await using replica = await cluster.addReplica(0);
+      const planned = await restore(urlOf(replica), ['--dry-run']);
+      expect(planned.stderr).toBe('');
+      expect(json(planned).destination).toMatchObject({
+        cluster: { primaries: [{ replicas: 1 }, { replicas: 0 }, { replicas: 0 }] },
+      });
+      const result = await restore(urlOf(replica));
+      expect(result.exitCode, result.stderr).toBe(0);
+      await expectRestored(cluster);
+      await journaled(cluster.clients[0]!);
+      await using client = await replica.connect();
+      expect(await client.call('DBSIZE')).toBe((await sizes())[0]);
     });
 
     test('with a password, over TLS, every primary is verified', async ({ skip }) => {

@@ -17,9 +17,16 @@ export class RedisCluster implements AsyncDisposable {
   readonly nodes: readonly RedisServer[];
   /** One for each. */
   readonly clients: RespClient[];
+  readonly #options: RedisServerOptions;
   readonly #resources: AsyncDisposableStack;
 
-  private constructor(nodes: readonly RedisServer[], clients: RespClient[], resources: AsyncDisposableStack) {
+  private constructor(
+    nodes: readonly RedisServer[],
+    clients: RespClient[],
+    options: RedisServerOptions,
+    resources: AsyncDisposableStack,
+  ) {
+    this.#options = options;
     this.nodes = nodes;
     this.clients = clients;
     this.#resources = resources;
@@ -43,7 +50,7 @@ export class RedisCluster implements AsyncDisposable {
     for (const [i, node] of nodes.entries()) {
       if (i > 0) await clients[0]!.call('CLUSTER', 'MEET', '127.0.0.1', node.port, busPorts[i]!);
     }
-    const cluster = new RedisCluster(nodes, clients, resources.move());
+    const cluster = new RedisCluster(nodes, clients, rest, resources.move());
     try {
       await cluster.settled();
     } catch (error) {
@@ -80,6 +87,31 @@ export class RedisCluster implements AsyncDisposable {
       },
       { everyMs: 20, timeoutMs: 30_000 },
     );
+  }
+
+  /** Of one of the primaries; the caller disposes it. Returns when it has all of it. */
+  async addReplica(index: number): Promise<RedisServer> {
+    const [node, client] = [this.nodes[index]!, this.clients[index]!];
+    const busPort = await freePort();
+    const replica = await startNode(node.binary, busPort, this.#options);
+    try {
+      await using link = await replica.connect();
+      const [id, own] = await Promise.all([client.text('CLUSTER', 'MYID'), link.text('CLUSTER', 'MYID')]);
+      await client.call('CLUSTER', 'MEET', '127.0.0.1', replica.port, busPort);
+      await eventually('the replica to know the cluster', async () => link.call('CLUSTER', 'REPLICATE', id), {
+        everyMs: 50,
+      });
+      await eventually('the replica to follow', async () => {
+        const nodes = await Promise.all(this.clients.map((one) => one.text('CLUSTER', 'NODES')));
+        if (!(await link.text('CLUSTER', 'INFO')).includes('cluster_state:ok')) return false;
+        const isKnown = nodes.every((text) => new RegExp(`^${own} .* slave ${id} `, 'm').test(text));
+        return isKnown && (await link.text('INFO', 'replication')).includes('master_link_status:up');
+      });
+      return replica;
+    } catch (error) {
+      await replica[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   /** After a node was restarted. */
