@@ -1,6 +1,6 @@
 // Restore: how long a dataset takes to come back, beside the least that it could take. A primary with a filled dataset
-// and AOF on, a journal attached to it, then a stream of SETs and HSETs: so the primary's own AOF (base, then commands)
-// and the journal (base, then stream) hold the same. Then, in turns:
+// and AOF on, a journal attached to it, then a stream of SETs, half of them with a TTL, and HSETs: so the primary's own AOF
+// (base, then commands) and the journal (base, then stream) hold the same. Then, in turns:
 //
 //   cp               the restored files, copied and synced                                  what a disk can do
 //   directory        journal restore --to DIR                                               at least 0.5 of cp
@@ -146,24 +146,16 @@ async function makeJournal(parent: string, base: number, stream: number): Promis
     continue;
   await using child = new Child('journal', runCommand(journal, server.port));
   await Promise.race([attached(server), child.failed]);
-  const requests = String(Math.ceil(stream / (valueBytes + 45) / 2));
+  const requests = String(Math.ceil(stream / (valueBytes + 50) / 3));
   const program = server.binary.path.replace(/server$/, 'benchmark');
-  const load = [
-    '-p',
-    String(server.port),
-    '-n',
-    requests,
-    '-c',
-    '20',
-    '-P',
-    '16',
-    '-q',
-    '-r',
-    '1000000',
-    '-t',
-    'set,hset',
-  ];
-  await Promise.race([promisify(execFile)(program, [...load, '-d', String(valueBytes)]), child.failed]);
+  const options = ['-p', String(server.port), '-n', requests, '-c', '20', '-P', '16', '-q', '-r', '1000000'];
+  const value = 'x'.repeat(valueBytes);
+  for (const load of [
+    ['-t', 'set,hset', '-d', String(valueBytes)],
+    ['SET', 'key:__rand_int__', value, 'EX', '1000000'],
+  ]) {
+    await Promise.race([promisify(execFile)(program, [...options, ...load]), child.failed]);
+  }
   await Promise.race([caughtUp(server, journal), child.failed]);
   const keys = Number(await client.text('DBSIZE'));
   await child.stop();

@@ -98,6 +98,11 @@ export function keysOf(command: CommandArguments): CommandKeys {
   return { isWrite: row.isWrite, keys, others };
 }
 
+/** As keysOf() tells it, without looking for keys. */
+export function mayWrite(command: CommandArguments): boolean {
+  return rowOf(command)?.isWrite ?? true;
+}
+
 /** Whether a server of the table knows it. */
 export function isKnownCommand(name: string): boolean {
   return rows.byName.has(name.toUpperCase());

@@ -41,7 +41,14 @@ export interface StreamCommand {
 export interface CommandReaderOptions {
   /** Most that is kept of one argument, at least 64 bytes; Infinity for all of it. */
   readonly keepBytes?: number;
+  /**
+   * Whether a command that is named by bytes[at, at + length) is wanted: others are passed over where that is cheap, but
+   * handed out nonetheless where they are cut. SELECT, MULTI, EXEC and DISCARD always are.
+   */
+  readonly isWanted?: IsWanted;
 }
+
+export type IsWanted = (bytes: Buffer, at: number, length: number) => boolean;
 
 const CR = 13;
 const LF = 10;
@@ -52,9 +59,12 @@ const ARGUMENT_OVERHEAD_BYTES = 128;
 /** Enough of a name, or of a db number, to know what the command is. */
 const KEPT_BYTES_MIN = 64;
 const NO_BODY = -1;
+/** A line with more is left for a closer look, so that sums stay small integers. */
+const LINE_DIGITS = 8;
 
 export class CommandReader {
   readonly #keepBytes: number;
+  readonly #isWanted: IsWanted | undefined;
   readonly #queue: Buffer[] = [];
   #bytes: Buffer = Buffer.alloc(0);
   /** Index in #bytes of the next byte; the offset of the byte before #bytes[0]. */
@@ -86,6 +96,12 @@ export class CommandReader {
     this.#db = state.db;
     this.#dbBeforeMulti = state.db;
     this.#keepBytes = Math.max(options.keepBytes ?? keptArgumentBytesDefault, KEPT_BYTES_MIN);
+    this.#isWanted = options.isWanted;
+  }
+
+  /** The last byte of the last complete command, handed out or passed over. */
+  get end(): Offset {
+    return this.#left > 0 ? this.#start - 1 : this.#base + this.#at;
   }
 
   /** Takes the next bytes of the range. They must not change while commands made of them are in use. */
@@ -109,6 +125,7 @@ export class CommandReader {
 
   #read(): StreamCommand | undefined {
     if (this.#left === 0) {
+      if (this.#isWanted !== undefined) this.#at = endOfUnwanted(this.#bytes, this.#at, this.#isWanted);
       const start = this.#base + this.#at + 1;
       const count = this.#line(ASTERISK, argumentCountMax);
       if (count < 0) return undefined;
@@ -241,6 +258,42 @@ export class CommandReader {
       hint: 'verify the journal; the primary would not have sent this',
     });
   }
+}
+
+/** Where the unwanted commands end that lie whole in bytes[at…]: nothing is made of them, and state does not depend on them. */
+function endOfUnwanted(bytes: Buffer, from: number, isWanted: IsWanted): number {
+  let command = from;
+  for (;;) {
+    let at = lineEnd(bytes, command, ASTERISK);
+    if (at < 0) return command;
+    const count = lineValue(bytes, command);
+    for (let i = 0; i < count; i += 1) {
+      const end = lineEnd(bytes, at, DOLLAR);
+      if (end < 0) return command;
+      const length = lineValue(bytes, at);
+      if (i === 0 && (controlCommandAt(bytes, end, length) !== ORDINARY || isWanted(bytes, end, length)))
+        return command;
+      at = end + length + 2;
+      if (at > bytes.length || bytes[at - 2] !== CR || bytes[at - 1] !== LF) return command;
+    }
+    if (count === 0) return command;
+    command = at;
+  }
+}
+
+/** Behind the line of this type that begins there, or −1 where there is none, or one for a closer look. */
+function lineEnd(bytes: Buffer, from: number, type: number): number {
+  if (bytes[from] !== type) return -1;
+  let at = from + 1;
+  while (at < from + LINE_DIGITS && bytes[at]! >= 48 && bytes[at]! <= 57) at += 1;
+  return at > from + 1 && bytes[at] === CR && bytes[at + 1] === LF ? at + 2 : -1;
+}
+
+/** Of a line that is one. */
+function lineValue(bytes: Buffer, from: number): number {
+  let value = 0;
+  for (let at = from + 1; bytes[at] !== CR; at += 1) value = value * 10 + bytes[at]! - 48;
+  return value;
 }
 
 /** A command's name in upper case, as documentation writes it. */

@@ -73,7 +73,7 @@ async function* fieldExpiries(
   plan: Plan,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<{ command: StreamCommand; expiry: FieldExpiry }, void, undefined> {
-  const reader = new CommandReader(plan.base.record, { keepBytes });
+  const reader = new CommandReader(plan.base.record, { keepBytes, isWanted });
   for await (const { bytes } of plannedStream(disk, plan)) {
     throwIfInterrupted(signal);
     reader.push(bytes);
@@ -86,9 +86,8 @@ async function* fieldExpiries(
 
 /** Undefined when the command gives no field a TTL. */
 export function fieldExpiryOf(command: StreamCommand): FieldExpiry | undefined {
-  const first = command.args[0]?.[0] ?? 0;
-  // H or R, in either case: most commands need no closer look.
-  if ((first | 0x20) !== 0x68 && (first | 0x20) !== 0x72) return undefined;
+  const name = command.args[0];
+  if (name === undefined || !isWanted(name, 0, name.length)) return undefined;
   switch (nameOf(command)) {
     case 'HPEXPIREAT':
       return timeIn(command.args[2], 1);
@@ -106,6 +105,12 @@ export function fieldExpiryOf(command: StreamCommand): FieldExpiry | undefined {
     default:
       return undefined;
   }
+}
+
+/** H… or R…, but not HSET: most commands need no closer look. */
+function isWanted(bytes: Buffer, at: number, length: number): boolean {
+  const first = (bytes[at] ?? 0) | 0x20;
+  return length > 'HSET'.length && (first === 0x68 || first === 0x72);
 }
 
 /** The option comes before FIELDS; what follows are field names, which may look like anything. */

@@ -28,23 +28,21 @@ export class ReplayedHpersist {
 
   /** `state` is the boundary that the first bytes follow. */
   constructor(state: ScannerState) {
-    this.#reader = new CommandReader(state, { keepBytes });
+    this.#reader = new CommandReader(state, { keepBytes, isWanted });
     this.#held = new ByteWindow(state.offset + 1);
   }
 
   /** What the bytes come to, with what was held back before them. */
   push(bytes: Buffer): Buffer[] {
     const out = new Assembler();
-    let end = this.#held.start - 1;
     this.#held.append(bytes);
     this.#reader.push(bytes);
     for (let command = this.#reader.next(); command !== undefined; command = this.#reader.next()) {
-      end = command.end;
       if (command.args[0]?.length !== nameBytes || nameOf(command) !== 'HPERSIST') continue;
       this.#pass(command.start - 1, out);
       this.#giveLaterTime(command, out);
     }
-    this.#pass(end, out);
+    this.#pass(this.#reader.end, out);
     if (!mayBeHpersist(this.#held.peek(headBytes))) this.#pass(this.#held.end, out);
     return out.finish();
   }
@@ -62,6 +60,10 @@ export class ReplayedHpersist {
     if (to < this.#held.start) return;
     for (const bytes of this.#held.take(to)) out.bytes(bytes);
   }
+}
+
+function isWanted(_bytes: Buffer, _at: number, length: number): boolean {
+  return length === nameBytes;
 }
 
 /** Judges by what there is of a command so far; nothing at all may not become one. */

@@ -5,13 +5,14 @@
  * Invariant: what it holds is bounded; beyond that every key counts as touched.
  */
 import { undoKeyBytesMax } from '../core/limits.ts';
-import { keysOf } from '../redis/command-keys.ts';
+import { keysOf, mayWrite } from '../redis/command-keys.ts';
 import type { CommandKeys, KeyArgument } from '../redis/command-keys.ts';
 import { nameOf } from '../redis/command-reader.ts';
 import type { StreamCommand } from '../redis/command-reader.ts';
 
 /** What a key in the set costs besides its bytes. */
 const keyOverheadBytes = 100;
+const flushAll = 'FLUSHALL';
 
 export class LaterCommands {
   /** Each with its db. */
@@ -33,15 +34,16 @@ export class LaterCommands {
   /** Whether this one may come to something else. */
   take(command: StreamCommand): boolean {
     if (!this.#hasBegun) return false;
-    const touched = keysOf(command);
-    if (!touched.isWrite) return false;
+    if (!mayWrite(command)) return false;
     // Whatever there was, nothing is left of it.
-    if (touched.others === 'all' && nameOf(command) === 'FLUSHALL') {
+    if (command.args[0]?.length === flushAll.length && nameOf(command) === flushAll) {
       this.#forget();
       return false;
     }
-    if (!this.#isAnyKey && this.#keys.size === 0) return false;
-    const mayDiffer = this.#isAnyKey || touched.others !== 'none' || touched.keys.some((key) => this.#has(key));
+    if (this.#isAnyKey) return true;
+    if (this.#keys.size === 0) return false;
+    const touched = keysOf(command);
+    const mayDiffer = touched.others !== 'none' || touched.keys.some((key) => this.#has(key));
     if (mayDiffer) this.#note(touched);
     return mayDiffer;
   }

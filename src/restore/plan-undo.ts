@@ -110,7 +110,7 @@ class UndoSearch {
   constructor(timeline: Timeline, request: UndoRequest, wanted: readonly Wanted[], from: ScannerState) {
     this.#timeline = timeline;
     this.#request = request;
-    this.#reader = new CommandReader(from);
+    this.#reader = new CommandReader(from, { isWanted: (bytes, at, length) => this.#isOfInterest(bytes, at, length) });
     this.#wanted = wanted.toSorted((a, b) => a.offset - b.offset);
     for (const name of request.names) this.#byName.set(name, 0);
   }
@@ -161,8 +161,18 @@ class UndoSearch {
     return isWanted;
   }
 
+  /** Before the first one is left out, only names matter, and scripts. */
+  #isOfInterest(bytes: Buffer, at: number, length: number): boolean {
+    if (this.#wanted.length > 0 || this.#commands > 0) return true;
+    return this.#hasNameOf(length) || mayBeScript(bytes, at, length);
+  }
+
+  #hasNameOf(bytes: number): boolean {
+    return this.#request.names.some(({ length }) => length === bytes);
+  }
+
   #isNamed(command: StreamCommand, name: Buffer): boolean {
-    if (!this.#request.names.some(({ length }) => length === name.length)) return false;
+    if (!this.#hasNameOf(name.length)) return false;
     const upper = nameOf(command);
     const count = this.#byName.get(upper);
     if (count === undefined) return false;
@@ -184,9 +194,9 @@ class UndoSearch {
   }
 
   #keep(command: StreamCommand, chunk: RangeChunk): void {
-    const length = command.args[0]?.length ?? 0;
+    const name = command.args[0] ?? noBytes;
     const isConcerned = this.#byName.size > 0 || this.#commands > 0;
-    if (isConcerned && length >= 4 && length <= 7 && scriptName.test(nameOf(command))) this.#scripts += 1;
+    if (isConcerned && mayBeScript(name, 0, name.length) && scriptName.test(nameOf(command))) this.#scripts += 1;
     if (!this.#later.take(command)) return;
     this.#couldBeAny ||= this.#later.isAnyKey;
     this.#laterCommands += 1;
@@ -203,6 +213,13 @@ class UndoSearch {
 }
 
 const noBytes: Buffer = Buffer.alloc(0);
+
+/** By its length and first letter. */
+function mayBeScript(bytes: Buffer, at: number, length: number): boolean {
+  if (length < 4 || length > 7) return false;
+  const first = (bytes[at] ?? 0) | 0x20;
+  return first === 0x65 || first === 0x66;
+}
 
 function isEnd(name: string): boolean {
   return name === 'EXEC' || name === 'DISCARD';

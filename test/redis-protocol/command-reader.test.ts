@@ -16,6 +16,43 @@ function readAll(chunks: readonly Buffer[], options: CommandReaderOptions = {}):
   return commands;
 }
 
+test('what is not wanted is passed over, unless it is cut or says where commands run; what is wanted is as ever', () => {
+  const some = fc.constantFrom('SET', 'hset', 'Del', 'SELECT', 'MULTI', 'EXEC', 'x'.repeat(300));
+  const lines = fc.array(fc.tuple(some, fc.array(fc.string({ maxLength: 100 }), { maxLength: 12 })), { maxLength: 30 });
+  const lengths = fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 1, maxLength: 10 });
+  const isWanted = (bytes: Buffer, at: number, length: number): boolean => length === 3 && bytes[at] === 0x44;
+  const wanted = ({ args: [name] }: StreamCommand): boolean => name?.toString() === 'Del';
+  fc.assert(
+    fc.property(lines, lengths, (drawn, sizes) => {
+      let inMulti = false;
+      const commands = drawn.map(([name, args]) => {
+        const isGroup = name === 'MULTI' || name === 'EXEC';
+        if (isGroup) inMulti = !inMulti;
+        if (isGroup) return command(inMulti ? 'MULTI' : 'EXEC');
+        return name === 'SELECT' ? command(name, String(args.length)) : command(name, ...args);
+      });
+      const stream = Buffer.concat(commands);
+      const passed = readAll(pieces(stream, sizes), { isWanted });
+      expect(passed.filter(wanted)).toEqual(readAll([stream]).filter(wanted));
+      const controls = readAll([stream], { isWanted }).filter((one) => !wanted(one));
+      expect(controls.every((one) => /^(SELECT|MULTI|EXEC)$/.test(nameOf(one)))).toBe(true);
+    }),
+  );
+});
+
+test('the end of the last complete command is known, handed out or not', () => {
+  const [first, second, third] = [command('SET', 'a', '1'), command('DEL', 'a'), command('SET', 'b', '2')];
+  const reader = new CommandReader({ offset: 1000, db: 0 }, { isWanted: () => false });
+  const end = (bytes: Buffer): number => {
+    reader.push(bytes);
+    while (reader.next() !== undefined);
+    return reader.end - 1000;
+  };
+  expect(end(Buffer.concat([first, second, third.subarray(0, 1)]))).toBe(first.length + second.length);
+  expect(end(third.subarray(1, 20))).toBe(first.length + second.length);
+  expect(end(third.subarray(20))).toBe(first.length + second.length + third.length);
+});
+
 describe('a known stream', () => {
   const parts = [
     command('set', 'a', '1'),
