@@ -16,6 +16,7 @@ import { replicatesRelativeTtl, serverVersionFromAux, usesMultiPartAof } from '.
 import type { RdbFormat, ServerVersion } from '../redis/server-version.ts';
 import type { ServerProgram } from '../scratch/find-server.ts';
 import type { Destination } from './destination.ts';
+import { estimateSeconds } from './estimate.ts';
 import type { Held } from './needed-keys.ts';
 import type { Cut, CutMode, UncertaintyRule } from './locate.ts';
 import type { Target } from './target.ts';
@@ -95,16 +96,6 @@ export interface Plan {
   readonly warnings: readonly string[];
 }
 
-interface Rates {
-  readonly base: number;
-  readonly stream: number;
-}
-
-/** Cautious rates, in bytes a second: an ordinary cloud disk, one slow core, a server that executes every command. */
-const fileRates: Rates = { base: 200_000_000, stream: 150_000_000 };
-const transformRates: Rates = { base: 200_000_000, stream: 40_000_000 };
-const scratchRates: Rates = { base: 40_000_000, stream: 30_000_000 };
-
 /** `cut` is on `timeline`, and `asOf` its moment by the primary's clock. */
 export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, asOf: Micros, request: RestoreRequest): Plan {
   const { base } = timeline;
@@ -113,7 +104,7 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, asOf: 
   const isRelative = server === undefined ? isOldRdb(base) : replicatesRelativeTtl(server);
   if (isRelative && stream > 0 && request.relativeTtl === 'refuse') throw relativeTtlRefused();
   const transform = isRelative && stream > 0 ? 'relative-ttl' : 'none';
-  return {
+  const plan = {
     tree,
     text: request.text,
     timeline: timeline.number,
@@ -126,7 +117,6 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, asOf: 
     ranges: rangesOf(timeline.segments, base.record.offset + 1, cut.offset),
     cut,
     bytes: { base: base.record.size, stream, total: base.record.size + stream },
-    estimatedSeconds: estimate(base.record.size, stream, transform === 'none' ? fileRates : transformRates),
     selection: request.selection,
     scratch: undefined,
     held: undefined,
@@ -134,14 +124,15 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, asOf: 
     orphan: undefined,
     destination: undefined,
     warnings: [],
-  };
+  } as const;
+  return { ...plan, estimatedSeconds: estimateSeconds(plan) };
 }
 
 /** The same by way of a scratch server. */
 export function throughScratch(plan: Plan, scratch: ScratchPlan): Plan {
-  const { base, stream } = plan.bytes;
   const form = isDirectory(plan) ? directoryOf(scratch.program) : plan.form;
-  return { ...plan, form, scratch, loadBefore: undefined, estimatedSeconds: estimate(base, stream, scratchRates) };
+  const made = { ...plan, form, scratch, loadBefore: undefined };
+  return { ...made, estimatedSeconds: estimateSeconds(made) };
 }
 
 export function isDirectory({ form }: Pick<Plan, 'form'>): boolean {
@@ -171,10 +162,6 @@ function rangesOf(segments: readonly SegmentEntry[], from: Offset, to: Offset): 
       from: Math.max(start, from),
       to: Math.min(end, to),
     }));
-}
-
-function estimate(base: number, stream: number, rates: Rates): number {
-  return Math.ceil(base / rates.base + stream / rates.stream);
 }
 
 function formOf(to: Destination['kind'], server: ServerVersion | undefined, base: BaseEntry): Plan['form'] {

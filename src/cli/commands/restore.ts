@@ -24,6 +24,7 @@ import { parseUndo } from '../../restore/undo.ts';
 import { findServers } from '../../scratch/find-server.ts';
 import type { ServerProgram } from '../../scratch/find-server.ts';
 import type { CliIo } from '../io.ts';
+import { estimated, learnFrom } from '../measured-paces.ts';
 import type { Output } from '../output.ts';
 import { askTarget, confirm, decideFor, loadableByTarget } from '../restore-target.ts';
 import type { AskedTarget } from '../restore-target.ts';
@@ -206,7 +207,8 @@ export const restoreVerb: Verb = {
     const { io, layers, output } = context;
     const { values } = layers;
     const to = destination(layers);
-    const { plan, target } = await makePlan(to, context);
+    const { plan: made, target } = await makePlan(to, context);
+    const plan = { ...made, estimatedSeconds: await estimated(made, io) };
     const exitCode = plan.orphan === undefined ? 0 : 3;
     const planContext = { zone: values.timezone, now: io.clock.wall() };
     if (values['dry-run'] || to === undefined) {
@@ -315,7 +317,7 @@ async function carryOut(
   const parent = values['scratch-dir'];
   const progress = output.progress('restoring');
   try {
-    return await executeRestore(io.disk, plan, {
+    const report = await executeRestore(io.disk, plan, {
       to: to.kind === 'directory' || to.kind === 'rdb' ? resolve(to.path) : '',
       target,
       owner: values.owner,
@@ -324,10 +326,10 @@ async function carryOut(
       clock: io.clock,
       writer: writerName,
       signal: io.signal,
-      progress: (done, total) => {
-        progress.update(done, total);
-      },
+      progress: progress.update.bind(progress),
     });
+    await learnFrom(plan, report.seconds, io);
+    return report;
   } finally {
     progress.stop();
   }
