@@ -8,6 +8,7 @@
 import type { TtlJudge } from '../redis/ttl-rule.ts';
 import type { ScratchDataset } from '../scratch/dataset.ts';
 import type { Disk } from '../storage/disk.ts';
+import type { Comparison } from './compare-keys.ts';
 import type { Picked } from './filter-saved.ts';
 import type { Plan } from './plan.ts';
 
@@ -42,6 +43,8 @@ export interface Written {
   readonly picked?: Picked | undefined;
   /** Where some keys were written into a running server. */
   readonly server?: ServerChanges | undefined;
+  /** Where they were only compared. */
+  readonly comparison?: Comparison | undefined;
 }
 
 /** What was done to the keys of a running server; all others are as they were. */

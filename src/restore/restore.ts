@@ -13,6 +13,9 @@ import { readRemoved } from '../log/removed.ts';
 import { isNotFound } from '../log/source-tree.ts';
 import type { Disk } from '../storage/disk.ts';
 import { ClusterOutput } from './cluster-output.ts';
+import { CompareOutput } from './compare-output.ts';
+import type { TellRows } from './compare-output.ts';
+import type { Comparison } from './compare-keys.ts';
 import { DirectoryOutput } from './directory-output.ts';
 import { DirectorySink } from './directory-sink.ts';
 import { giveTtls } from './give-ttls.ts';
@@ -42,6 +45,8 @@ export interface RestoreOptions {
   readonly send?: WriteBytes | undefined;
   /** The running server, for a plan of that form. */
   readonly target?: ServerTarget | undefined;
+  /** The keys of a plan for a running server are compared, and nothing is written; these are the rows. */
+  readonly compare?: TellRows | undefined;
   /** For a plan with a scratch server: where its private directory is made (beside the output), what it may take. */
   readonly scratch?: { readonly parent?: string | undefined; readonly memoryBytes?: number | undefined } | undefined;
   readonly clock: Clock;
@@ -75,6 +80,8 @@ export interface RestoreReport {
   readonly isBaseClone: boolean;
   readonly seconds: number;
   readonly record: RestoreRecord;
+  /** Where keys were compared only. */
+  readonly comparison?: Comparison | undefined;
 }
 
 export async function executeRestore(disk: Disk, plan: Plan, options: RestoreOptions): Promise<RestoreReport> {
@@ -92,7 +99,8 @@ async function execute(disk: Disk, plan: Plan, options: RestoreOptions): Promise
   const { clock, signal } = options;
   const started = clock.monotonic();
   await using output = await openOutput(disk, plan, options);
-  const { files, bytes, isBaseClone, ttlOutcome, warnings, picked, server } = await write(disk, plan, output, options);
+  const written = await write(disk, plan, output, options);
+  const { files, bytes, isBaseClone, ttlOutcome, warnings, picked, server, comparison } = written;
   const general = [orphanWarning(plan), picked?.taken === 0 ? nothingMatches(plan) : undefined];
   const record: RestoreRecord = {
     journal: options.writer,
@@ -107,7 +115,7 @@ async function execute(disk: Disk, plan: Plan, options: RestoreOptions): Promise
   // A server has it all by now: to say that it was interrupted would not be true.
   if (plan.form !== 'server') throwIfInterrupted(signal);
   await output.publish(`${JSON.stringify(record, undefined, 2)}\n`);
-  return { to: output.to, bytes, isBaseClone, seconds: (clock.monotonic() - started) / 1e6, record };
+  return { to: output.to, bytes, isBaseClone, seconds: (clock.monotonic() - started) / 1e6, record, comparison };
 }
 
 function nothingMatches({ form }: Plan): string {
@@ -129,6 +137,8 @@ async function openOutput(disk: Disk, { form, selection }: Plan, options: Restor
       return new RespOutput(send, signal);
     case 'server':
       if (options.target === undefined) throw new RangeError('no server is named');
+      if (options.compare !== undefined)
+        return new CompareOutput(options.target, options.clock, signal, options.compare);
       if (selection !== undefined) return new KeysOutput(options.target, options.clock, signal);
       return options.target.plan.cluster === undefined
         ? new ServerOutput(options.target, options.clock, signal)

@@ -24,8 +24,9 @@ export class KeepingStream {
     this.isTTY = isTerminal;
   }
 
-  write(text: string): boolean {
-    this.text += text;
+  write(text: string | Uint8Array, taken?: () => void): boolean {
+    this.text += typeof text === 'string' ? text : Buffer.from(text).toString('latin1');
+    taken?.();
     return true;
   }
 }

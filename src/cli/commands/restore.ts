@@ -1,7 +1,7 @@
 /**
  * `journal restore`: plan, show the plan, carry it out. What can be restored and how is decided in restore/.
  */
-import { basename, dirname, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { StorageError, UsageError } from '../../core/errors.ts';
 import { parseSize } from '../../daemon/keep-local.ts';
 import type { Layers } from '../../daemon/layers.ts';
@@ -12,24 +12,23 @@ import { parseDestination } from '../../restore/destination.ts';
 import type { Destination } from '../../restore/destination.ts';
 import { parseZone } from '../../restore/instant.ts';
 import type { CutMode } from '../../restore/locate.ts';
-import type { ServerChanges } from '../../restore/output.ts';
 import { planRestore } from '../../restore/plan-restore.ts';
 import { planToJson, planToText } from '../../restore/plan-print.ts';
 import type { Plan } from '../../restore/plan.ts';
 import { executeRestore } from '../../restore/restore.ts';
 import type { RestoreReport } from '../../restore/restore.ts';
 import type { ServerTarget } from '../../restore/server-output.ts';
+import type { TellRows } from '../../restore/compare-output.ts';
 import { parseTarget } from '../../restore/target.ts';
 import { parseUndo } from '../../restore/undo.ts';
 import { findServers } from '../../scratch/find-server.ts';
 import type { ServerProgram } from '../../scratch/find-server.ts';
+import { ComparePrinter } from '../compare-print.ts';
 import type { CliIo } from '../io.ts';
 import { estimated, learnFrom } from '../measured-paces.ts';
-import type { Output } from '../output.ts';
+import { describe, documentOf } from '../restore-report.ts';
 import { askTarget, confirm, decideFor, loadableByTarget } from '../restore-target.ts';
 import type { AskedTarget } from '../restore-target.ts';
-import { formatBytes, formatSeconds, printable } from '../units.ts';
-import { shellQuoted } from '../shell.ts';
 import type { Verb, VerbContext } from '../verb.ts';
 
 export const restoreVerb: Verb = {
@@ -149,7 +148,8 @@ export const restoreVerb: Verb = {
         'all this. A slot without an owner or on its way, and keys in dbs that it does not have, are refused.',
         'With a selection (Some keys) only these keys are written, and all others stay: it need not be empty. A live primary',
         'is given a mark first, as a way back, or nothing is written. Selected keys that were not there at T stay, unless',
-        '--delete-absent; those whose time has passed are not written.',
+        '--delete-absent; those whose time has passed are not written. --dry-run lists each key: created, changed, identical,',
+        'absent at T, or elapsed, compared by value and expiry.',
       ],
     ],
   ],
@@ -211,6 +211,13 @@ export const restoreVerb: Verb = {
     const plan = { ...made, estimatedSeconds: await estimated(made, io) };
     const exitCode = plan.orphan === undefined ? 0 : 3;
     const planContext = { zone: values.timezone, now: io.clock.wall() };
+    if (values['dry-run'] && to !== undefined && target?.plan.part !== undefined) {
+      const printer = new ComparePrinter(plan, output, (text) => sendBytes(io, text));
+      printer.begin(planContext);
+      const report = await carryOut(plan, to, context, target, (rows) => printer.rows(rows));
+      await printer.end(report);
+      return report.record.keys?.taken === 0 ? 3 : exitCode;
+    }
     if (values['dry-run'] || to === undefined) {
       output.answer(planToJson(plan), () => planToText(plan, planContext));
       return exitCode;
@@ -312,6 +319,7 @@ async function carryOut(
   to: Destination,
   { io, layers, output }: VerbContext,
   target?: ServerTarget,
+  compare?: TellRows,
 ): Promise<RestoreReport> {
   const { values } = layers;
   const parent = values['scratch-dir'];
@@ -320,6 +328,13 @@ async function carryOut(
     const report = await executeRestore(io.disk, plan, {
       to: to.kind === 'directory' || to.kind === 'rdb' ? resolve(to.path) : '',
       target,
+      // A bar and rows would get in each other's way.
+      compare:
+        compare &&
+        ((rows) => {
+          progress.stop();
+          return compare(rows);
+        }),
       owner: values.owner,
       send: (bytes) => sendBytes(io, bytes),
       scratch: { parent: parent === undefined ? undefined : resolve(parent), memoryBytes: scratchMemory(layers) },
@@ -345,56 +360,11 @@ function scratchMemory({ values, origin }: Layers): number | undefined {
 }
 
 /** Resolves when the reader has taken them. */
-function sendBytes({ stdout }: CliIo, bytes: Uint8Array): Promise<void> {
+function sendBytes({ stdout }: CliIo, bytes: Uint8Array | string): Promise<void> {
   return new Promise((resolve, reject) => {
     stdout.write(bytes, (error) => {
       if (error === undefined || error === null) resolve();
-      else reject(new StorageError('io', `cannot write the commands: ${error.message}`, { cause: error }));
+      else reject(new StorageError('io', `cannot write to standard output: ${error.message}`, { cause: error }));
     });
   });
-}
-
-/** What restore.json says, and how it went. */
-function documentOf({ to, bytes, seconds, isBaseClone, record }: RestoreReport): Readonly<Record<string, unknown>> {
-  return { to, written: bytes, seconds, isBaseClone, ...record };
-}
-
-function describe(report: RestoreReport, plan: Plan, output: Output): string[] {
-  const { to, bytes, seconds, record } = report;
-  return [
-    '',
-    `${output.style('green', 'restored')} ${printable(to)}: ${formatBytes(bytes)} in ${formatSeconds(seconds)}, every byte verified`,
-    ...(record.keys === null ? [] : [describeKeys(record.keys)]),
-    ...changesOf(record.changes),
-    ...record.warnings.map((warning) => `warning: ${printable(warning)}`),
-    ...howToStart(to, plan),
-  ];
-}
-
-function changesOf(changes: ServerChanges | null): string[] {
-  if (changes === null) return [];
-  const { written, deleted, mark } = changes;
-  return [
-    `${written} keys written, ${deleted} deleted, all others as they were`,
-    ...(mark === null ? [] : [`as it was before: journal restore --at ${shellQuoted(`mark:${mark}`)}`]),
-  ];
-}
-
-function describeKeys({ taken, total }: NonNullable<RestoreReport['record']['keys']>): string {
-  return total === null ? `${taken} ${taken === 1 ? 'key' : 'keys'}` : `${taken} of ${total} keys`;
-}
-
-function howToStart(to: string, { form, server, scratch }: Plan): string[] {
-  const kind = form === 'rdb' ? scratch?.program.kind : server?.kind;
-  const program = kind === 'valkey' ? 'valkey-server' : 'redis-server';
-  switch (form) {
-    case 'multi-part-aof':
-    case 'preamble-aof':
-      return [`start it with: ${program} --dir ${shellQuoted(to)} --appendonly yes`];
-    case 'rdb':
-      return [`start it with: ${program} --dir ${shellQuoted(dirname(to))} --dbfilename ${shellQuoted(basename(to))}`];
-    case 'resp':
-    case 'server':
-      return [];
-  }
 }

@@ -1,0 +1,114 @@
+/**
+ * What a restore of some keys would do to a running server, in print: the plan, a row for each key as it is found, and how
+ * many there are of each kind. With --json one document, written piece by piece: rows may be millions.
+ */
+import { planToJson, planToText } from '../restore/plan-print.ts';
+import type { PlanContext } from '../restore/plan-print.ts';
+import type { Comparison, Difference, KeyRow } from '../restore/compare-keys.ts';
+import type { Plan } from '../restore/plan.ts';
+import type { RestoreReport } from '../restore/restore.ts';
+import type { Output } from './output.ts';
+import { printable } from './units.ts';
+
+/** Resolves when the reader has taken it. */
+export type WriteText = (text: string) => Promise<void>;
+
+export class ComparePrinter {
+  readonly #plan: Plan;
+  readonly #output: Output;
+  readonly #write: WriteText;
+  #rows = 0;
+
+  constructor(plan: Plan, output: Output, write: WriteText) {
+    this.#plan = plan;
+    this.#output = output;
+    this.#write = write;
+  }
+
+  begin(context: PlanContext): void {
+    this.#output.lines([...planToText(this.#plan, context), '']);
+  }
+
+  async rows(rows: readonly KeyRow[]): Promise<void> {
+    if (rows.length === 0) return;
+    const pieces = rows.map((row) => (this.#output.isJson ? this.#jsonRow(row) : `${textRow(row, this.#plan)}\n`));
+    await this.#write(pieces.join(''));
+  }
+
+  async end({ record, comparison }: RestoreReport): Promise<void> {
+    if (comparison === undefined) throw new RangeError('nothing was compared');
+    if (this.#output.isJson) {
+      const { keys, ttlOutcome, warnings } = record;
+      const rest = JSON.stringify({ comparison, keys, ttlOutcome, warnings }, undefined, 2);
+      const close = this.#rows === 0 ? `${this.#head()}],` : '\n  ],';
+      await this.#write(`${close}${rest.slice(1)}\n`);
+      return;
+    }
+    this.#output.lines([
+      ...(this.#rows === 0 ? [] : ['']),
+      ...summary(comparison, this.#plan),
+      ...record.warnings.map((warning) => `warning: ${printable(warning)}`),
+    ]);
+  }
+
+  #jsonRow({ state, db, key, name, differs }: KeyRow): string {
+    const row = {
+      state,
+      db,
+      ...keyJson('key', key),
+      ...(name !== key && !name.equals(key) && keyJson('name', name)),
+      ...(differs.length > 0 && { differs }),
+    };
+    const before = this.#rows === 0 ? this.#head() : ',';
+    this.#rows += 1;
+    return `${before}\n    ${JSON.stringify(row)}`;
+  }
+
+  /** The plan, open at its end. */
+  #head(): string {
+    const { warnings: _later, ...plan } = planToJson(this.#plan);
+    return `${JSON.stringify(plan, undefined, 2).slice(0, -2)},\n  "rows": [`;
+  }
+}
+
+/** A name that is no text is told in base64. */
+function keyJson(field: 'key' | 'name', bytes: Buffer): Readonly<Record<string, string>> {
+  const text = bytes.toString();
+  return Buffer.from(text).equals(bytes) ? { [field]: text } : { [`${field}Base64`]: bytes.toString('base64') };
+}
+
+const differenceNames: Readonly<Record<Difference, string>> = {
+  type: 'of another type',
+  value: 'value',
+  written: 'written in another way, perhaps the same value',
+  expiry: 'expiry',
+};
+
+function textRow({ state, db, key, name, differs }: KeyRow, { destination }: Plan): string {
+  const isRenamed = name !== key && !name.equals(key);
+  const what = differs.map((difference) => differenceNames[difference]).join(', ');
+  const goes = (state === 'absent' || state === 'elapsed') && destination?.part?.deletesAbsent === true;
+  const notes = [...(what === '' ? [] : [`(${what})`]), ...(goes ? ['(to be deleted)'] : [])];
+  const names = [shown(key), ...(isRenamed ? ['→', shown(name)] : [])];
+  return [state.padEnd(9), `db ${db}`, ...names, ...notes].join('  ');
+}
+
+function shown(key: Buffer): string {
+  return JSON.stringify(key.toString('latin1').replace(/[^ -~]/g, hex)).replaceAll('\\\\x', '\\x');
+}
+
+function hex(character: string): string {
+  return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
+}
+
+function summary({ created, changed, identical, absent, elapsed }: Comparison, { destination }: Plan): string[] {
+  const fate = destination?.part?.deletesAbsent === true ? 'they would be deleted' : 'they would stay';
+  return [
+    `${created} keys would be created, ${changed} changed; ${identical} are identical already`,
+    absent === null
+      ? 'keys that were not there at T were not looked for: they come under other names'
+      : `${absent} selected keys of the server were not there at T: ${fate}`,
+    ...(elapsed === 0 ? [] : [`of ${elapsed} the time has passed: they would not be written`]),
+    'nothing was written',
+  ];
+}

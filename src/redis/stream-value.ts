@@ -1,0 +1,75 @@
+/**
+ * What a stream is, out of an RDB (pure): its entries with their ids, its counters, its groups and what is pending in them,
+ * part by part in an order of its own, whatever nodes the entries are packed into.
+ */
+import { listpackElements } from './listpack.ts';
+import type { ValueReader } from './value-reader.ts';
+
+const deleted = 1;
+const sameFields = 2;
+const unset = Buffer.from([0]);
+
+/** `generation`: 1 is of Redis 5.0 to 6.2, 2 of 7.0, 3 of 7.2 and later. */
+export function* streamParts(reader: ValueReader, generation: number): Generator<Buffer, void, undefined> {
+  for (let nodes = reader.length(); nodes > 0; nodes -= 1) {
+    const first = reader.string();
+    yield* entries(first, listpackElements(reader.string()));
+  }
+  const length = reader.lengthBytes();
+  yield* [length, reader.lengthBytes(), reader.lengthBytes()];
+  if (generation === 1) {
+    // As later servers take it over.
+    yield* [unset, unset, length];
+  } else {
+    // The id of the first entry follows from the entries.
+    reader.lengthBytes();
+    reader.lengthBytes();
+    yield* [reader.lengthBytes(), reader.lengthBytes(), reader.lengthBytes()];
+  }
+  for (let groups = reader.length(); groups > 0; groups -= 1) yield* group(reader, generation);
+}
+
+/** Of a node: how many are in it, how many deleted, the fields of its first entry, and the entries. */
+function* entries(first: Buffer, elements: readonly Buffer[]): Generator<Buffer, void, undefined> {
+  const [ms, sequence] = [first.readBigUInt64BE(0), first.readBigUInt64BE(8)];
+  let at = 2;
+  const next = (): Buffer => {
+    const element = elements[at];
+    if (element === undefined) throw new RangeError('a stream ends inside an entry');
+    at += 1;
+    return element;
+  };
+  const number = (): bigint => BigInt(next().toString('latin1'));
+  const common = Array.from({ length: Number(number()) }, next);
+  number();
+  while (at < elements.length) {
+    const flags = Number(number());
+    const id = `${ms + number()}-${sequence + number()}`;
+    const isSame = (flags & sameFields) !== 0;
+    const count = isSame ? common.length : Number(number());
+    const parts = Array.from({ length: count }, (_, i) => (isSame ? [common[i]!, next()] : [next(), next()])).flat();
+    // How many elements the entry takes, for those who read backwards.
+    number();
+    if ((flags & deleted) !== 0) continue;
+    yield Buffer.from(`entry ${id} ${count}`, 'latin1');
+    yield* parts;
+  }
+}
+
+function* group(reader: ValueReader, generation: number): Generator<Buffer, void, undefined> {
+  yield Buffer.from('group', 'latin1');
+  yield* [reader.string(), reader.lengthBytes(), reader.lengthBytes()];
+  if (generation > 1) reader.lengthBytes();
+  const pending = Array.from({ length: reader.length() }, () => {
+    return { id: reader.take(16), delivered: reader.take(8), deliveries: reader.lengthBytes() };
+  });
+  const owners = new Map<string, Buffer>();
+  for (let consumers = reader.length(); consumers > 0; consumers -= 1) {
+    const name = reader.string();
+    reader.take(generation > 2 ? 16 : 8);
+    for (let left = reader.length(); left > 0; left -= 1) owners.set(reader.take(16).toString('hex'), name);
+  }
+  for (const { id, delivered, deliveries } of pending) {
+    yield* [id, delivered, deliveries, owners.get(id.toString('hex')) ?? unset];
+  }
+}

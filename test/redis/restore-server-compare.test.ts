@@ -1,0 +1,235 @@
+// What some keys would do to a running server: every row is what a comparison of two fingerprints says, nothing is written,
+// and afterwards it is done as it was said.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type CliResult, cli, json } from '../cli/cli.ts';
+import { describeServers } from '../support/describe-servers.ts';
+import { explainDifference } from '../support/fingerprint-difference.ts';
+import { type Fingerprint, fingerprint, type KeyFacts } from '../support/fingerprint.ts';
+import { printable } from '../support/rdb-stream.ts';
+import { RedisServer } from '../support/redis-server.ts';
+import type { RespClient } from '../support/resp-client.ts';
+import { journaled, RunningJournal } from '../support/running-journal.ts';
+import { isAtLeast } from '../support/servers.ts';
+import { Workload } from '../support/workload.ts';
+
+interface Row {
+  readonly state: string;
+  readonly db: number;
+  readonly key?: string;
+  readonly keyBase64?: string;
+  readonly name?: string;
+  readonly differs?: readonly string[];
+}
+
+describeServers('some keys beside those of a running server', (binary) => {
+  const seed = Date.now() >>> 0;
+  const options = { hashFieldTtl: true, keysPerType: 12, without: ['flushall'] };
+  let primary: RedisServer;
+  let journal: RunningJournal;
+  let position: string;
+  /** What a restore of everything sets. */
+  let whole: Fingerprint;
+  /** The same, elapsed keys included. */
+  let taken: Fingerprint;
+
+  beforeAll(async () => {
+    primary = await RedisServer.start(binary);
+    await using client = await primary.connect();
+    const workload = new Workload(seed, binary, options);
+    await workload.run(client, 300);
+    journal = await RunningJournal.attach({ port: primary.port });
+    await client.call('DEBUG', 'SET-ACTIVE-EXPIRE', 0);
+    await workload.run(client, 500);
+    await client.callMany([
+      ['SELECT', 3],
+      ['SET', 'string:elapsed', 'x', 'PX', 5],
+      ['SET', 'string:expires', 'x', 'PX', 3_600_000],
+      ['SET', Buffer.from('string:\xff\x00', 'latin1'), 'binary'],
+    ]);
+    await sleep(20);
+    taken = await fingerprint(client, binary);
+    await journaled(client);
+    position = `${taken.position.id}:${taken.position.offset}`;
+    await using server = await RedisServer.start(binary);
+    await using look = await server.connect();
+    const result = await restore(server, ['--yes']);
+    expect(result.exitCode, result.stderr).toBe(0);
+    whole = await fingerprint(look, binary);
+  });
+
+  afterAll(async () => {
+    await journal[Symbol.asyncDispose]();
+    await primary[Symbol.asyncDispose]();
+  });
+
+  function restore({ port }: { readonly port: number }, words: readonly string[]): Promise<CliResult> {
+    const argv = ['restore', '--at', position, '--dir', journal.root, '--server-bin', binary.path];
+    const all = [...argv, '--relative-ttl', 'convert', '--to', `redis://127.0.0.1:${port}`, ...words];
+    return cli(words.includes('--text') ? all.filter((word) => word !== '--text') : [...all, '--json'], {
+      env: { PATH: process.env.PATH },
+    });
+  }
+
+  /** With some of the keys as they were, some that have changed since, and others. */
+  async function startOther(): Promise<RedisServer> {
+    const server = await RedisServer.start(binary);
+    await using client = await server.connect();
+    await client.call('DEBUG', 'SET-ACTIVE-EXPIRE', 0);
+    await client.callMany([
+      ['SELECT', 3],
+      ['SET', 'string:elapsed', 'of now'],
+      ['SET', 'string:only now', 'x'],
+      ['SET', 'other', 'x'],
+    ]);
+    const result = await restore(server, ['--yes', '--exclude', '*:1*', '--exclude', '*elapsed']);
+    expect(result.exitCode, result.stderr).toBe(0);
+    await new Workload(seed + 1, binary, { ...options, keysPerType: 20 }).run(client, 60);
+    await client.callMany([
+      ['SELECT', 3],
+      ['SET', 'string:expires', 'x', 'PX', 7_200_000],
+    ]);
+    return server;
+  }
+
+  function expectedRows(before: Fingerprint, wants: (full: string) => boolean): Map<string, string> {
+    const rows = new Map<string, string>();
+    for (const [full, facts] of whole.keys) {
+      if (wants(full)) rows.set(full, stateOf(full, facts, before));
+    }
+    for (const full of before.keys.keys()) {
+      if (wants(full) && !whole.keys.has(full)) rows.set(full, taken.keys.has(full) ? 'elapsed' : 'absent');
+    }
+    return rows;
+  }
+
+  function stateOf(full: string, facts: KeyFacts, before: Fingerprint): string {
+    const held = before.keys.get(full);
+    if (held === undefined) return 'created';
+    const [one, other] = [facts, held].map((each) => ({ ...before, digest: '', keys: new Map([[full, each]]) }));
+    const differences = explainDifference(one!, other!, { expiryToleranceMs: 0 });
+    return differences.length === 0 ? 'identical' : 'changed';
+  }
+
+  /** Fields and keys of a workload elapse while a test runs. */
+  function staysPut(full: string, ...of: readonly Fingerprint[]): boolean {
+    const soon = Date.now() + 60_000;
+    return of.every(({ keys }) => {
+      const { expireMs = null, fieldExpiries } = keys.get(full) ?? {};
+      return [expireMs ?? soon, ...(fieldExpiries?.values() ?? [])].every(
+        (at) => at >= soon || at < Date.now() - 60_000,
+      );
+    });
+  }
+
+  async function writes(client: RespClient): Promise<string[]> {
+    const stats = await client.text('INFO', 'commandstats');
+    const calls = [...stats.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm)];
+    return calls.filter(([, name = '']) => !reading.test(name)).map(([, name, count]) => `${name} ${count}`);
+  }
+
+  test.each([
+    ['--keys string:* --keys hash:*', /^db\d+:(string|hash):/],
+    ['--keys *:1*', /^db\d+:.*:1/s],
+    ['--db 3 --exclude hll:*', /^db3:(?!hll:)/],
+    ['--keys * --exclude *:2', /^(?!.*:2$)/s],
+  ])('%s: are told row by row, and nothing is written', async (words, pattern) => {
+    await using server = await startOther();
+    await using client = await server.connect();
+    const before = await fingerprint(client, binary);
+    const wrote = await writes(client);
+    const result = await restore(server, ['--dry-run', ...words.split(' ')]);
+    expect(result.exitCode, result.stderr).toBe(0);
+    expect(await writes(client)).toEqual(wrote);
+    const after = await fingerprint(client, binary);
+    expect(explainDifference(before, after, { elapsedAtMs: Date.now() })).toEqual([]);
+
+    const { rows, comparison } = json(result) as { rows: Row[]; comparison: Record<string, number> };
+    const wants = (full: string): boolean => pattern.test(full) && staysPut(full, before, whole, taken);
+    const found = new Map(rows.map((row) => [fullName(row), row.state]));
+    const told = [...found].filter(([full]) => wants(full)).sort();
+    expect(told, `seed ${seed}`).toEqual([...expectedRows(before, wants)].sort());
+    for (const state of ['created', 'changed', 'identical', 'absent']) {
+      expect(comparison[state]).toBe(rows.filter((row) => row.state === state).length);
+    }
+  });
+
+  test('all kinds are there, with what differs, and it comes as it was said', async () => {
+    await using server = await startOther();
+    await using client = await server.connect();
+    const words = ['--keys', 'string:*', '--db', '3'];
+    const said = json(await restore(server, ['--dry-run', ...words, '--delete-absent']));
+    const rows = new Map((said.rows as Row[]).map((row) => [row.key ?? row.keyBase64, row]));
+    expect(rows.get('string:expires')).toMatchObject({ state: 'changed', differs: ['expiry'] });
+    expect(rows.get('string:only now')).toMatchObject({ state: 'absent' });
+    expect(rows.get('string:elapsed')).toMatchObject({ state: 'elapsed' });
+    expect(rows.get(Buffer.from('string:\xff\x00', 'latin1').toString('base64'))).toMatchObject({ state: 'identical' });
+    const text = await restore(server, ['--text', '--dry-run', ...words, '--delete-absent']);
+    expect(text.stdout).toMatch(/^changed {4}db 3 {2}"string:expires" {2}\(expiry\)$/m);
+    expect(text.stdout).toMatch(/^absent {5}db 3 {2}"string:only now" {2}\(to be deleted\)$/m);
+    expect(text.stdout).toMatch(/^identical {2}db 3 {2}"string:\\xff\\x00"$/m);
+    expect(text.stdout).toContain('nothing was written');
+    const done = await restore(server, ['--yes', ...words, '--delete-absent']);
+    expect(done.exitCode, done.stderr).toBe(0);
+    const { comparison, rows: again } = json(await restore(server, ['--dry-run', ...words])) as {
+      comparison: Record<string, number>;
+      rows: Row[];
+    };
+    expect(again.filter(({ state }) => state !== 'identical')).toEqual([]);
+    expect(comparison).toMatchObject({ created: 0, changed: 0, absent: 0 });
+    await client.call('SELECT', 3);
+    expect(await client.call('EXISTS', 'string:only now', 'string:elapsed')).toBe(0);
+  });
+
+  test('under other names they are compared with those, and nobody looks for absent ones', async () => {
+    await using server = await startOther();
+    await using client = await server.connect();
+    await client.callMany([
+      ['SELECT', 3],
+      ['SET', 'old string:expires', 'another'],
+    ]);
+    const result = await restore(server, ['--dry-run', '--keys', 'string:*', '--db', '3', '--rename', 's/^/old /']);
+    const { rows, comparison } = json(result) as { rows: Row[]; comparison: Record<string, number | null> };
+    expect(comparison).toMatchObject({ absent: null, identical: 0, changed: 1 });
+    const changed = { state: 'changed', name: 'old string:expires', key: 'string:expires' };
+    expect(rows.filter(({ state }) => state === 'changed')).toMatchObject([changed]);
+  });
+
+  test('that are none are an empty list, with exit code 3', async () => {
+    await using server = await startOther();
+    const result = await restore(server, ['--dry-run', '--keys', 'no such key']);
+    expect(result.exitCode).toBe(3);
+    expect(json(result)).toMatchObject({ rows: [], comparison: { created: 0, changed: 0 }, keys: { taken: 0 } });
+  });
+
+  test('of a user who may not look are refused with what it takes', async () => {
+    if (!isAtLeast(binary, { redis: 6, valkey: 7 })) return;
+    await using server = await startOther();
+    await using client = await server.connect();
+    const functions = isAtLeast(binary, { redis: 7, valkey: 7 }) ? ['+function'] : [];
+    await client.call(
+      'ACL',
+      'SETUSER',
+      'default',
+      'reset',
+      'on',
+      'nopass',
+      '~*',
+      '+info',
+      '+select',
+      '+config',
+      ...functions,
+    );
+    const result = await restore(server, ['--dry-run', '--keys', 'string:*']);
+    expect(result.exitCode).toBe(10);
+    expect(result.stderr).toContain('+dump');
+  });
+});
+
+const reading =
+  /^(info|client|select|dump|pexpiretime|pttl|time|scan|type|function|config|auth|hello|debug|save|ping|replicaof|slaveof)(\||$)/;
+
+function fullName({ db, key, keyBase64 }: Row): string {
+  const bytes = key === undefined ? Buffer.from(keyBase64 ?? '', 'base64') : Buffer.from(key);
+  return `db${db}:${printable(bytes)}`;
+}
