@@ -78,7 +78,7 @@ async function run(
 ): Promise<RdbFilter> {
   const filter = new RdbFilter(options);
   await using file = await disk.open(saved, 'read');
-  for await (const bytes of filePieces(file)) {
+  for await (const { bytes } of filePieces(file)) {
     for (const piece of filter.push(bytes)) await take(piece);
   }
   for (const piece of filter.finish()) await take(piece);

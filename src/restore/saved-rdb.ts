@@ -40,9 +40,9 @@ async function takeSaved(disk: Disk, saved: string, path: string): Promise<Saved
   let bytes = 0;
   let crc = 0;
   for await (const piece of filePieces(file)) {
-    bytes += piece.length;
-    crc = crc32(piece, crc);
-    copy?.append(piece);
+    bytes += piece.bytes.length;
+    crc = crc32(piece.bytes, crc);
+    copy?.append(piece.bytes, piece.slab);
     await copy?.room();
   }
   await (copy === undefined ? file.sync() : copy.finish());

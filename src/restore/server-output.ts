@@ -18,7 +18,7 @@ import { hasFunctions } from '../redis/server-version.ts';
 import type { ScratchDataset } from '../scratch/dataset.ts';
 import { dumpCommands } from '../scratch/dump-commands.ts';
 import { MasterFeed } from '../scratch/master-feed.ts';
-import type { Disk } from '../storage/disk.ts';
+import type { Disk, DiskFile } from '../storage/disk.ts';
 import { filePieces } from '../storage/file-pieces.ts';
 import { throwIfInterrupted } from './interruption.ts';
 import { withState } from './left-state.ts';
@@ -107,7 +107,7 @@ export class ServerOutput implements RestoreOutput {
     try {
       if (own === '') await link.ask('CONFIG', 'SET', 'masterauth', password);
       await link.ask('REPLICAOF', isLoopback ? '127.0.0.1' : host, String(feed.port));
-      const source = { rdbBytes, rdb: () => filePieces(file), db: 0, async *stream() {} };
+      const source = { rdbBytes, rdb: () => bytesOf(file), db: 0, async *stream() {} };
       await this.#whileThere(link, (signal) => feed.feed(source, signal));
       const loaded = await link.keys();
       if (loaded !== keys) {
@@ -216,4 +216,9 @@ export class ServerOutput implements RestoreOutput {
 async function release(link: TargetLink, own: string): Promise<void> {
   await link.command('REPLICAOF', 'NO', 'ONE');
   if (own === '') await link.ask('CONFIG', 'SET', 'masterauth', '');
+}
+
+/** The feed asks for the next piece when it has taken one. */
+async function* bytesOf(file: DiskFile): AsyncGenerator<Buffer, void, undefined> {
+  for await (const { bytes } of filePieces(file)) yield bytes;
 }

@@ -47,9 +47,10 @@ async function* expiriesIn(
 ): AsyncGenerator<Iterable<Expiry>, void, undefined> {
   const expiries = new RdbExpiries();
   await using file = await disk.open(path, 'read');
-  for await (const piece of filePieces(file)) {
+  for await (const { bytes } of filePieces(file)) {
     advance?.();
-    yield expiries.push(piece);
+    // Names in it are looked at later.
+    yield expiries.push(Buffer.from(bytes));
   }
   yield expiries.finish();
 }

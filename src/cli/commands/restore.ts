@@ -343,7 +343,7 @@ async function carryOut(
       signal: io.signal,
       progress: progress.update.bind(progress),
     });
-    await learnFrom(plan, report.seconds, io);
+    if (compare === undefined) await learnFrom(plan, report.seconds, io);
     return report;
   } finally {
     progress.stop();
