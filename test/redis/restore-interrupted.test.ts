@@ -233,7 +233,7 @@ describeServers('a restore that does not come to its end', (binary) => {
       await using client = await server.connect();
       await client.call('SET', 'precious', '1');
       const url = `redis://127.0.0.1:${server.port}`;
-      for (const bytes of [0, 500_000]) {
+      for (const bytes of [0, 50_000]) {
         disk.fill(bytes);
         const refused = await restore([
           '--scratch-dir',
