@@ -47,7 +47,6 @@ export interface Batch {
   lastStamp: Micros;
   /** Of all parts. Summed when they come: a part that has waited for the disk has left the processor's cache. */
   sum: DataSum;
-  bytes: number;
   boundary: Offset;
   db: number;
   /** Set when a new segment begins with this batch: what its header says of the stream before it. */
@@ -131,6 +130,11 @@ export class BatchQueue {
     return this.#ids.at(-1)?.id ?? '';
   }
 
+  /** Batches ever taken out. */
+  get taken(): number {
+    return this.#opened - this.#batches.length;
+  }
+
   /** Batches that wait. */
   get length(): number {
     return this.#batches.length;
@@ -179,7 +183,7 @@ export class BatchQueue {
   /** Whether the oldest batch will get no more bytes, and belongs into the segment of the one before it. */
   get isNextFull(): boolean {
     const next = this.#batches[0];
-    return next !== undefined && next.bytes >= this.#batchBytesFull && next.segmentHeader === undefined;
+    return next !== undefined && next.sum.length >= this.#batchBytesFull && next.segmentHeader === undefined;
   }
 
   /** The oldest batch; its memory stays in use until it is released. */
@@ -191,7 +195,7 @@ export class BatchQueue {
 
   /** The batch is written, or never will be. */
   release(batch: Batch): void {
-    this.#bytes -= batch.bytes;
+    this.#bytes -= batch.sum.length;
     for (const slab of batch.slabs) slab.release();
   }
 
@@ -217,15 +221,14 @@ export class BatchQueue {
 
   #add(bytes: Buffer, slab: Slab | undefined, stamp: Micros, mark: BoundaryMark): void {
     let batch = this.#batches.at(-1);
-    if (batch === undefined || batch.bytes >= this.#batchBytesFull || batch.reads.isFull) batch = this.#open();
-    if (batch.bytes === 0) batch.firstStamp = stamp;
+    if (batch === undefined || batch.sum.length >= this.#batchBytesFull || batch.reads.isFull) batch = this.#open();
+    if (batch.sum.length === 0) batch.firstStamp = stamp;
     batch.isLazy = false;
     batch.parts.push(bytes);
     if (slab !== undefined && batch.slabs.at(-1) !== slab) batch.slabs.push(slab.retain());
     batch.sum = addToSum(batch.sum, bytes);
     batch.reads.add(stamp, bytes.length);
     batch.lastStamp = stamp;
-    batch.bytes += bytes.length;
     this.#received += bytes.length;
     this.#bytes += bytes.length;
     this.#segmentWillHold += bytes.length;
@@ -242,7 +245,7 @@ export class BatchQueue {
   #note(kind: NoteFrame['kind'], meta: Buffer): Batch {
     if (this.#segmentWillHold === 0) this.#beginSegment(this.#lastStamp);
     const last = this.#batches.at(-1);
-    const batch = last?.bytes === 0 ? last : this.#open();
+    const batch = last?.sum.length === 0 ? last : this.#open();
     batch.lastStamp = this.#lastStamp;
     batch.notes.push({ kind, meta, stamp: this.#lastStamp, boundary: this.#boundary, db: this.#db });
     this.#segmentWillHold += frameHeaderBytes + meta.length;
@@ -266,7 +269,6 @@ export class BatchQueue {
       firstStamp: this.#lastStamp,
       lastStamp: this.#lastStamp,
       sum: noData,
-      bytes: 0,
       boundary: this.#boundary,
       db: this.#db,
       segmentHeader,

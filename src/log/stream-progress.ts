@@ -51,9 +51,9 @@ export class StreamProgress {
   }
 
   /** This batch, the next one behind `written`, is written. */
-  ended({ bytes, boundary, db, lastStamp }: Batch): void {
+  ended({ sum, boundary, db, lastStamp }: Batch): void {
     const { offset, batches } = this.#written;
-    this.#written = { offset: offset + bytes, boundary, db, lastStamp, batches: batches + 1 };
+    this.#written = { offset: offset + sum.length, boundary, db, lastStamp, batches: batches + 1 };
   }
 
   synced(reach: Reach): void {

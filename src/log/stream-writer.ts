@@ -74,9 +74,8 @@ export class StreamWriter {
   readonly #segmentToReopen: SegmentTail | undefined;
   #directoryDirty = false;
   readonly #progress: StreamProgress;
-  /** Of the batches that the queue ever opened, how many should be written now, and were begun. */
+  /** Of the batches that the queue ever opened, how many should be written now. */
   #batchesDue = 0;
-  #batchesBegun = 0;
   #cancelTimer: (() => void) | undefined;
   #writing: Promise<void> | undefined;
   #syncing: Promise<void> | undefined;
@@ -207,7 +206,7 @@ export class StreamWriter {
   }
 
   get #isDue(): boolean {
-    return this.#batchesBegun < this.#batchesDue;
+    return this.#queue.taken < this.#batchesDue;
   }
 
   /** Starts the write loop when it should run, or the timer that will. */
@@ -256,7 +255,6 @@ export class StreamWriter {
 
   async #begin(): Promise<Begun> {
     const batch = this.#queue.take();
-    this.#batchesBegun += 1;
     try {
       const segment = await this.#segmentFor(batch);
       // A sync failed meanwhile: what was written now must not bring another sync of the same file about.
@@ -292,13 +290,13 @@ export class StreamWriter {
   }
 
   #framesOf(batch: Batch): NewFrame[] {
-    const { start, boundary, db, bytes, parts, sum } = batch;
+    const { start, boundary, db, parts, sum } = batch;
     const common = { start, durable: this.durable, wall: this.#options.clock.wall() };
     const frames: NewFrame[] = batch.notes.map(({ kind, meta, stamp, boundary, db }) => {
       const fields = { ...common, boundary, db, firstStamp: stamp, lastStamp: stamp };
       return { kind, fields, meta, data: noBytes, sum: noData };
     });
-    if (bytes > 0) {
+    if (sum.length > 0) {
       const { meta, firstStamp, lastStamp } = batch.reads.finish();
       const fields = { ...common, boundary, db, firstStamp, lastStamp };
       frames.push({ kind: 'stream', fields, meta, data: parts, sum });
