@@ -17,7 +17,7 @@ import { describeMachine } from './support/machine.ts';
 import { atMost, type Conditions, conditionsOf, formatConditions, publish, table, verdict } from './support/report.ts';
 import { formatSpread, type Spread, spreadOf } from './support/statistics.ts';
 import { withWorkspace } from './support/workspace.ts';
-import type { Target } from '../src/restore/target.ts';
+import type { Target } from '../src/restore/locate/target.ts';
 
 interface Settings {
   readonly rounds: number;

@@ -60,15 +60,15 @@ export type { MarkOptions } from './daemon/mark.ts';
 export { setMark } from './daemon/mark.ts';
 
 // Restoring: read a target, make a plan, look at it, carry it out.
-export type { Target, TargetContext } from './restore/target.ts';
-export { parseTarget } from './restore/target.ts';
-export type { Cut, CutMode } from './restore/locate.ts';
-export type { Plan, PlannedRange, RestoreRequest } from './restore/plan.ts';
-export type { TtlMode, TtlOutcome, TtlPlan } from './restore/ttl-mode.ts';
-export { planRestore } from './restore/plan-restore.ts';
-export type { PlanContext, PlanJson } from './restore/plan-print.ts';
-export { planToJson, planToText } from './restore/plan-print.ts';
-export type { RestoredFile } from './restore/output.ts';
+export type { Target, TargetContext } from './restore/locate/target.ts';
+export { parseTarget } from './restore/locate/target.ts';
+export type { Cut, CutMode } from './restore/locate/locate.ts';
+export type { Plan, PlannedRange, RestoreRequest } from './restore/plan/plan.ts';
+export type { TtlMode, TtlOutcome, TtlPlan } from './restore/plan/ttl-mode.ts';
+export { planRestore } from './restore/plan/plan-restore.ts';
+export type { PlanContext, PlanJson } from './restore/plan/plan-print.ts';
+export { planToJson, planToText } from './restore/plan/plan-print.ts';
+export type { RestoredFile } from './restore/outputs/output.ts';
 export type { RestoreOptions, RestoreRecord, RestoreReport } from './restore/restore.ts';
 export { executeRestore } from './restore/restore.ts';
 

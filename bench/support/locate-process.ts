@@ -5,8 +5,8 @@
 import type { Offset } from '../../src/core/position.ts';
 import { loadCatalog } from '../../src/log/catalog.ts';
 import { sourceTree } from '../../src/log/source-tree.ts';
-import { locate } from '../../src/restore/locate.ts';
-import type { Target } from '../../src/restore/target.ts';
+import { locate } from '../../src/restore/locate/locate.ts';
+import type { Target } from '../../src/restore/locate/target.ts';
 import { sourceName } from './long-journal.ts';
 import { diskWithFiles } from './wrapped-disk.ts';
 

@@ -2,10 +2,10 @@
  * What a restore of some keys would do to a running server, in print: the plan, a row for each key as it is found, and how
  * many there are of each kind. With --json one document, written piece by piece: rows may be millions.
  */
-import { planToJson, planToText } from '../restore/plan-print.ts';
-import type { PlanContext } from '../restore/plan-print.ts';
-import type { Comparison, Difference, KeyRow } from '../restore/compare-keys.ts';
-import type { Plan } from '../restore/plan.ts';
+import { planToJson, planToText } from '../restore/plan/plan-print.ts';
+import type { PlanContext } from '../restore/plan/plan-print.ts';
+import type { Comparison, Difference, KeyRow } from '../restore/servers/compare-keys.ts';
+import type { Plan } from '../restore/plan/plan.ts';
 import type { RestoreReport } from '../restore/restore.ts';
 import type { Output } from './output.ts';
 import { printable } from './units.ts';

@@ -4,8 +4,8 @@
  */
 import { dirname, isAbsolute, join } from 'node:path';
 import type { Environment } from '../daemon/layers.ts';
-import { estimateSeconds, learnPace } from '../restore/estimate.ts';
-import type { Paces, Work } from '../restore/estimate.ts';
+import { estimateSeconds, learnPace } from '../restore/plan/estimate.ts';
+import type { Paces, Work } from '../restore/plan/estimate.ts';
 import type { Disk } from '../storage/disk.ts';
 import { readSmall, replaceCache } from '../storage/publish.ts';
 import type { CliIo } from './io.ts';

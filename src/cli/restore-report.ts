@@ -2,8 +2,8 @@
  * What a restore has come to, in print: for programs, and for people.
  */
 import { basename, dirname } from 'node:path';
-import type { ServerChanges } from '../restore/output.ts';
-import type { Plan } from '../restore/plan.ts';
+import type { ServerChanges } from '../restore/outputs/output.ts';
+import type { Plan } from '../restore/plan/plan.ts';
 import type { RestoreReport } from '../restore/restore.ts';
 import type { Output } from './output.ts';
 import { shellQuoted } from './shell.ts';

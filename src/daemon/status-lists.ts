@@ -10,7 +10,7 @@ import type { Timeline } from '../log/catalog.ts';
 import type { DamagedTimeline } from '../log/damaged.ts';
 import { boundsOf, gapsOf } from '../log/gaps.ts';
 import { orphansOf, stretchOf } from '../log/orphans.ts';
-import { timeCoverage } from '../restore/locate-coverage.ts';
+import { timeCoverage } from '../restore/locate/locate-coverage.ts';
 
 /** What can be restored without a hole. */
 export interface StatusInterval {

@@ -6,7 +6,7 @@ import { formatInstant } from '../core/instant.ts';
 import { formatPosition } from '../core/position.ts';
 import { idAt } from '../log/catalog.ts';
 import type { Catalog } from '../log/catalog.ts';
-import type { UncertainSpan } from '../restore/uncertain.ts';
+import type { UncertainSpan } from '../restore/locate/uncertain.ts';
 
 export interface StatusUncertain {
   readonly timeline: number;

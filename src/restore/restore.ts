@@ -4,6 +4,14 @@
  *
  *   directory          base and stream ────────────────────→ files
  *   rdb, resp, server  base and stream → scratch server ───→ what it saves or tells
+ *
+ * The rooms of this folder, in the order in which a restore goes through them:
+ *   locate   which bytes are the dataset at the instant asked for, and how certain that is
+ *   plan     everything decided before anything is touched, and how it is told; pure but for reading the journal
+ *   rewrite  streams of commands changed on their way: left out, needed, with absolute TTLs
+ *   replay   the plan's bytes, verified, into files or a scratch server
+ *   outputs  what files and pipes get; `output.ts` is what every output must do
+ *   servers  what running servers get, one or a cluster, and what is compared with them
  */
 import type { Clock } from '../core/clock.ts';
 import { InterruptedError } from '../core/errors.ts';
@@ -12,29 +20,29 @@ import { loadCatalogLeft } from '../log/catalog.ts';
 import { readRemoved } from '../log/removed.ts';
 import { isNotFound } from '../log/source-tree.ts';
 import type { Disk } from '../storage/disk.ts';
-import { ClusterOutput } from './cluster-output.ts';
-import { CompareOutput } from './compare-output.ts';
-import type { TellRows } from './compare-output.ts';
-import type { Comparison } from './compare-keys.ts';
-import { DirectoryOutput } from './directory-output.ts';
-import { DirectorySink } from './directory-sink.ts';
-import { giveTtls } from './give-ttls.ts';
+import { ClusterOutput } from './servers/cluster-output.ts';
+import { CompareOutput } from './servers/compare-output.ts';
+import type { TellRows } from './servers/compare-output.ts';
+import type { Comparison } from './servers/compare-keys.ts';
+import { DirectoryOutput } from './outputs/directory-output.ts';
+import { DirectorySink } from './outputs/directory-sink.ts';
+import { giveTtls } from './replay/give-ttls.ts';
 import { throwIfInterrupted } from './interruption.ts';
-import { KeysOutput } from './keys-output.ts';
-import { loadScratch } from './load-scratch.ts';
-import { removedError } from './locate-removed.ts';
-import type { RestoredFile, RestoreOutput, RestoreSource, ServerChanges, Written } from './output.ts';
-import { resolveOwner } from './owner.ts';
-import type { Plan } from './plan.ts';
-import { orphanWarning, planToJson } from './plan-print.ts';
-import type { PlanJson } from './plan-print.ts';
-import { PlannedBytes } from './planned-bytes.ts';
-import { RdbOutput } from './rdb-output.ts';
-import { RespOutput } from './resp-output.ts';
-import type { WriteBytes } from './resp-output.ts';
-import { ServerOutput } from './server-output.ts';
-import type { ServerTarget } from './server-output.ts';
-import type { TtlOutcome } from './ttl-mode.ts';
+import { KeysOutput } from './servers/keys-output.ts';
+import { loadScratch } from './replay/load-scratch.ts';
+import { removedError } from './locate/locate-removed.ts';
+import type { RestoredFile, RestoreOutput, RestoreSource, ServerChanges, Written } from './outputs/output.ts';
+import { resolveOwner } from './outputs/owner.ts';
+import type { Plan } from './plan/plan.ts';
+import { orphanWarning, planToJson } from './plan/plan-print.ts';
+import type { PlanJson } from './plan/plan-print.ts';
+import { PlannedBytes } from './replay/planned-bytes.ts';
+import { RdbOutput } from './outputs/rdb-output.ts';
+import { RespOutput } from './outputs/resp-output.ts';
+import type { WriteBytes } from './outputs/resp-output.ts';
+import { ServerOutput } from './servers/server-output.ts';
+import type { ServerTarget } from './servers/server-output.ts';
+import type { TtlOutcome } from './plan/ttl-mode.ts';
 
 export interface RestoreOptions {
   /** The directory or file to be made. */

@@ -7,9 +7,9 @@ import { planRetention } from '../../src/log/retention.ts';
 import type { KeptTimeline } from '../../src/log/retention.ts';
 import { writeMark } from '../../src/log/timeline-store.ts';
 import { verifySource } from '../../src/log/verify.ts';
-import { explainRemoved } from '../../src/restore/locate-removed.ts';
-import { locate } from '../../src/restore/locate.ts';
-import type { Target } from '../../src/restore/target.ts';
+import { explainRemoved } from '../../src/restore/locate/locate-removed.ts';
+import { locate } from '../../src/restore/locate/locate.ts';
+import type { Target } from '../../src/restore/locate/target.ts';
 import type { SimulatedDisk } from '../support/simulated-disk.ts';
 import { addTimeline, baseOffset, idA, idB, LogRig, preparedDisk, tree } from './log-rig.ts';
 

@@ -4,7 +4,7 @@ import { cp, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
-import { planRestore } from '../../src/restore/plan-restore.ts';
+import { planRestore } from '../../src/restore/plan/plan-restore.ts';
 import { executeRestore } from '../../src/restore/restore.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import { command } from '../redis-protocol/bytes.ts';

@@ -7,8 +7,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { formatPosition } from '../../src/core/position.ts';
 import type { Offset } from '../../src/core/position.ts';
-import type { CutMode } from '../../src/restore/locate.ts';
-import { plannedStream } from '../../src/restore/planned-stream.ts';
+import type { CutMode } from '../../src/restore/locate/locate.ts';
+import { plannedStream } from '../../src/restore/plan/planned-stream.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import { describeServers } from '../support/describe-servers.ts';
 import { eventually } from '../support/eventually.ts';

@@ -6,8 +6,8 @@ import assert from 'node:assert/strict';
 import type { Micros } from '../../src/core/clock.ts';
 import { formatInstant } from '../../src/core/instant.ts';
 import type { Offset } from '../../src/core/position.ts';
-import { certainWithin } from '../../src/restore/certainty.ts';
-import type { TimeReading } from '../../src/restore/locate-time.ts';
+import { certainWithin } from '../../src/restore/locate/certainty.ts';
+import type { TimeReading } from '../../src/restore/locate/locate-time.ts';
 import type { Told, Truth } from './truth.ts';
 import type { Epoch } from './witness.ts';
 

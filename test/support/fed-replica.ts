@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { systemClock } from '../../src/core/clock.ts';
-import type { Plan } from '../../src/restore/plan.ts';
+import type { Plan } from '../../src/restore/plan/plan.ts';
 import { MasterFeed } from '../../src/scratch/master-feed.ts';
 import { type Fingerprint, fingerprint } from './fingerprint.ts';
 import { type KeyEntry, readRdb } from './rdb-reader.ts';

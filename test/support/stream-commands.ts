@@ -1,8 +1,8 @@
 // The commands of a plan's stream, found by a reader of a few lines that has nothing in common with ours.
 // Neighbour: fed-replica.ts feeds a server what is left of them.
 // Invariant: `from` and `to` are where the command's bytes begin and end in the stream.
-import { plannedStream } from '../../src/restore/planned-stream.ts';
-import type { Plan } from '../../src/restore/plan.ts';
+import { plannedStream } from '../../src/restore/plan/planned-stream.ts';
+import type { Plan } from '../../src/restore/plan/plan.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 
 export interface SeenCommand {

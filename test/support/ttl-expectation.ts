@@ -2,7 +2,7 @@
 // Neighbour: fed-replica.ts, whose dataset it starts from.
 // Invariant: it is computed from bytes and digests of a real server alone; no code that restores has a say in it.
 import { createHash } from 'node:crypto';
-import type { TtlMode } from '../../src/restore/ttl-mode.ts';
+import type { TtlMode } from '../../src/restore/plan/ttl-mode.ts';
 import type { Physical } from './fed-replica.ts';
 import { type Fingerprint, type KeyFacts, sha256 } from './fingerprint.ts';
 import { printable } from './rdb-stream.ts';

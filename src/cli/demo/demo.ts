@@ -16,7 +16,7 @@ import { runDaemon } from '../../daemon/run.ts';
 import { writerName } from '../../daemon/version.ts';
 import { sourceTree } from '../../log/source-tree.ts';
 import { replicatesRelativeTtl } from '../../redis/server-version.ts';
-import { planRestore } from '../../restore/plan-restore.ts';
+import { planRestore } from '../../restore/plan/plan-restore.ts';
 import { executeRestore } from '../../restore/restore.ts';
 import { findServer } from '../../scratch/find-server.ts';
 import type { ServerProgram } from '../../scratch/find-server.ts';

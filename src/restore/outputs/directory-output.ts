@@ -1,0 +1,134 @@
+/**
+ * A directory that a stock server starts from. Made of the journal's bytes, base and stream; or, where a server would not
+ * load these exactly, of an RDB that a scratch server has saved, with nothing behind it.
+ *
+ * Invariant: the stream's bytes are those of the primary from the base's offset + 1 to the cut, verbatim unless the plan
+ * says otherwise, behind one SELECT: a server begins to load on db 0.
+ */
+import { dirname } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { encodeCommand } from '../../redis/commands-out.ts';
+import { copyBase } from '../replay/base-copy.ts';
+import type { BaseCopy } from '../replay/base-copy.ts';
+import type { DirectorySink } from './directory-sink.ts';
+import { restoredFile } from './output.ts';
+import type { RestoredFile, RestoreOutput, RestoreSource, Written } from './output.ts';
+import { OutputFile } from './output-file.ts';
+import { PlannedBytes } from '../replay/planned-bytes.ts';
+import { saveDataset } from './saved-rdb.ts';
+import type { ScratchDataset } from '../../scratch/dataset.ts';
+
+const folder = 'appendonlydir';
+const baseFile = `${folder}/appendonly.aof.1.base.rdb`;
+const streamFile = `${folder}/appendonly.aof.1.incr.aof`;
+const manifestFile = `${folder}/appendonly.aof.manifest`;
+const preambleFile = 'appendonly.aof';
+const recordFile = 'restore.json';
+const manifest = 'file appendonly.aof.1.base.rdb seq 1 type b\n' + 'file appendonly.aof.1.incr.aof seq 1 type i\n';
+
+export class DirectoryOutput implements RestoreOutput {
+  readonly #sink: DirectorySink;
+  /** What a server looks for. */
+  #entry = preambleFile;
+
+  constructor(sink: DirectorySink) {
+    this.#sink = sink;
+  }
+
+  get to(): string {
+    return this.#sink.to;
+  }
+
+  get scratchParent(): string {
+    return dirname(this.#sink.to);
+  }
+
+  async write(source: RestoreSource): Promise<Written> {
+    const { plan, dataset } = source;
+    if (plan.form === 'preamble-aof') {
+      return await (dataset === undefined ? this.#preamble(source) : this.#saved(source, dataset, [preambleFile]));
+    }
+    this.#entry = folder;
+    await this.#sink.makeDirectory(folder);
+    const written = await (dataset === undefined
+      ? this.#multiPart(source)
+      : this.#saved(source, dataset, [baseFile, streamFile]));
+    await this.#sink.writeFile(manifestFile, manifest);
+    return written;
+  }
+
+  async publish(record: string): Promise<void> {
+    await this.#sink.writeFile(recordFile, record);
+    await this.#sink.publish([recordFile, this.#entry]);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#sink[Symbol.asyncDispose]();
+  }
+
+  /** Redis 7.0 and later, Valkey: base and stream in files of their own, named in a manifest. */
+  async #multiPart(source: RestoreSource): Promise<Written> {
+    const { output: base, isClone, crc } = await this.#copyBase(source, this.#sink.file(baseFile));
+    await using _base = base;
+    await using stream = await OutputFile.create(source.disk, this.#sink.file(streamFile));
+    const { crc: streamCrc, warnings } = await writeStream(source, stream, 0);
+    const files = [
+      restoredFile(baseFile, await base.finish(), crc),
+      restoredFile(streamFile, await stream.finish(), streamCrc),
+    ];
+    return written(files, isClone, warnings);
+  }
+
+  /** Redis up to 6.2: the stream right behind the base, in one file. */
+  async #preamble(source: RestoreSource): Promise<Written> {
+    const { output, isClone, crc } = await this.#copyBase(source, this.#sink.file(preambleFile));
+    await using _output = output;
+    const { crc: wholeCrc, warnings } = await writeStream(source, output, crc);
+    return written([restoredFile(preambleFile, await output.finish(), wholeCrc)], isClone, warnings);
+  }
+
+  /** An RDB, and where there is a file for it, a stream of nothing. */
+  async #saved(
+    source: RestoreSource,
+    dataset: ScratchDataset,
+    [rdb, stream]: readonly [string, string?],
+  ): Promise<Written> {
+    const { bytes, crc, picked } = await saveDataset(source, dataset, this.#sink.file(rdb));
+    const files = [restoredFile(rdb, bytes, crc)];
+    if (stream !== undefined) {
+      await using empty = await OutputFile.create(source.disk, this.#sink.file(stream));
+      files.push(restoredFile(stream, await empty.finish(), 0));
+    }
+    return { ...written(files, false, []), picked };
+  }
+
+  #copyBase({ disk, plan, advance }: RestoreSource, path: string): Promise<BaseCopy> {
+    const { base, bytes } = plan;
+    const reserve = (baseBytes: number): Promise<void> => this.#sink.reserve(baseBytes + bytes.stream);
+    return copyBase(disk, base, path, reserve, advance);
+  }
+}
+
+/** `crc` is that of what is in the file already; gives the one of all of it. */
+async function writeStream(
+  { disk, plan, advance }: RestoreSource,
+  output: OutputFile,
+  crc: number,
+): Promise<{ crc: number; warnings: string[] }> {
+  const replayed = new PlannedBytes(disk, plan, advance);
+  let running = crc;
+  const append = (bytes: Buffer): void => {
+    running = crc32(bytes, running);
+    output.append(bytes);
+  };
+  append(encodeCommand('SELECT', String(plan.base.record.db)));
+  for await (const bytes of replayed.stream()) {
+    append(bytes);
+    await output.room();
+  }
+  return { crc: running, warnings: replayed.warnings() };
+}
+
+function written(files: readonly RestoredFile[], isBaseClone: boolean, warnings: readonly string[]): Written {
+  return { files, bytes: files.reduce((sum, file) => sum + file.bytes, 0), isBaseClone, warnings };
+}

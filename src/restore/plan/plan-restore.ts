@@ -1,0 +1,74 @@
+/**
+ * From a request to a plan: finds the cut, chooses base and ranges, and refuses what could not be restored exactly. It
+ * reads the journal and writes nothing.
+ */
+import { withCatalog } from '../../log/catalog.ts';
+import type { Catalog } from '../../log/catalog.ts';
+import { orphansOf, stretchOf } from '../../log/orphans.ts';
+import type { OrphanRange } from '../../log/orphans.ts';
+import type { SourceTree } from '../../log/source-tree.ts';
+import type { ServerProgram } from '../../scratch/find-server.ts';
+import type { Disk } from '../../storage/disk.ts';
+import { primaryTimeOf } from '../locate/cut-time.ts';
+import { lookAtHashFields } from './hash-field-ttl.ts';
+import { locate } from '../locate/locate.ts';
+import { damageWarnings } from '../locate/locate-damaged.ts';
+import type { Cut } from '../locate/locate.ts';
+import { buildPlan, throughScratch } from './plan.ts';
+import type { Plan, RestoreRequest } from './plan.ts';
+import { planNeeded } from './plan-needed.ts';
+import { planUndo } from './plan-undo.ts';
+import { canPlanScratch, planScratch } from './plan-scratch.ts';
+import { changesTtl } from './ttl-mode.ts';
+
+/** `signal` matters where the whole range has to be looked through first (hash-field-ttl.ts). */
+export function planRestore(
+  disk: Disk,
+  tree: SourceTree,
+  request: RestoreRequest,
+  signal?: AbortSignal,
+): Promise<Plan> {
+  return withCatalog(disk, tree, (catalog) => planOnce(disk, catalog, request, signal));
+}
+
+async function planOnce(
+  disk: Disk,
+  catalog: Catalog,
+  request: RestoreRequest,
+  signal: AbortSignal | undefined,
+): Promise<Plan> {
+  const cut = await locate(disk, catalog, request.target, request.mode, request.uncertainty);
+  const timeline = catalog.timelines.find(({ number }) => number === cut.timeline);
+  if (timeline === undefined) throw new RangeError(`the cut is on timeline ${cut.timeline}, which is not there`);
+  const whole = buildPlan(catalog.tree, timeline, cut, await primaryTimeOf(disk, timeline, cut), request);
+  const undo = request.undo && (await planUndo(disk, timeline, whole, request.undo, signal));
+  const plan = { ...whole, undo };
+  const warnings = [...damageWarnings(catalog, cut.timeline), ...(undo?.warnings ?? [])];
+  return { ...(await made(disk, plan, request, signal)), orphan: orphanAt(catalog, cut), warnings };
+}
+
+/** With how it is made: out of the journal's bytes where a server would load these exactly, else by a scratch server. */
+async function made(
+  disk: Disk,
+  plan: Plan,
+  { to = 'directory', servers, now }: RestoreRequest,
+  signal: AbortSignal | undefined,
+): Promise<Plan> {
+  const installed = async (): Promise<readonly ServerProgram[]> => (await servers?.()) ?? [];
+  if (to !== 'directory' || plan.selection !== undefined || changesTtl(plan.ttl)) {
+    const scratch = planScratch(plan, await installed());
+    const held = plan.selection && (await planNeeded(disk, plan, plan.selection, signal));
+    return { ...throughScratch(plan, scratch), held };
+  }
+  const { loadBefore, refusal } = await lookAtHashFields(disk, plan, now, signal);
+  if (refusal === undefined) return { ...plan, loadBefore };
+  const programs = await installed();
+  if (!canPlanScratch(plan, programs)) throw refusal;
+  return throughScratch(plan, planScratch(plan, programs));
+}
+
+function orphanAt({ timelines, damaged }: Catalog, { timeline, offset }: Cut): OrphanRange | undefined {
+  return orphansOf([...timelines, ...damaged.map(stretchOf)]).find(
+    (range) => range.timeline === timeline && range.from <= offset && offset <= range.to,
+  );
+}

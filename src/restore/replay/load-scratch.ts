@@ -1,0 +1,67 @@
+/**
+ * Loads what a plan says into a scratch server: base and stream, every byte verified, over a replication link.
+ */
+import type { Clock } from '../../core/clock.ts';
+import { ScratchDataset } from '../../scratch/dataset.ts';
+import type { FeedSource } from '../../scratch/master-feed.ts';
+import { freeMemory, requireMemory } from '../../scratch/memory.ts';
+import { RdbFilter } from '../../redis/rdb-filter.ts';
+import type { Disk } from '../../storage/disk.ts';
+import { basePieces } from './base-pieces.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { PlannedBytes } from './planned-bytes.ts';
+
+export interface LoadOptions {
+  /** Where its private directory is made. */
+  readonly parent: string;
+  /** What it may take, whatever is free. */
+  readonly allowedBytes: number | undefined;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly advance: (bytes: number) => void;
+}
+
+/** Of a plan with a scratch server. `replayed` is of the same plan; it is read to its end. */
+export async function loadScratch(
+  disk: Disk,
+  plan: Plan,
+  replayed: PlannedBytes,
+  options: LoadOptions,
+): Promise<ScratchDataset> {
+  const { record, rdbPath } = plan.base;
+  if (plan.scratch === undefined) throw new RangeError('the plan has no scratch server');
+  const { program } = plan.scratch;
+  const { parent, allowedBytes, clock, signal, advance } = options;
+  const usedBytes = usedMemory(record.aux['used-mem']);
+  const keys = plan.held?.keys;
+  // How much some keys take is seen when they are loaded.
+  const memoryBytes =
+    keys === undefined
+      ? await requireMemory({ usedBytes, rdbBytes: record.size, allowedBytes })
+      : (allowedBytes ?? (await freeMemory()));
+  const filter = keys && new RdbFilter({ selection: { ...everything, takes: (_db, _type, key) => keys.has(key) } });
+  const source: FeedSource = {
+    rdbBytes: filter === undefined ? record.size : undefined,
+    async *rdb() {
+      for await (const { bytes } of basePieces(disk, rdbPath, record)) {
+        if (filter === undefined) yield bytes;
+        else yield* filter.push(bytes);
+        advance(bytes.length);
+      }
+      if (filter !== undefined) yield* filter.finish();
+    },
+    db: record.db,
+    stream: () => replayed.stream(),
+  };
+  return ScratchDataset.load(source, {
+    ...{ program, parent, memoryBytes, clock, signal },
+    mayFail: plan.undo !== undefined,
+  });
+}
+
+/** Of an RDB of which only the keys are chosen. */
+const everything = { renames: false, takesFunctions: true, nameOf: (key: Buffer): Buffer => key };
+
+function usedMemory(text: string | undefined): number | undefined {
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}

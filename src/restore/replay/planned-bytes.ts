@@ -1,0 +1,67 @@
+/**
+ * What a plan replays: its stream as the output gets it, verbatim, with absolute TTLs, or for a scratch server so that it
+ * comes to what it came to at the primary; without what the plan leaves out. Shared by whatever takes it, files
+ * or a scratch server, so that no two of them can get something else.
+ */
+import type { RangeChunk } from '../../log/read-range.ts';
+import type { Disk } from '../../storage/disk.ts';
+import { hashFieldTtlInexactOnAofLoad } from '../../redis/server-version.ts';
+import { ReplayedHpersist } from '../rewrite/hpersist.ts';
+import { LeftOut } from '../rewrite/left-out.ts';
+import { NeededStream } from '../rewrite/needed-stream.ts';
+import type { Plan } from '../plan/plan.ts';
+import { plannedStream } from '../plan/planned-stream.ts';
+import { RelativeTtl } from '../rewrite/relative-ttl.ts';
+
+export class PlannedBytes {
+  readonly #disk: Disk;
+  readonly #plan: Plan;
+  readonly #advance: (bytes: number) => void;
+  readonly #leftOut: LeftOut;
+  readonly #relativeTtl: RelativeTtl | undefined;
+  readonly #hpersist: ReplayedHpersist | undefined;
+  readonly #needed: NeededStream | undefined;
+
+  /** `advance` is told of the journal's bytes once what they come to has been taken; it may throw to end it. */
+  constructor(disk: Disk, plan: Plan, advance: (bytes: number) => void) {
+    this.#disk = disk;
+    this.#plan = plan;
+    this.#advance = advance;
+    this.#leftOut = new LeftOut(plan.undo?.stretches);
+    this.#relativeTtl =
+      plan.transform === 'relative-ttl' ? new RelativeTtl(plan.base.record, this.#leftOut) : undefined;
+    this.#hpersist = passesOverElapsed(plan) ? new ReplayedHpersist(plan.base.record) : undefined;
+    const keys = plan.held?.keys;
+    this.#needed = keys === undefined ? undefined : new NeededStream(plan.base.record, keys);
+  }
+
+  /** To be read once. The bytes stay as they are. */
+  async *stream(): AsyncGenerator<Buffer, void, undefined> {
+    for await (const chunk of plannedStream(this.#disk, this.#plan)) {
+      for (const bytes of this.#relativeTtl?.push(chunk) ?? this.#kept(chunk)) yield* this.#replayed(bytes);
+      this.#advance(chunk.bytes.length);
+    }
+  }
+
+  #kept({ start, bytes }: RangeChunk): Buffer[] {
+    const kept = this.#leftOut.kept(start, start + bytes.length - 1);
+    return kept.map(({ from, to }) => bytes.subarray(from - start, to + 1 - start));
+  }
+
+  /** Both count offsets of their own: whole commands are missing from what they get. */
+  #replayed(bytes: Buffer): Buffer[] {
+    const needed = this.#needed?.push(bytes) ?? [bytes];
+    const hpersist = this.#hpersist;
+    return hpersist === undefined ? needed : needed.flatMap((piece) => hpersist.push(piece));
+  }
+
+  /** To be asked when all of it was read: what could not be converted. */
+  warnings(): string[] {
+    return this.#relativeTtl?.warnings() ?? [];
+  }
+}
+
+/** By the server that replays; a directory's own is told by hash-field-ttl.ts. */
+function passesOverElapsed({ scratch }: Plan): boolean {
+  return scratch !== undefined && hashFieldTtlInexactOnAofLoad(scratch.program);
+}

@@ -1,0 +1,100 @@
+/**
+ * The keys that some wanted keys depend on (pure): those that were touched by one command together with a wanted one, with
+ * one of these, and so on. What happened to all of them is what the wanted ones came to be by.
+ *
+ * Neither dbs nor the order of commands are told apart, and keys are held as hashes, so more may count as needed than are:
+ * what is needed always does. Memory is bounded by neededLinksMax.
+ */
+import { randomInt } from 'node:crypto';
+import { neededLinksMax } from '../../core/limits.ts';
+import { keysOf } from '../../redis/command-keys.ts';
+import type { CommandKeys, KeyArgument } from '../../redis/command-keys.ts';
+import { nameOf } from '../../redis/command-reader.ts';
+import type { StreamCommand } from '../../redis/command-reader.ts';
+
+/** Above all hashes: what is linked with this is needed. */
+const needed = 2 ** 32;
+
+export class NeededKeys {
+  readonly #isWanted: (key: Uint8Array) => boolean;
+  /** Of a key that was touched together with others, one of them; none: it speaks for them all. */
+  readonly #links = new Map<number, number>();
+  readonly #seed = randomInt(2 ** 32) | 0;
+
+  constructor(isWanted: (key: Uint8Array) => boolean) {
+    this.#isWanted = isWanted;
+  }
+
+  /** False: there are too many links to go on. */
+  link(keys: readonly KeyArgument[]): boolean {
+    const [first, ...others] = keys;
+    if (first === undefined) return true;
+    let one = this.#find(first.key);
+    for (const { key } of others) one = this.#join(one, this.#find(key));
+    return this.#links.size <= neededLinksMax;
+  }
+
+  /** Whatever they were touched with. */
+  need(keys: readonly KeyArgument[]): boolean {
+    for (const { key } of keys) this.#join(needed, this.#find(key));
+    return this.#links.size <= neededLinksMax;
+  }
+
+  has(key: Uint8Array): boolean {
+    return this.#find(key) === needed;
+  }
+
+  /** Whether a replay for the needed keys must contain it. */
+  takes(command: StreamCommand): boolean {
+    const { keys } = keysOf(command);
+    return keys.length === 0 || keys.some(({ key }) => this.has(key));
+  }
+
+  #join(a: number, b: number): number {
+    if (a === b) return a;
+    const [child, parent] = a === needed ? [b, a] : [a, b];
+    this.#links.set(child, parent);
+    return parent;
+  }
+
+  /** Who speaks for the key. */
+  #find(key: Uint8Array): number {
+    if (this.#isWanted(key)) return needed;
+    const hash = this.#hash(key);
+    let found = hash;
+    for (let next = this.#links.get(found); next !== undefined; next = this.#links.get(found)) found = next;
+    // Shorter for the next time.
+    if (found !== hash && this.#links.get(hash) !== found) this.#links.set(hash, found);
+    return found;
+  }
+
+  #hash(key: Uint8Array): number {
+    let hash = this.#seed ^ key.length;
+    for (const byte of key) hash = Math.imul(hash ^ byte, 0x5bd1e995) ^ (hash >>> 15);
+    return hash >>> 0;
+  }
+}
+
+/** What a scratch server holds for some keys: what these depend on, or everything. */
+export type Held = { readonly keys: NeededKeys } | { readonly keys: undefined; readonly why: string };
+
+/** What a command means for a replay of some keys; `unknown`: any key may depend on any other. */
+export type Linking = { readonly kind: 'apart' | 'together'; readonly keys: readonly KeyArgument[] } | 'unknown';
+
+/** `apart`: what it does to each key does not depend on the others, so keys that are not there change nothing. */
+export function linkingOf(command: StreamCommand): Linking {
+  const touched = keysOf(command);
+  if (!touched.isWrite) return { kind: 'apart', keys: touched.keys };
+  if (touched.others !== 'none') return actsOnNames(command) ? { kind: 'apart', keys: [] } : 'unknown';
+  return { kind: isApart(command, touched) ? 'apart' : 'together', keys: touched.keys };
+}
+
+function isApart(command: StreamCommand, { keys }: CommandKeys): boolean {
+  if (keys.length < 2 || keys.every(({ access }) => access === 'rm')) return true;
+  return nameOf(command) === 'MSET';
+}
+
+/** It is the same for whatever keys there are. */
+function actsOnNames(command: StreamCommand): boolean {
+  return /^(FLUSHALL|FLUSHDB|SWAPDB)$/.test(nameOf(command));
+}

@@ -1,0 +1,283 @@
+/**
+ * A connection to the server that is restored to, and what that server says of itself. How it is reached, TLS included,
+ * is handed in: those rooms know.
+ *
+ * Invariant: asking for the facts changes nothing there. A password is in no message.
+ */
+import { createClient, ErrorReply } from 'redis';
+import type { Clock } from '../../core/clock.ts';
+import type { JournalError } from '../../core/errors.ts';
+import { InterruptedError, LinkError } from '../../core/errors.ts';
+import {
+  migrationsCommand,
+  migrationsUnderWay,
+  parseClusterNodes,
+  parseClusterSlots,
+} from '../../redis/cluster-map.ts';
+import { infoFields, keysIn } from '../../redis/info.ts';
+import { printable, refused } from '../../redis/refusals.ts';
+import { parseReplicationInfo } from '../../redis/replication-info.ts';
+import { hasFunctions, serverVersionFromInfo } from '../../redis/server-version.ts';
+import type { ServerVersion } from '../../redis/server-version.ts';
+import { bytesClient } from '../../scratch/dumped-keys.ts';
+import type { BytesClient } from '../../scratch/dumped-keys.ts';
+import type { ServerClient } from '../../scratch/server.ts';
+import type { ClusterView } from '../plan/target-cluster.ts';
+import type { TargetFacts } from '../plan/target-rails.ts';
+
+/** How the server connects to our feed: where it finds us, and the port there; 0 for any. */
+export interface FeedAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface TargetConfig {
+  /** `host:port`. */
+  readonly address: string;
+  readonly socket: TargetSocket;
+  readonly user: string | undefined;
+  readonly password: string | undefined;
+  /** What a failure to connect means, where it is one of TLS. */
+  readonly explain: (cause: unknown) => JournalError | undefined;
+  /** Undefined where the server cannot be expected to reach us. */
+  readonly feed: FeedAddress | undefined;
+  /** How another member of its cluster is reached; undefined: at the same host. */
+  readonly at: (host: string | undefined, port: number) => TargetConfig;
+}
+
+export type TargetSocket = NonNullable<NonNullable<Parameters<typeof createClient>[0]>['socket']>;
+
+/** Beginning of the password that a target without one is given, so that one left behind is known again. */
+export const feedPasswordMark = 'journal-restore-';
+
+const connectTimeoutMs = 5_000;
+/** Of a question. Commands that load or flush take as long as they take. */
+const answerTimeoutMs = 10_000;
+
+export class TargetLink implements Disposable {
+  readonly #config: TargetConfig;
+  readonly #client: ServerClient;
+  readonly #bytes: BytesClient;
+  readonly #clock: Clock;
+  readonly #signal: AbortSignal;
+  readonly #leave: () => void;
+
+  private constructor(config: TargetConfig, client: ServerClient, clock: Clock, signal: AbortSignal) {
+    this.#config = config;
+    this.#client = client;
+    this.#bytes = bytesClient(client);
+    this.#clock = clock;
+    this.#signal = signal;
+    this.#leave = () => {
+      client.destroy();
+    };
+    signal.addEventListener('abort', this.#leave, { once: true });
+  }
+
+  /** LinkError when it cannot be reached (exit 11) or does not let us in (exit 10). */
+  static async open(config: TargetConfig, clock: Clock, signal: AbortSignal): Promise<TargetLink> {
+    const { address, socket, user, password } = config;
+    signal.throwIfAborted();
+    const client: ServerClient = createClient({
+      RESP: 2,
+      socket: { ...socket, connectTimeout: connectTimeoutMs, reconnectStrategy: false },
+      ...(user !== undefined && { username: user }),
+      ...(password !== undefined && { password }),
+    });
+    client.on('error', () => undefined);
+    const cancel = clock.after(connectTimeoutMs + answerTimeoutMs, () => {
+      client.destroy();
+    });
+    try {
+      await client.connect();
+    } catch (error) {
+      if (error instanceof ErrorReply) throw refused('AUTH', error.message, true);
+      throw config.explain(error) ?? unreachable(address, error);
+    } finally {
+      cancel();
+    }
+    return new TargetLink(config, client, clock, signal);
+  }
+
+  get address(): string {
+    return this.#config.address;
+  }
+
+  /** The reply to a command, however long it takes. */
+  async command(...words: readonly string[]): Promise<unknown> {
+    try {
+      return await this.#client.sendCommand<unknown>(words);
+    } catch (error) {
+      throw this.#failed(words, error);
+    }
+  }
+
+  /** The reply to a command that takes no time. */
+  async ask(...words: readonly string[]): Promise<unknown> {
+    const cancel = this.#clock.after(answerTimeoutMs, () => {
+      this.#client.destroy();
+    });
+    try {
+      return await this.command(...words);
+    } finally {
+      cancel();
+    }
+  }
+
+  /** Sends a command of bytes; an error reply is rejected with as it is. */
+  pipe(args: readonly Buffer[]): Promise<unknown> {
+    return this.#client.sendCommand<unknown>(args);
+  }
+
+  /** The reply to a command of bytes, its texts as bytes. */
+  async bytes(...words: readonly (string | Buffer)[]): Promise<unknown> {
+    try {
+      return await this.#bytes.sendCommand<unknown>(words);
+    } catch (error) {
+      throw this.#failed([String(words[0])], error);
+    }
+  }
+
+  /** What it says of the cluster that it is a member of. */
+  async cluster(server: ServerVersion): Promise<ClusterView> {
+    const owners = parseClusterSlots(await this.ask('CLUSTER', 'SLOTS'));
+    if (owners === undefined) {
+      throw new LinkError('target-unknown', `${this.address} does not say who has which slots`, 'never', {
+        hint: 'is it a Redis or Valkey server?',
+      });
+    }
+    const migrations = migrationsCommand(server);
+    return {
+      address: this.address,
+      owners,
+      state: infoFields(String(await this.ask('CLUSTER', 'INFO'))).get('cluster_state') ?? 'not told',
+      troubles: parseClusterNodes(String(await this.ask('CLUSTER', 'NODES'))),
+      migrations: migrations === undefined ? [] : migrationsUnderWay(await this.ask(...migrations)),
+    };
+  }
+
+  async facts(): Promise<TargetFacts> {
+    const persistence = await this.#info('persistence');
+    if (infoFields(persistence).get('loading') === '1')
+      throw refused('to be restored to', `LOADING ${this.address} is loading its dataset`);
+    const about = await this.#info('server');
+    const server = serverVersionFromInfo(about);
+    const replicationText = await this.#info('replication');
+    const replication = parseReplicationInfo(replicationText);
+    if (server === undefined || replication === undefined) {
+      throw new LinkError(
+        'target-unknown',
+        `${this.address} does not say what it is and which history it has`,
+        'never',
+        {
+          hint: 'is it a Redis or Valkey server?',
+        },
+      );
+    }
+    const memory = await this.#info('memory');
+    const mode = infoFields(about).get('redis_mode') ?? infoFields(about).get('server_mode') ?? 'standalone';
+    const isReplica = replication.role === 'slave';
+    const masterAuth = await this.#setting('masterauth').catch(() => undefined);
+    return {
+      server,
+      mode,
+      replication,
+      replicas: Number(infoFields(replicationText).get('connected_slaves') ?? 0),
+      keys: await this.keys(),
+      libraries: await this.#libraries(server),
+      maxMemoryBytes: Number(infoFields(memory).get('maxmemory') ?? 0),
+      machineBytes: Number(infoFields(memory).get('total_system_memory') ?? 0),
+      isLeftBehind: isReplica && replication.primary?.isUp === false && isOurs(masterAuth),
+      replicaofRefused: mode === 'cluster' ? 'it is in a cluster' : await this.#whyNoReplicaof(masterAuth),
+    };
+  }
+
+  /** In all dbs. */
+  async keys(): Promise<number> {
+    return keysIn(await this.#info('keyspace'));
+  }
+
+  /** The value of a setting. */
+  async #setting(name: string): Promise<string | undefined> {
+    const reply = await this.ask('CONFIG', 'GET', name);
+    const value: unknown = Array.isArray(reply) ? reply[1] : undefined;
+    return typeof value === 'string' ? value : undefined;
+  }
+
+  /** Its own password for its primary; a mark of ours is none. */
+  async masterAuth(): Promise<string> {
+    const value = (await this.#setting('masterauth')) ?? '';
+    return isOurs(value) ? '' : value;
+  }
+
+  [Symbol.dispose](): void {
+    this.#signal.removeEventListener('abort', this.#leave);
+    this.#client.destroy();
+  }
+
+  async #info(section: string): Promise<string> {
+    const reply = await this.ask('INFO', section);
+    return typeof reply === 'string' ? reply : '';
+  }
+
+  async #libraries(server: ServerVersion): Promise<number> {
+    if (!hasFunctions(server)) return 0;
+    const reply = await this.ask('FUNCTION', 'LIST');
+    return Array.isArray(reply) ? reply.length : 0;
+  }
+
+  /** Whether its commands are there and allowed is learnt from how it refuses to do what makes no sense. */
+  async #whyNoReplicaof(masterAuth: string | undefined): Promise<string | undefined> {
+    if (this.#config.feed === undefined)
+      return 'the server could not reach us: it is elsewhere, and there is no --feed-address';
+    if (masterAuth === undefined) return 'its CONFIG is not open to us';
+    const isTls = await this.#setting('tls-replication').catch(() => undefined);
+    if (isTls === 'yes') return 'it replicates over TLS only';
+    const attempts = [
+      ['REPLICAOF', 'nowhere', 'no-port'],
+      ...(masterAuth === '' ? [['CONFIG', 'SET', 'masterauth', '']] : []),
+    ];
+    for (const words of attempts) {
+      const text = await this.#client.sendCommand(words).then(
+        () => '',
+        (error: unknown) => (error instanceof Error ? error.message : ''),
+      );
+      if (/^NOPERM\b/.test(text)) return `we are not allowed ${words[0]} there`;
+      if (/unknown command|not allowed|disabled/i.test(text)) return `${words[0]} is switched off there`;
+    }
+    return undefined;
+  }
+
+  #failed(words: readonly string[], error: unknown): JournalError {
+    if (this.#signal.aborted) return new InterruptedError('the restore was interrupted', { cause: error });
+    const name = words[0] ?? '';
+    if (!(error instanceof ErrorReply)) {
+      return new LinkError('target-lost', `the connection to ${this.address} was lost at ${name}`, 'never', {
+        hint: 'is the server still there?',
+        cause: error,
+      });
+    }
+    if (!/^NOPERM\b/.test(error.message)) return refused(name, error.message);
+    return new LinkError(
+      'target-permission',
+      `the user may not do ${name} on ${this.address}: ${printable(error.message)}`,
+      'never',
+      {
+        hint: 'it takes +info +select +restore +function, +flushall for --replace, and +replicaof +config for a load at once; +cluster for a cluster; to compare some keys +dump +pexpiretime +pttl +time +scan +type, for --delete-absent +scan +type +unlink; and all keys (~*)',
+        exitCode: 10,
+      },
+    );
+  }
+}
+
+function isOurs(masterAuth: string | undefined): boolean {
+  return masterAuth?.startsWith(feedPasswordMark) === true;
+}
+
+function unreachable(address: string, cause: unknown): LinkError {
+  const reason = cause instanceof Error && cause.message !== '' ? cause.message : String(cause);
+  return new LinkError('target-unreachable', `${address} cannot be reached: ${printable(reason)}`, 'never', {
+    hint: 'nothing was changed; is it the right address, and is the server running?',
+    cause,
+  });
+}
