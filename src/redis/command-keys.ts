@@ -13,8 +13,9 @@
  *
  * Invariant: no command touches a key that is not told. What is not known, or not here, may touch any key.
  */
-import { commandTable } from './command-table.ts';
+import type { CommandGlance } from './command-glance.ts';
 import type { StreamCommand } from './command-reader.ts';
+import { commandTable } from './command-table.ts';
 
 export type KeyAccess = 'ro' | 'rw' | 'ow' | 'rm';
 
@@ -60,6 +61,8 @@ interface Row {
   subcommands: Map<string, Row> | undefined;
   readonly others: CommandKeys['others'];
   readonly exception: Exception | undefined;
+  /** Its keys are told by where they are, whatever the arguments say. */
+  isPlain: boolean;
 }
 
 type Exception = (command: CommandArguments, found: KeyArgument[]) => CommandKeys['others'];
@@ -98,6 +101,29 @@ export function keysOf(command: CommandArguments): CommandKeys {
   return { isWrite: row.isWrite, keys, others };
 }
 
+/** Tests the key in bytes[at, at + length). */
+export type IsKey = (bytes: Buffer, at: number, length: number) => boolean;
+
+/**
+ * Whether one of its keys is such a key, of a command that lies whole in the stream. Nothing is made of it, and where it
+ * takes more than that to tell, the answer is that it may be: keysOf() knows.
+ */
+export function mayTouch({ bytes, count, at, length }: CommandGlance, isKey: IsKey): boolean {
+  const row = rowAt(bytes, at[0]!, length[0]!);
+  if (row?.isPlain !== true) return true;
+  for (const { begin, last, step } of row.places) {
+    const to = last < 0 ? count + last : begin + last;
+    for (let i = begin; i <= to && i < count; i += step) if (isKey(bytes, at[i]!, length[i]!)) return true;
+  }
+  return false;
+}
+
+/** As mayWrite() tells it, of a command in place. */
+export function mayWriteAt({ bytes, at, length }: CommandGlance): boolean {
+  const row = rowAt(bytes, at[0]!, length[0]!);
+  return row === undefined || row.isWrite || row.subcommands !== undefined;
+}
+
 /** As keysOf() tells it, without looking for keys. */
 export function mayWrite(command: CommandArguments): boolean {
   return rowOf(command)?.isWrite ?? true;
@@ -111,23 +137,34 @@ export function isKnownCommand(name: string): boolean {
 /** Names are compared in place, so that nothing is made of what most commands are. */
 function rowOf({ args }: CommandArguments): Row | undefined {
   const name = args[0] ?? noBytes;
-  const bucket = rows.buckets[hashOf(name)];
-  const row = bucket?.find((one) => isNamed(name, one.name));
+  const row = rowAt(name, 0, name.length);
   if (row?.subcommands === undefined) return row;
   return row.subcommands.get((args[1] ?? noBytes).toString('latin1', 0, nameBytesMax).toUpperCase()) ?? row;
 }
 
-function hashOf(name: Uint8Array): number {
-  let hash = name.length;
-  for (let i = 0; i < name.length && i < nameBytesMax; i += 1) hash = (Math.imul(hash, 31) + (name[i]! | 0x20)) | 0;
+/** Of the command, not of its subcommand. */
+function rowAt(bytes: Buffer, at: number, length: number): Row | undefined {
+  const bucket = rows.buckets[hashAt(bytes, at, length)]!;
+  for (const row of bucket) if (isNamedAt(bytes, at, length, row.name)) return row;
+  return undefined;
+}
+
+function hashAt(bytes: Uint8Array, at: number, length: number): number {
+  let hash = length;
+  const end = at + Math.min(length, nameBytesMax);
+  for (let i = at; i < end; i += 1) hash = (Math.imul(hash, 31) + (bytes[i]! | 0x20)) | 0;
   return (hash ^ (hash >>> 10)) & (bucketCount - 1);
 }
 
-/** `name` is in upper case; the bytes in either. */
 function isNamed(bytes: Buffer, name: string): boolean {
-  if (bytes.length !== name.length) return false;
-  for (let i = 0; i < name.length; i += 1) {
-    const byte = bytes[i]!;
+  return isNamedAt(bytes, 0, bytes.length, name);
+}
+
+/** `name` is in upper case; the bytes in either. */
+function isNamedAt(bytes: Buffer, at: number, length: number, name: string): boolean {
+  if (length !== name.length) return false;
+  for (let i = 0; i < length; i += 1) {
+    const byte = bytes[at + i]!;
     const upper = byte >= 0x61 && byte <= 0x7a ? byte - 0x20 : byte;
     if (upper !== name.charCodeAt(i)) return false;
   }
@@ -264,10 +301,12 @@ function parseTable(text: string): Rows {
   for (const [name, row] of subcommands) {
     const [container = '', subcommand = ''] = name.split('|');
     const known = byName.get(container);
-    if (known !== undefined) (known.subcommands ??= new Map<string, Row>()).set(subcommand, row);
+    if (known === undefined) continue;
+    known.isPlain = false;
+    (known.subcommands ??= new Map<string, Row>()).set(subcommand, row);
   }
   const buckets = Array.from({ length: bucketCount }, (): Row[] => []);
-  for (const row of byName.values()) buckets[hashOf(Buffer.from(row.name))]?.push(row);
+  for (const row of byName.values()) buckets[hashAt(Buffer.from(row.name), 0, row.name.length)]?.push(row);
   return { byName, buckets };
 }
 
@@ -281,7 +320,10 @@ function parseRow(line: string): Row {
   const isUnclear = isWrite && specs.length === 0;
   const others = othersOf[name] ?? (isUnclear ? 'all' : 'none');
   const writes = isWrite || others === 'all' || places.some(({ access }) => access !== 'ro');
-  return { name, isWrite: writes, places, subcommands: undefined, others, exception: exceptions[name] };
+  const exception = exceptions[name];
+  const isFixed = places.every(({ word, counted, part }) => word === undefined && counted === undefined && part === 1);
+  const isPlain = isFixed && specs.length === places.length && others === 'none' && exception === undefined;
+  return { name, isWrite: writes, places, subcommands: undefined, others, exception, isPlain };
 }
 
 function parsePlace(spec: string): Place {

@@ -10,6 +10,7 @@ import { IntegrityError } from '../core/errors.ts';
 import { argumentCountMax, bulkBytesMax, keptArgumentBytesDefault, keptCommandBytesMax } from '../core/limits.ts';
 import type { Offset } from '../core/position.ts';
 import type { ScannerState } from './boundary-scanner.ts';
+import { CommandGlance } from './command-glance.ts';
 import {
   controlCommandAt,
   controlViolation,
@@ -46,9 +47,12 @@ export interface CommandReaderOptions {
    * handed out nonetheless where they are cut. SELECT, MULTI, EXEC and DISCARD always are.
    */
   readonly isWanted?: IsWanted;
+  /** Of commands with a wanted name, which are wanted: those that lie whole in what was pushed are looked at in place. */
+  readonly isMatch?: IsMatch;
 }
 
 export type IsWanted = (bytes: Buffer, at: number, length: number) => boolean;
+export type IsMatch = (command: CommandGlance) => boolean;
 
 const CR = 13;
 const LF = 10;
@@ -65,6 +69,8 @@ const LINE_DIGITS = 8;
 export class CommandReader {
   readonly #keepBytes: number;
   readonly #isWanted: IsWanted | undefined;
+  readonly #isMatch: IsMatch | undefined;
+  readonly #glance: CommandGlance = new CommandGlance();
   readonly #queue: Buffer[] = [];
   #bytes: Buffer = Buffer.alloc(0);
   /** Index in #bytes of the next byte; the offset of the byte before #bytes[0]. */
@@ -97,6 +103,7 @@ export class CommandReader {
     this.#dbBeforeMulti = state.db;
     this.#keepBytes = Math.max(options.keepBytes ?? keptArgumentBytesDefault, KEPT_BYTES_MIN);
     this.#isWanted = options.isWanted;
+    this.#isMatch = options.isMatch;
   }
 
   /** The last byte of the last complete command, handed out or passed over. */
@@ -125,7 +132,7 @@ export class CommandReader {
 
   #read(): StreamCommand | undefined {
     if (this.#left === 0) {
-      if (this.#isWanted !== undefined) this.#at = endOfUnwanted(this.#bytes, this.#at, this.#isWanted);
+      if (this.#isWanted !== undefined || this.#isMatch !== undefined) this.#at = this.#endOfUnwanted(this.#at);
       const start = this.#base + this.#at + 1;
       const count = this.#line(ASTERISK, argumentCountMax);
       if (count < 0) return undefined;
@@ -149,6 +156,41 @@ export class CommandReader {
       this.#left -= 1;
     }
     return this.#complete();
+  }
+
+  /** Where the unwanted commands end that lie whole in #bytes from there on: nothing is made of them, and state does not depend on them. */
+  #endOfUnwanted(from: number): number {
+    const bytes = this.#bytes;
+    const glance = this.#glance;
+    const isMatch = this.#isMatch;
+    glance.bytes = bytes;
+    glance.db = this.#db;
+    for (let command = from; ;) {
+      let at = lineEnd(bytes, command, ASTERISK);
+      if (at < 0) return command;
+      const count = lineValue(bytes, command);
+      let isNamed = false;
+      for (let i = 0; i < count; i += 1) {
+        const end = lineEnd(bytes, at, DOLLAR);
+        if (end < 0) return command;
+        const length = lineValue(bytes, at);
+        if (i === 0) {
+          if (controlCommandAt(bytes, end, length) !== ORDINARY) return command;
+          isNamed = this.#isWanted?.(bytes, end, length) ?? true;
+          if (isNamed && (isMatch === undefined || count > glance.argumentsMost)) return command;
+        }
+        if (isNamed) {
+          glance.at[i] = end;
+          glance.length[i] = length;
+        }
+        at = end + length + 2;
+        if (at > bytes.length || bytes[at - 2] !== CR || bytes[at - 1] !== LF) return command;
+      }
+      if (count === 0) return command;
+      glance.count = count;
+      if (isNamed && isMatch?.(glance) === true) return command;
+      command = at;
+    }
   }
 
   #complete(): StreamCommand {
@@ -257,27 +299,6 @@ export class CommandReader {
     return new IntegrityError('stream-broken', `the journaled stream is broken at or after offset ${offset}: ${what}`, {
       hint: 'verify the journal; the primary would not have sent this',
     });
-  }
-}
-
-/** Where the unwanted commands end that lie whole in bytes[at…]: nothing is made of them, and state does not depend on them. */
-function endOfUnwanted(bytes: Buffer, from: number, isWanted: IsWanted): number {
-  let command = from;
-  for (;;) {
-    let at = lineEnd(bytes, command, ASTERISK);
-    if (at < 0) return command;
-    const count = lineValue(bytes, command);
-    for (let i = 0; i < count; i += 1) {
-      const end = lineEnd(bytes, at, DOLLAR);
-      if (end < 0) return command;
-      const length = lineValue(bytes, at);
-      if (i === 0 && (controlCommandAt(bytes, end, length) !== ORDINARY || isWanted(bytes, end, length)))
-        return command;
-      at = end + length + 2;
-      if (at > bytes.length || bytes[at - 2] !== CR || bytes[at - 1] !== LF) return command;
-    }
-    if (count === 0) return command;
-    command = at;
   }
 }
 

@@ -10,6 +10,8 @@ export interface Glob {
   /** As it was written. */
   readonly text: string;
   readonly matches: (key: Uint8Array) => boolean;
+  /** The same of the key in bytes[at, at + length), where nothing is to be made of it. */
+  readonly matchesAt: (bytes: Uint8Array, at: number, length: number) => boolean;
 }
 
 const star = 0x2a;
@@ -24,18 +26,21 @@ const dash = 0x2d;
 export function glob(pattern: string | Uint8Array): Glob {
   const bytes = Buffer.from(pattern as string);
   const text = bytes.toString();
-  if (bytes.length === 1 && bytes[0] === star) return { text, matches: () => true };
+  if (bytes.length === 1 && bytes[0] === star) return { text, matches: () => true, matchesAt: () => true };
   const literal = literalPrefix(bytes);
-  return { text, matches: (key) => startsWith(key, literal) && globMatches(bytes, key) };
+  const matchesAt = (key: Uint8Array, from: number, length: number): boolean =>
+    startsWith(key, from, length, literal) && globMatches(bytes, key, from, from + length);
+  return { text, matches: (key) => matchesAt(key, 0, key.length), matchesAt };
 }
 
-function globMatches(pattern: Uint8Array, key: Uint8Array): boolean {
+/** The key is key[from, end). */
+function globMatches(pattern: Uint8Array, key: Uint8Array, from: number, end: number): boolean {
   let at = 0;
-  let of = 0;
+  let of = from;
   /** Behind the last star, and where in the key what follows it was tried. */
   let afterStar = -1;
-  let tried = 0;
-  while (at < pattern.length && of < key.length) {
+  let tried = from;
+  while (at < pattern.length && of < end) {
     if (pattern[at] === star) {
       while (pattern[at + 1] === star) at += 1;
       if (at + 1 === pattern.length) return true;
@@ -48,15 +53,15 @@ function globMatches(pattern: Uint8Array, key: Uint8Array): boolean {
     if (next >= 0) {
       at = next;
       of += 1;
-      if (of === key.length) while (pattern[at] === star) at += 1;
+      if (of === end) while (pattern[at] === star) at += 1;
     }
-    if (next >= 0 && (of < key.length ? at < pattern.length : at === pattern.length)) continue;
-    if (afterStar < 0 || tried + 1 >= key.length) return false;
+    if (next >= 0 && (of < end ? at < pattern.length : at === pattern.length)) continue;
+    if (afterStar < 0 || tried + 1 >= end) return false;
     tried += 1;
     of = tried;
     at = afterStar;
   }
-  return at === pattern.length && of === key.length;
+  return at === pattern.length && of === end;
 }
 
 /** Where the pattern goes on behind what stands for one byte, or −1. */
@@ -111,8 +116,8 @@ function literalPrefix(pattern: Uint8Array): Uint8Array {
   return pattern.subarray(0, end < 0 ? pattern.length : end);
 }
 
-function startsWith(key: Uint8Array, prefix: Uint8Array): boolean {
-  if (key.length < prefix.length) return false;
-  for (let i = 0; i < prefix.length; i++) if (key[i] !== prefix[i]) return false;
+function startsWith(key: Uint8Array, from: number, length: number, prefix: Uint8Array): boolean {
+  if (length < prefix.length) return false;
+  for (let i = 0; i < prefix.length; i++) if (key[from + i] !== prefix[i]) return false;
   return true;
 }

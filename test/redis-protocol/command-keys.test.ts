@@ -1,9 +1,12 @@
 // The keys of commands: what the table cannot tell, and what is told where not all is known. That the rest is what the
 // servers say is shown on them, in redis/command-keys.test.ts.
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { keysOf } from '../../src/redis/command-keys.ts';
+import { keysOf, mayTouch, mayWrite, mayWriteAt } from '../../src/redis/command-keys.ts';
 import type { CommandKeys } from '../../src/redis/command-keys.ts';
+import type { CommandGlance } from '../../src/redis/command-glance.ts';
 import { CommandReader } from '../../src/redis/command-reader.ts';
+import { commandTable } from '../../src/redis/command-table.ts';
 import { command } from './bytes.ts';
 
 function keys(line: string, keepBytes = Infinity): CommandKeys {
@@ -69,4 +72,37 @@ test('what reads and what writes is told apart', () => {
   const reads = ['GET a', 'PING', 'EVAL_RO s 0', 'SELECT 1'];
   expect(writes.filter((line) => !keys(line).isWrite)).toEqual([]);
   expect(reads.filter((line) => keys(line).isWrite)).toEqual([]);
+});
+
+test('no key is missed where commands are looked at in place, and plain commands are told exactly', () => {
+  const names = commandTable
+    .trim()
+    .split('\n')
+    .map((line) => line.split(' ', 1)[0]!.split('|'));
+  const name = fc.oneof({ weight: 3, arbitrary: fc.constantFrom(...names) }, fc.constant(['NEVER.HEARD']));
+  const word = fc.constantFrom('a', 'b', '1', '2', 'STORE', 'KEYS', 'STREAMS', '');
+  fc.assert(
+    fc.property(name, fc.array(word, { maxLength: 8 }), fc.constantFrom('a', 'b', 'nothing'), (drawn, args, key) => {
+      const isKey = (bytes: Buffer, at: number, length: number): boolean =>
+        bytes.toString('latin1', at, at + length) === key;
+      const bytes = command(...drawn.map((one) => one.toLowerCase()), ...args);
+      let inPlace: { touches: boolean; writes: boolean } | undefined;
+      const isMatch = (glance: CommandGlance): boolean => {
+        inPlace = { touches: mayTouch(glance, isKey), writes: mayWriteAt(glance) };
+        return true;
+      };
+      const reader = new CommandReader({ offset: 0, db: 0 }, { isMatch });
+      if (/^(SELECT|MULTI|EXEC|DISCARD|REPLCONF)$/.test(drawn[0])) return;
+      reader.push(bytes);
+      const made = reader.next()!;
+      const { keys: found, others } = keysOf(made);
+      const touches = others !== 'none' || found.some((one) => one.key.toString() === key);
+      if (touches) expect(inPlace?.touches).toBe(true);
+      if (/^(SET|GET|DEL|MSET|RENAME|PING|PUBLISH|LPUSH|BITOP)$/.test(drawn[0])) {
+        expect(inPlace?.touches).toBe(touches);
+      }
+      if (mayWrite(made)) expect(inPlace?.writes).toBe(true);
+    }),
+    { numRuns: 5000 },
+  );
 });

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { IntegrityError } from '../../src/core/errors.ts';
+import type { CommandGlance } from '../../src/redis/command-glance.ts';
 import { CommandReader, nameOf } from '../../src/redis/command-reader.ts';
 import type { CommandReaderOptions, StreamCommand } from '../../src/redis/command-reader.ts';
 import { command, pieces, singleBytes, splitsInTwo } from './bytes.ts';
@@ -38,6 +39,35 @@ test('what is not wanted is passed over, unless it is cut or says where commands
       expect(controls.every((one) => /^(SELECT|MULTI|EXEC)$/.test(nameOf(one)))).toBe(true);
     }),
   );
+});
+
+test('what is looked at in place is each whole command once, where it lies and with its db, and goes by unless it matches', () => {
+  const name = fc.constantFrom('SET', 'hset', 'SELECT');
+  const lines = fc.array(fc.tuple(name, fc.array(fc.string({ maxLength: 100 }), { maxLength: 12 })), { maxLength: 30 });
+  const lengths = fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 1, maxLength: 10 });
+  fc.assert(
+    fc.property(lines, lengths, (drawn, sizes) => {
+      const words = drawn.map(([one, args]) => (one === 'SELECT' ? [one, String(args.length)] : [one, ...args]));
+      const stream = Buffer.concat(words.map((one) => command(...one)));
+      const seen: unknown[] = [];
+      const isMatch = ({ bytes, at, length, count, db }: CommandGlance): boolean => {
+        seen.push([db, ...Array.from({ length: count }, (_, i) => bytes.toString('utf8', at[i], at[i]! + length[i]!))]);
+        return seen.length % 2 === 0;
+      };
+      const found = readAll([stream], { isMatch }).filter((one) => nameOf(one) !== 'SELECT');
+      const all = readAll([stream]).filter((one) => nameOf(one) !== 'SELECT');
+      expect(seen).toEqual(all.map(({ db, args }) => [db, ...args.map(String)]));
+      expect(found).toEqual(all.filter((_, i) => i % 2 === 1));
+      const every = readAll(pieces(stream, sizes), { isMatch: () => true });
+      expect(every).toEqual(readAll([stream]));
+    }),
+  );
+});
+
+test('a command of more arguments than are looked at in place is handed out', () => {
+  const many = command('DEL', ...Array.from({ length: 5000 }, (_, i) => `key:${i}`));
+  const [one] = readAll([many], { isMatch: () => false });
+  expect(one?.args).toHaveLength(5001);
 });
 
 test('the end of the last complete command is known, handed out or not', () => {

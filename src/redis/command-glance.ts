@@ -1,0 +1,22 @@
+/**
+ * A whole command as it lies in the stream: where its arguments are, and nothing made of them. One object serves for one
+ * command after the other, so what is to be kept of it must be taken while it is looked at.
+ */
+
+/** A command with more arguments is looked at as a command, where it costs as much as its arguments do. */
+const argumentsMost = 4096;
+
+export class CommandGlance {
+  bytes: Buffer = Buffer.alloc(0);
+  /** How many arguments there are, the name among them. */
+  count = 0;
+  /** The db that the command runs in. */
+  db = 0;
+  /** Argument i is bytes[at[i], at[i] + length[i]). */
+  readonly at: Int32Array = new Int32Array(argumentsMost);
+  readonly length: Int32Array = new Int32Array(argumentsMost);
+
+  get argumentsMost(): number {
+    return argumentsMost;
+  }
+}
