@@ -19,7 +19,7 @@ import type { FeedSource } from './master-feed.ts';
 import { mebibytes } from './memory.ts';
 import { PrivateDirectory } from './private-directory.ts';
 import { ScratchServer } from './server.ts';
-import type { ServerClient } from './server.ts';
+import type { ServerClient } from './client.ts';
 
 export interface ScratchOptions {
   readonly program: ServerProgram;

@@ -7,8 +7,10 @@ import { keysIn } from '../redis/info.ts';
 import type { KeySelection } from '../redis/key-selection.ts';
 import { hasFunctions } from '../redis/server-version.ts';
 import type { ScratchDataset } from './dataset.ts';
-import { bytesClient, dumpedKeys } from './dumped-keys.ts';
-import type { BytesClient, DumpedBatch } from './dumped-keys.ts';
+import { bytesClient } from './client.ts';
+import { dumpedKeys } from './dumped-keys.ts';
+import type { BytesClient } from './client.ts';
+import type { DumpedBatch } from './dumped-keys.ts';
 
 export interface DumpCount {
   keys: number;

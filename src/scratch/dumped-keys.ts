@@ -5,12 +5,11 @@
  * Invariant: the dataset stands still, so one SCAN sees every key once at least; a key seen twice comes twice. No more than
  * a few megabytes are held, or one value that is larger.
  */
-import { RESP_TYPES } from 'redis';
 import { keyspaceIn } from '../redis/info.ts';
 import type { KeySelection } from '../redis/key-selection.ts';
 import { tellsExpiryTimes } from '../redis/server-version.ts';
 import type { ScratchDataset } from './dataset.ts';
-import type { ServerClient } from './server.ts';
+import type { BytesClient } from './client.ts';
 
 export interface DumpedKey {
   readonly key: Buffer;
@@ -26,8 +25,6 @@ export interface DumpedBatch {
   readonly db: number;
   readonly keys: readonly DumpedKey[];
 }
-
-export type BytesClient = Pick<ServerClient, 'sendCommand' | 'destroy'>;
 
 const scanCount = 1000;
 /** Values that are asked for at once: fewer, the larger they are. */
@@ -67,11 +64,6 @@ export async function* dumpedKeys(
     await client.sendCommand(['SELECT', String(db)]);
     for await (const keys of keysOf(client, dataset, signal, selection)) yield { db, keys };
   }
-}
-
-/** Keys and values are bytes. */
-export function bytesClient(client: ServerClient): BytesClient {
-  return client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
 }
 
 async function* keysOf(

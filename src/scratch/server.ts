@@ -14,11 +14,12 @@ import type { FileHandle } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { createClient } from 'redis';
 import type { Clock } from '../core/clock.ts';
 import type { JournalError } from '../core/errors.ts';
 import { StorageError } from '../core/errors.ts';
 import { closesDebug } from '../redis/server-version.ts';
+import { createServerClient } from './client.ts';
+import type { ServerClient } from './client.ts';
 import type { ServerProgram } from './find-server.ts';
 import { attempt } from '../storage/disk-errors.ts';
 import { Watchdog } from './watchdog.ts';
@@ -39,8 +40,6 @@ export interface ScratchServerOptions {
   readonly signal: AbortSignal;
   readonly readyTimeoutMs: number;
 }
-
-export type ServerClient = ReturnType<typeof createClient>;
 
 const settingsFile = 'scratch.conf';
 const socketFile = 'scratch.sock';
@@ -99,10 +98,9 @@ export class ScratchServer implements AsyncDisposable {
 
   /** A connection of its own; the caller destroys it. */
   async connect(): Promise<ServerClient> {
-    const client = createClient({ socket: { path: this.socketPath, reconnectStrategy: false }, RESP: 2 });
-    client.on('error', () => undefined);
+    const client = await createServerClient({ socket: { path: this.socketPath, tls: false } });
     await client.connect();
-    return client as ServerClient;
+    return client;
   }
 
   /** Calls `fn` with the reason, once, if it ends before it is disposed; the result cancels that. */

@@ -2,7 +2,7 @@
  * The demo's application: a small shop with customers, carts, sessions that expire, a ranking and an order stream. Enough
  * of everything that a dataset can hold, small enough to be filled in a blink.
  */
-import type { ServerClient } from '../../scratch/server.ts';
+import type { ServerClient } from '../../scratch/client.ts';
 
 const customers = 2_000;
 const tradesPerRound = 20_000;

@@ -21,7 +21,7 @@ import { executeRestore } from '../../restore/restore.ts';
 import { findServer } from '../../scratch/find-server.ts';
 import type { ServerProgram } from '../../scratch/find-server.ts';
 import { freePort, ScratchServer } from '../../scratch/server.ts';
-import type { ServerClient } from '../../scratch/server.ts';
+import type { ServerClient } from '../../scratch/client.ts';
 import type { Disk } from '../../storage/disk.ts';
 import { fillShop, keepTrading } from './dataset.ts';
 import { findCommand } from './find-command.ts';

@@ -3,7 +3,7 @@
  * Two servers with the same fingerprint hold the same data. Only for servers of the demo: it walks over all keys.
  */
 import { createHash } from 'node:crypto';
-import type { ServerClient } from '../../scratch/server.ts';
+import type { ServerClient } from '../../scratch/client.ts';
 
 export interface Fingerprint {
   readonly keys: number;

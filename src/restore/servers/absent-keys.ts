@@ -7,8 +7,8 @@
 import { keyspaceIn } from '../../redis/info.ts';
 import type { KeySelection } from '../../redis/key-selection.ts';
 import type { ScratchDataset } from '../../scratch/dataset.ts';
-import { bytesClient } from '../../scratch/dumped-keys.ts';
-import type { BytesClient } from '../../scratch/dumped-keys.ts';
+import { bytesClient } from '../../scratch/client.ts';
+import type { BytesClient } from '../../scratch/client.ts';
 import { throwIfInterrupted } from '../interruption.ts';
 import type { TargetLink } from './target-link.ts';
 

@@ -4,7 +4,6 @@
  *
  * Invariant: asking for the facts changes nothing there. A password is in no message.
  */
-import { createClient, ErrorReply } from 'redis';
 import type { Clock } from '../../core/clock.ts';
 import type { JournalError } from '../../core/errors.ts';
 import { InterruptedError, LinkError } from '../../core/errors.ts';
@@ -19,9 +18,8 @@ import { printable, refused } from '../../redis/refusals.ts';
 import { parseReplicationInfo } from '../../redis/replication-info.ts';
 import { hasFunctions, serverVersionFromInfo } from '../../redis/server-version.ts';
 import type { ServerVersion } from '../../redis/server-version.ts';
-import { bytesClient } from '../../scratch/dumped-keys.ts';
-import type { BytesClient } from '../../scratch/dumped-keys.ts';
-import type { ServerClient } from '../../scratch/server.ts';
+import { bytesClient, createServerClient, refusalIn } from '../../scratch/client.ts';
+import type { BytesClient, ServerClient, ServerSocket } from '../../scratch/client.ts';
 import type { ClusterView } from '../plan/target-cluster.ts';
 import type { TargetFacts } from '../plan/target-rails.ts';
 
@@ -34,7 +32,7 @@ export interface FeedAddress {
 export interface TargetConfig {
   /** `host:port`. */
   readonly address: string;
-  readonly socket: TargetSocket;
+  readonly socket: ServerSocket;
   readonly user: string | undefined;
   readonly password: string | undefined;
   /** What a failure to connect means, where it is one of TLS. */
@@ -44,8 +42,6 @@ export interface TargetConfig {
   /** How another member of its cluster is reached; undefined: at the same host. */
   readonly at: (host: string | undefined, port: number) => TargetConfig;
 }
-
-export type TargetSocket = NonNullable<NonNullable<Parameters<typeof createClient>[0]>['socket']>;
 
 /** Beginning of the password that a target without one is given, so that one left behind is known again. */
 export const feedPasswordMark = 'journal-restore-';
@@ -78,20 +74,19 @@ export class TargetLink implements Disposable {
   static async open(config: TargetConfig, clock: Clock, signal: AbortSignal): Promise<TargetLink> {
     const { address, socket, user, password } = config;
     signal.throwIfAborted();
-    const client: ServerClient = createClient({
-      RESP: 2,
-      socket: { ...socket, connectTimeout: connectTimeoutMs, reconnectStrategy: false },
+    const client = await createServerClient({
+      socket: { ...socket, connectTimeout: connectTimeoutMs },
       ...(user !== undefined && { username: user }),
       ...(password !== undefined && { password }),
     });
-    client.on('error', () => undefined);
     const cancel = clock.after(connectTimeoutMs + answerTimeoutMs, () => {
       client.destroy();
     });
     try {
       await client.connect();
     } catch (error) {
-      if (error instanceof ErrorReply) throw refused('AUTH', error.message, true);
+      const refusal = await refusalIn(error);
+      if (refusal !== undefined) throw refused('AUTH', refusal.message, true);
       throw config.explain(error) ?? unreachable(address, error);
     } finally {
       cancel();
@@ -108,7 +103,7 @@ export class TargetLink implements Disposable {
     try {
       return await this.#client.sendCommand<unknown>(words);
     } catch (error) {
-      throw this.#failed(words, error);
+      throw await this.#failed(words, error);
     }
   }
 
@@ -134,7 +129,7 @@ export class TargetLink implements Disposable {
     try {
       return await this.#bytes.sendCommand<unknown>(words);
     } catch (error) {
-      throw this.#failed([String(words[0])], error);
+      throw await this.#failed([String(words[0])], error);
     }
   }
 
@@ -248,19 +243,20 @@ export class TargetLink implements Disposable {
     return undefined;
   }
 
-  #failed(words: readonly string[], error: unknown): JournalError {
+  async #failed(words: readonly string[], error: unknown): Promise<JournalError> {
     if (this.#signal.aborted) return new InterruptedError('the restore was interrupted', { cause: error });
     const name = words[0] ?? '';
-    if (!(error instanceof ErrorReply)) {
+    const refusal = await refusalIn(error);
+    if (refusal === undefined) {
       return new LinkError('target-lost', `the connection to ${this.address} was lost at ${name}`, 'never', {
         hint: 'is the server still there?',
         cause: error,
       });
     }
-    if (!/^NOPERM\b/.test(error.message)) return refused(name, error.message);
+    if (!/^NOPERM\b/.test(refusal.message)) return refused(name, refusal.message);
     return new LinkError(
       'target-permission',
-      `the user may not do ${name} on ${this.address}: ${printable(error.message)}`,
+      `the user may not do ${name} on ${this.address}: ${printable(refusal.message)}`,
       'never',
       {
         hint: 'it takes +info +select +restore +function, +flushall for --replace, and +replicaof +config for a load at once; +cluster for a cluster; to compare some keys +dump +pexpiretime +pttl +time +scan +type, for --delete-absent +scan +type +unlink; and all keys (~*)',
