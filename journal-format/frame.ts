@@ -145,13 +145,16 @@ function decodeUnproven(bytes: Buffer, at: number): FrameHeader {
   return header;
 }
 
-/** `body` holds meta and data, and may go on behind them. */
-export function checkFrameBody(header: FrameHeader, body: Uint8Array, salt: number): void {
-  const length = header.metaLength + header.dataLength;
+/** `body` holds meta and data, and may go on behind them. Gives the CRC-32 of the data alone. */
+export function checkFrameBody(header: FrameHeader, body: Uint8Array, salt: number): number {
+  const { metaLength, dataLength, bodyCrc, start, end } = header;
+  const length = metaLength + dataLength;
   if (body.length < length) throw new FormatError('torn', 'frame body runs over the end', body.length);
-  if (crc32(body.length === length ? body : body.subarray(0, length), salt) !== header.bodyCrc) {
-    throw new FormatError('corrupt', `frame body checksum is wrong (offsets ${header.start} to ${header.end})`);
+  const dataCrc = crc32(body.subarray(metaLength, length));
+  if (combineCrc32(crc32(body.subarray(0, metaLength), salt), dataCrc, dataLength) !== bodyCrc) {
+    throw new FormatError('corrupt', `frame body checksum is wrong (offsets ${start} to ${end})`);
   }
+  return dataCrc;
 }
 
 /** Whether the frame belongs behind the one before: a missing, doubled or foreign frame does not. */

@@ -22,6 +22,8 @@ export interface Trailer {
 const magic = Buffer.from('JRNLSEAL', 'latin1');
 /** Level 3 takes twice to three times as long, and what it saves of a stream of commands is a few percent at most. */
 const compressionLevel = 1;
+/** So much more than is needed that a buffer surely is none of Node's pool, which others have a part of. */
+const unpooledBytes = 65_536;
 
 export function encodeTrailer(trailer: Trailer): Buffer {
   const bytes = Buffer.allocUnsafe(trailerBytes);
@@ -55,13 +57,19 @@ export function encodeBlock(raw: Uint8Array): { stored: Buffer<ArrayBuffer>; crc
   if (raw.length < 1 || raw.length > blockRawBytesMax) throw new RangeError(`block of ${raw.length} bytes`);
   const params = { [constants.ZSTD_c_compressionLevel]: compressionLevel };
   // One output buffer that surely is large enough: in many small ones, half of the time would go into joining them.
-  const chunkSize = raw.length + (raw.length >> 8) + 65_536;
+  const chunkSize = raw.length + (raw.length >> 8) + unpooledBytes;
   const stored = zstdCompressSync(raw, { params, pledgedSrcSize: raw.length, chunkSize });
   return { stored, crc: crc32(stored) };
 }
 
-/** The frames of a block. Its checksum is checked first: nothing that rotted reaches the decompressor. */
-export function decodeBlock(entry: Pick<BlockEntry, 'storedLength' | 'rawLength' | 'crc'>, stored: Uint8Array): Buffer {
+/**
+ * The frames of a block, in memory that nothing else has a part of. Its checksum is checked first: nothing that rotted
+ * reaches the decompressor.
+ */
+export function decodeBlock(
+  entry: Pick<BlockEntry, 'storedLength' | 'rawLength' | 'crc'>,
+  stored: Uint8Array,
+): Buffer<ArrayBuffer> {
   const { storedLength, rawLength, crc } = entry;
   if (storedLength > blockStoredBytesMax || rawLength < 1 || rawLength > blockRawBytesMax) {
     throw new FormatError('corrupt', `block of ${storedLength} bytes, ${rawLength} uncompressed`);
@@ -69,9 +77,9 @@ export function decodeBlock(entry: Pick<BlockEntry, 'storedLength' | 'rawLength'
   if (stored.length < storedLength) throw new FormatError('torn', 'block runs over the end', stored.length);
   const exact = stored.subarray(0, storedLength);
   if (crc32(exact) !== crc) throw new FormatError('corrupt', 'block checksum is wrong');
-  let raw: Buffer;
+  let raw: Buffer<ArrayBuffer>;
   try {
-    raw = zstdDecompressSync(exact, { maxOutputLength: rawLength, chunkSize: rawLength + 64 });
+    raw = zstdDecompressSync(exact, { maxOutputLength: rawLength, chunkSize: rawLength + unpooledBytes });
   } catch (error) {
     throw new FormatError('corrupt', 'block cannot be decompressed', 0, error);
   }

@@ -1,19 +1,27 @@
 /**
- * Receive buffers that are used again. A socket read lands in a slab; views of it travel to the disk; when the last
- * holder lets go the slab returns to the pool. So the hot path neither copies nor makes garbage, and memory is bounded
+ * Buffers whose end is known. A socket read lands in a slab; views of it travel to the disk; when the last holder lets go
+ * the slab returns to its pool, or to the system. So the hot path neither copies nor makes garbage, and memory is bounded
  * by what is under way (the link pauses at limits.queueBytesMax).
  */
 
 export class Slab {
   readonly bytes: Buffer;
-  readonly #pool: Buffer[];
-  readonly #keep: number;
+  readonly #free: (bytes: Buffer) => void;
   #holders = 1;
 
-  constructor(bytes: Buffer, pool: Buffer[], keep: number) {
+  constructor(bytes: Buffer, free: (bytes: Buffer) => void) {
     this.bytes = bytes;
-    this.#pool = pool;
-    this.#keep = keep;
+    this.#free = free;
+  }
+
+  /**
+   * Of memory that nothing else has a part of: it goes back at once. The collector sees a large buffer as a small object,
+   * so it runs far too often for such, or far too late.
+   */
+  static ofOwn(bytes: Buffer<ArrayBuffer>): Slab {
+    return new Slab(bytes, () => {
+      bytes.buffer.transfer(0);
+    });
   }
 
   retain(): this {
@@ -25,7 +33,7 @@ export class Slab {
   release(): void {
     this.#holders -= 1;
     if (this.#holders < 0) throw new RangeError('a slab was released more often than retained');
-    if (this.#holders === 0 && this.#pool.length < this.#keep) this.#pool.push(this.bytes);
+    if (this.#holders === 0) this.#free(this.bytes);
   }
 }
 
@@ -43,6 +51,8 @@ export class SlabPool {
   /** A slab with one holder: the caller. */
   take(): Slab {
     const bytes = this.#free.pop() ?? Buffer.allocUnsafeSlow(this.#size);
-    return new Slab(bytes, this.#free, this.#keep);
+    return new Slab(bytes, (unused) => {
+      if (this.#free.length < this.#keep) this.#free.push(unused);
+    });
   }
 }

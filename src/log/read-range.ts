@@ -8,11 +8,12 @@ import type { Disk } from '../storage/disk.ts';
 import type { SegmentEntry } from './catalog.ts';
 import type { Frame } from './frames.ts';
 import { openSegmentReader } from './segment-reader.ts';
+import type { FramesIn } from './segment-reader.ts';
 
 export interface RangeChunk {
   /** Offset of the first byte. */
   readonly start: Offset;
-  /** A view of memory that is not used again: it may be kept. */
+  /** In memory that is not used again, or in the frame's slab. */
   readonly bytes: Buffer;
   /** The frame that holds them, for its stamps and boundary. */
   readonly frame: Frame;
@@ -27,12 +28,13 @@ export async function* readRange(
   segments: readonly SegmentRange[],
   from: Offset,
   to: Offset,
+  framesIn: FramesIn = 'memory',
 ): AsyncGenerator<RangeChunk, void, undefined> {
   let next = from;
   for (const segment of segments) {
     if (segment.end < next || segment.start > to) continue;
-    await using reader = await openSegmentReader(disk, segment.path, segment.kind);
-    for await (const frame of reader.frames(next)) {
+    await using reader = await openSegmentReader(disk, segment.path, segment.kind, framesIn);
+    for await (const frame of reader.frames(next, to)) {
       const last = Math.min(frame.header.end, segment.end, to);
       if (frame.header.kind !== 'stream' || last < next) continue;
       const { start } = frame.header;

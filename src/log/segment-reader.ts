@@ -19,6 +19,7 @@ import { decodeSealedHeader } from '../../journal-format/segment-header.ts';
 import type { SealedHeader, SegmentHeader } from '../../journal-format/segment-header.ts';
 import { IntegrityError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
+import { Slab } from '../core/slabs.ts';
 import type { Disk, DiskFile } from '../storage/disk.ts';
 import { readDocument } from './document-file.ts';
 import { fileProblem } from './format-problem.ts';
@@ -31,14 +32,29 @@ import { isNotFound, listOrEmpty } from './source-tree.ts';
 export interface SegmentReader extends AsyncDisposable {
   readonly path: string;
   readonly header: SegmentHeader;
-  /** Frames in order, beginning at the latest with the one that holds `from`; earlier ones may come first. */
-  frames(from?: Offset): AsyncGenerator<Frame, void, undefined>;
+  /**
+   * Frames in order, beginning at the latest with the one that holds `from`, and ending with the one that holds `to` at the
+   * earliest; there may be more on both sides.
+   */
+  frames(from?: Offset, to?: Offset): AsyncGenerator<Frame, void, undefined>;
 }
 
-export async function openSegmentReader(disk: Disk, path: string, kind: 'open' | 'sealed'): Promise<SegmentReader> {
+/**
+ * What frames are in: memory that is not used again, or, of sealed segments, slabs that are given back behind the caller's
+ * back once it goes on.
+ */
+export type FramesIn = 'memory' | 'slabs';
+
+export async function openSegmentReader(
+  disk: Disk,
+  path: string,
+  kind: 'open' | 'sealed',
+  framesIn: FramesIn = 'memory',
+): Promise<SegmentReader> {
   const listed = await openListed(disk, path, kind);
   try {
-    return listed.kind === 'open' ? await OpenReader.over(listed.file) : await SealedReader.over(listed.file);
+    if (listed.kind === 'open') return await OpenReader.over(listed.file);
+    return await SealedReader.over(listed.file, framesIn);
   } catch (error) {
     await listed.file.close();
     throw fileProblem(listed.file.path, error);
@@ -111,39 +127,46 @@ export class SealedReader implements SegmentReader {
   readonly header: SealedHeader;
   readonly footer: Footer;
   readonly #file: DiskFile;
+  readonly #framesIn: FramesIn;
 
-  private constructor(file: DiskFile, header: SealedHeader, footer: Footer) {
+  private constructor(file: DiskFile, header: SealedHeader, footer: Footer, framesIn: FramesIn) {
     this.path = file.path;
     this.header = header;
     this.footer = footer;
     this.#file = file;
+    this.#framesIn = framesIn;
   }
 
   /** Takes over the file. FormatError when header, footer and trailer do not fit together. */
-  static async over(file: DiskFile): Promise<SealedReader> {
+  static async over(file: DiskFile, framesIn: FramesIn = 'memory'): Promise<SealedReader> {
     const trailer = await readTrailer(file);
     const footer = decodeFooter(await readDocument(file, trailer.position)).record;
     const header = decodeSealedHeader(await readDocument(file));
     checkSealed(header.record, header.length, footer, trailer);
     checkSealedName(file.path, header.record, footer);
-    return new SealedReader(file, header.record, footer);
+    return new SealedReader(file, header.record, footer, framesIn);
   }
 
-  async *frames(from: Offset = 0): AsyncGenerator<Frame, void, undefined> {
+  async *frames(from: Offset = 0, to: Offset = Infinity): AsyncGenerator<Frame, void, undefined> {
     const { start, salt, chain } = this.header;
     // In the middle of a segment the frame before is not known; from the second one on the chain is checked.
-    let place: FramePlace | undefined = { crc: chain, nextOffset: start, lastStamp: 0 };
-    for (const block of this.footer.blocks) {
-      if (block.end < from && block !== this.footer.blocks.at(-1)) {
-        place = undefined;
-        continue;
-      }
-      const raw = await this.#block(block);
-      for (let at = 0; at < raw.length;) {
-        const frame = this.#frame(raw, at, salt, place, block);
-        at += frame.header.length;
-        place = placeAfter(frame.header);
-        yield frame;
+    const { blocks } = this.footer;
+    const first = Math.min(blocks.filter(({ end }) => end < from).length, blocks.length - 1);
+    let place: FramePlace | undefined = first > 0 ? undefined : { crc: chain, nextOffset: start, lastStamp: 0 };
+    for await (const { block, stored } of this.#storedBlocks(
+      blocks.slice(first).filter((block) => block.start <= to),
+    )) {
+      const raw = this.#raw(block, stored);
+      const slab = this.#framesIn === 'slabs' ? Slab.ofOwn(raw) : undefined;
+      try {
+        for (let at = 0; at < raw.length;) {
+          const frame = this.#frame(raw, at, salt, place, block);
+          at += frame.header.length;
+          place = placeAfter(frame.header);
+          yield slab === undefined ? frame : { ...frame, slab };
+        }
+      } finally {
+        slab?.release();
       }
       if (place !== undefined && place.nextOffset !== block.end + 1) throw this.#disagrees(block);
     }
@@ -159,8 +182,22 @@ export class SealedReader implements SegmentReader {
     return this.#file.close();
   }
 
-  async #block(block: BlockEntry): Promise<Buffer> {
-    const stored = await this.storedBlock(block);
+  /** The next block is read while one is used. */
+  async *#storedBlocks(
+    blocks: readonly BlockEntry[],
+  ): AsyncGenerator<{ readonly block: BlockEntry; readonly stored: Buffer }, void, undefined> {
+    let ahead: Promise<Buffer> | undefined;
+    for (const [i, block] of blocks.entries()) {
+      const stored = await (ahead ?? this.storedBlock(block));
+      const next = blocks[i + 1];
+      ahead = next && this.storedBlock(next);
+      // A failure is told when it is that block's turn, if it comes.
+      ahead?.catch(() => undefined);
+      yield { block, stored };
+    }
+  }
+
+  #raw(block: BlockEntry, stored: Buffer): Buffer<ArrayBuffer> {
     try {
       return decodeBlock(block, stored);
     } catch (error) {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import { retryDelayMs } from '../../src/core/retry.ts';
-import { SlabPool } from '../../src/core/slabs.ts';
+import { Slab, SlabPool } from '../../src/core/slabs.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
 describe('the delay before another attempt', () => {
@@ -44,6 +44,14 @@ describe('slabs', () => {
     expect(() => {
       slab.release();
     }).toThrow(RangeError);
+  });
+
+  test('one of its own memory gives it back when its last holder lets go, and not before', () => {
+    const slab = Slab.ofOwn(Buffer.alloc(100_000)).retain();
+    slab.release();
+    expect(slab.bytes).toHaveLength(100_000);
+    slab.release();
+    expect(slab.bytes).toHaveLength(0);
   });
 
   test('slabs are as large as the pool says', () => {

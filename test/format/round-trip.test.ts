@@ -174,7 +174,7 @@ describe('a frame', () => {
           dataLength,
           metaLength: meta.length,
         });
-        checkFrameBody(decoded, bytes.subarray(86), salt);
+        expect(checkFrameBody(decoded, bytes.subarray(86), salt)).toBe(sum.crc);
         checkFollows(decoded, { crc: chain, nextOffset: start, lastStamp: stamp });
         expect(placeAfter(decoded)).toEqual({ crc, nextOffset: end + 1, lastStamp });
       }),

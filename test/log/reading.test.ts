@@ -1,4 +1,5 @@
 // Readers need no lock: they see every byte that is whole, beside a writer and a sealer at work, and refuse the rest.
+import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { sealedSegmentName } from '../../journal-format/names.ts';
@@ -7,6 +8,7 @@ import { idAt, loadCatalog } from '../../src/log/catalog.ts';
 import { FrameFile } from '../../src/log/frame-file.ts';
 import { readRange } from '../../src/log/read-range.ts';
 import { openSegmentReader } from '../../src/log/segment-reader.ts';
+import type { Slab } from '../../src/core/slabs.ts';
 import type { Disk, DiskFile } from '../../src/storage/disk.ts';
 import {
   LogRig,
@@ -69,6 +71,29 @@ describe('a range', () => {
       }),
       { numRuns: 150 },
     );
+  });
+
+  test('comes in slabs, each good until the next piece is asked for unless it is retained', async () => {
+    const rig = await mixed();
+    const { segments, end } = await timelineOf(rig.disk);
+    const read: { bytes: Buffer; copy: Buffer; crc: number; kept: Slab | undefined; isKept: boolean }[] = [];
+    for await (const { bytes, frame } of readRange(rig.disk, segments, baseOffset + 1, end, 'slabs')) {
+      const { slab, dataCrc } = frame;
+      const kept = read.length < 2 ? slab?.retain() : undefined;
+      read.push({
+        bytes,
+        copy: Buffer.from(bytes),
+        crc: dataCrc,
+        kept,
+        isKept: slab === undefined || kept !== undefined,
+      });
+    }
+    expect(Buffer.concat(read.map(({ copy }) => copy))).toEqual(rig.primary.bytes(baseOffset + 1, end));
+    for (const { copy, crc } of read) expect(crc32(copy)).toBe(crc);
+    for (const { bytes, copy, isKept } of read) if (isKept) expect(bytes).toEqual(copy);
+    expect(read.filter(({ bytes }) => bytes.length === 0).length).toBeGreaterThan(0);
+    for (const { kept } of read) kept?.release();
+    expect(read.filter(({ bytes, kept }) => kept !== undefined && bytes.length > 0)).toEqual([]);
   });
 
   test('is refused where a byte of it is missing', async () => {

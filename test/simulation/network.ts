@@ -14,17 +14,12 @@ const roomBytesMin = 64;
 /** Slabs of one process: how many are held, and an end to those that were let go and are still looked at. */
 export class CountedSlabs {
   held = 0;
-  readonly #spoil = Object.assign([], {
-    push: (bytes: Buffer): number => {
-      bytes.fill(0xee);
-      this.held -= 1;
-      return 0;
-    },
-  }) as Buffer[];
-
   take(): Slab {
     this.held += 1;
-    return new Slab(Buffer.allocUnsafe(slabBytes), this.#spoil, 1);
+    return new Slab(Buffer.allocUnsafe(slabBytes), (bytes) => {
+      bytes.fill(0xee);
+      this.held -= 1;
+    });
   }
 
   get heldBytes(): number {

@@ -7,6 +7,7 @@
  */
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { combineCrc32 } from '../../../journal-format/crc32-combine.ts';
 import { encodeCommand } from '../../redis/commands-out.ts';
 import { copyBase } from '../replay/base-copy.ts';
 import type { BaseCopy } from '../replay/base-copy.ts';
@@ -116,14 +117,12 @@ async function writeStream(
   crc: number,
 ): Promise<{ crc: number; warnings: string[] }> {
   const replayed = new PlannedBytes(disk, plan, advance);
-  let running = crc;
-  const append = (bytes: Buffer): void => {
-    running = crc32(bytes, running);
-    output.append(bytes);
-  };
-  append(encodeCommand('SELECT', String(plan.base.record.db)));
-  for await (const bytes of replayed.stream()) {
-    append(bytes);
+  const select = encodeCommand('SELECT', String(plan.base.record.db));
+  let running = crc32(select, crc);
+  output.append(select);
+  for await (const { bytes, crc: known, slab } of replayed.pieces()) {
+    running = known === undefined ? crc32(bytes, running) : combineCrc32(running, known, bytes.length);
+    output.append(bytes, slab);
     await output.room();
   }
   return { crc: running, warnings: replayed.warnings() };

@@ -3,6 +3,7 @@
  * comes to what it came to at the primary; without what the plan leaves out. Shared by whatever takes it, files
  * or a scratch server, so that no two of them can get something else.
  */
+import type { Slab } from '../../core/slabs.ts';
 import type { RangeChunk } from '../../log/read-range.ts';
 import type { Disk } from '../../storage/disk.ts';
 import { hashFieldTtlInexactOnAofLoad } from '../../redis/server-version.ts';
@@ -12,6 +13,14 @@ import { NeededStream } from '../rewrite/needed-stream.ts';
 import type { Plan } from '../plan/plan.ts';
 import { plannedStream } from '../plan/planned-stream.ts';
 import { RelativeTtl } from '../rewrite/relative-ttl.ts';
+
+export interface ReplayedPiece {
+  readonly bytes: Buffer;
+  /** CRC-32 of `bytes`, where it is known. */
+  readonly crc?: number | undefined;
+  /** Good until the next piece is asked for, unless it is retained; absent: the bytes stay as they are. */
+  readonly slab?: Slab | undefined;
+}
 
 export class PlannedBytes {
   readonly #disk: Disk;
@@ -35,10 +44,25 @@ export class PlannedBytes {
     this.#needed = keys === undefined ? undefined : new NeededStream(plan.base.record, keys);
   }
 
-  /** To be read once. The bytes stay as they are. */
+  /** This or pieces() is to be read, once. The bytes stay as they are. */
   async *stream(): AsyncGenerator<Buffer, void, undefined> {
     for await (const chunk of plannedStream(this.#disk, this.#plan)) {
       for (const bytes of this.#relativeTtl?.push(chunk) ?? this.#kept(chunk)) yield* this.#replayed(bytes);
+      this.#advance(chunk.bytes.length);
+    }
+  }
+
+  /** The same, for who can give memory back, and wants the checksum of what was checked anyway. */
+  async *pieces(): AsyncGenerator<ReplayedPiece, void, undefined> {
+    if (this.#relativeTtl !== undefined || this.#hpersist !== undefined || this.#needed !== undefined) {
+      for await (const bytes of this.stream()) yield { bytes };
+      return;
+    }
+    for await (const chunk of plannedStream(this.#disk, this.#plan, 'slabs')) {
+      const { slab, data, dataCrc } = chunk.frame;
+      for (const bytes of this.#kept(chunk)) {
+        yield { bytes, slab, crc: bytes.length === data.length ? dataCrc : undefined };
+      }
       this.#advance(chunk.bytes.length);
     }
   }

@@ -21,8 +21,9 @@ function chunk(from: number, reads: readonly { readonly bytes: Buffer; readonly 
   const { meta, firstStamp, lastStamp } = encoder.finish();
   const bytes = Buffer.concat(reads.map((read) => read.bytes));
   const fields = { start: from, boundary: 0, durable: 0, firstStamp, lastStamp, wall: 0, db: 0 };
-  const { header } = encodeFrame('stream', fields, meta, addToSum(noData, bytes), 1, 2);
-  const frame = { header: decodeFrameHeader(header, 0, 1), bytes, meta, data: bytes };
+  const sum = addToSum(noData, bytes);
+  const { header } = encodeFrame('stream', fields, meta, sum, 1, 2);
+  const frame = { header: decodeFrameHeader(header, 0, 1), bytes, meta, data: bytes, dataCrc: sum.crc };
   return { start: from, bytes, frame };
 }
 
