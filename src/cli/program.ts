@@ -14,7 +14,7 @@ import type { SettingKey } from '../daemon/settings.ts';
 import { version } from '../daemon/version.ts';
 import { rootHelpEnd, verbHelpEnd } from './help.ts';
 import type { CliIo } from './io.ts';
-import { commonSettings } from './verb.ts';
+import { commonSettings, wordsOf } from './verb.ts';
 import type { Verb } from './verb.ts';
 
 /** What the arguments ask for. */
@@ -100,7 +100,7 @@ function addVerb(program: Command, verb: Verb, ask: (invocation: Invocation) => 
     const { name, help, isRequired } = argument;
     command.addArgument(new Argument(isRequired ? `<${name}>` : `[${name}]`, help));
   }
-  for (const key of verb.settings) command.addOption(optionOf(key));
+  for (const key of verb.settings) command.addOption(optionOf(key, wordsOf(verb, key)));
   command.action(() => {
     const words = { ...program.opts<Words>(), ...command.opts<Words>() };
     const keys = [...commonSettings, ...verb.settings];
@@ -117,8 +117,8 @@ function addVerb(program: Command, verb: Verb, ask: (invocation: Invocation) => 
 type Word = string | boolean | readonly string[] | undefined;
 type Words = Readonly<Record<string, Word>>;
 
-function optionOf(key: SettingKey): Option {
-  const { value, help, fallback, isList } = settings[key];
+function optionOf(key: SettingKey, { value, help, fallback } = settings[key]): Option {
+  const { isList } = settings[key];
   const origin = fallback === undefined ? environmentName(key) : `${environmentName(key)}; default: ${fallback}`;
   const text = `${help} (${origin})`;
   if (value === undefined) return new Option(`--${key}`, text);

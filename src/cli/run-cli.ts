@@ -6,6 +6,7 @@ import type { ExitCode } from '../core/errors.ts';
 import { resolveSettings, setVariable } from '../daemon/layers.ts';
 import type { Layers } from '../daemon/layers.ts';
 import { demoVerb } from './commands/demo.ts';
+import { findVerb } from './commands/find.ts';
 import { lsVerb } from './commands/ls.ts';
 import { markVerb } from './commands/mark.ts';
 import { restoreVerb } from './commands/restore.ts';
@@ -17,7 +18,10 @@ import { Output } from './output.ts';
 import { readArguments } from './program.ts';
 import type { Verb } from './verb.ts';
 
-export const verbs: readonly Verb[] = [runVerb, statusVerb, lsVerb, verifyVerb, markVerb, restoreVerb, demoVerb];
+export const verbs: readonly Verb[] = [
+  ...[runVerb, statusVerb, lsVerb, verifyVerb, markVerb],
+  ...[findVerb, restoreVerb, demoVerb],
+];
 
 export async function runCli(argv: readonly string[], io: CliIo): Promise<ExitCode> {
   let output = outputBefore(argv, io);

@@ -20,6 +20,14 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
   );
 }
 
+/** One line of a table of which nobody knows how it goes on: a cell that is wider than its column moves the others. */
+export function formatRow(columns: readonly (Column & { readonly width: number })[], row: readonly string[]): string {
+  return columns
+    .map(({ align, width: to }, i) => pad(row[i] ?? '', to, align))
+    .join('  ')
+    .trimEnd();
+}
+
 /** Names and values in two columns, indented. */
 export function formatFacts(facts: readonly (readonly [name: string, value: string])[]): string[] {
   const nameWidth = Math.max(0, ...facts.map(([name]) => width(name)));

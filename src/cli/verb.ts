@@ -4,7 +4,8 @@
  */
 import type { ExitCode } from '../core/errors.ts';
 import type { Layers } from '../daemon/layers.ts';
-import type { SettingKey } from '../daemon/settings.ts';
+import type { Setting, SettingKey } from '../daemon/settings.ts';
+import { settings } from '../daemon/settings.ts';
 import type { CliIo } from './io.ts';
 import type { Output } from './output.ts';
 
@@ -17,6 +18,8 @@ export interface Verb {
   readonly argument?: VerbArgument;
   /** Beside commonSettings. */
   readonly settings: readonly SettingKey[];
+  /** Of settings that mean something of their own here: what they take, and what for. */
+  readonly words?: Readonly<Partial<Record<SettingKey, Pick<Setting, 'value' | 'help' | 'fallback'>>>>;
   /** More than the options need: a heading and its lines, printed as they are. */
   readonly sections?: readonly (readonly [heading: string, lines: readonly string[]])[];
   readonly examples: readonly (readonly [command: string, purpose: string])[];
@@ -41,3 +44,7 @@ export interface VerbContext {
 
 /** Every verb takes these; they may also stand before the verb. */
 export const commonSettings: readonly SettingKey[] = ['dir', 'name', 'json', 'quiet', 'no-color'];
+
+export function wordsOf({ words }: Verb, key: SettingKey): Pick<Setting, 'value' | 'help' | 'fallback'> {
+  return words?.[key] ?? settings[key];
+}

@@ -85,3 +85,6 @@ export const hashHeldBytesMax: number = 1024 * 1024 * 1024;
 export const neededLinksMax = 1_000_000;
 /** Of its stream, no more is held of a command before it is passed on. */
 export const neededCommandBytesMax: number = 1024 * 1024;
+
+/** Of an argument that a search prints, with --values. */
+export const printedArgumentBytesMax: number = 1024 * 1024;

@@ -83,6 +83,12 @@ export const settingsSchema = z.object({
   'target-tls-key': text.optional(),
   'target-tls-server-name': text.optional(),
   'target-tls-insecure': onOff.default(false),
+  from: text.optional(),
+  key: texts,
+  command: list.optional(),
+  limit: text.optional(),
+  values: onOff.default(false),
+  raw: onOff.default(false),
   owner: text.optional(),
   timezone: text.optional(),
 });
@@ -94,7 +100,10 @@ export type LogLevel = Settings['log-level'];
 export const settings: Readonly<Record<SettingKey, Setting>> = {
   dir: { value: 'DIR', help: 'the journal directory', fallback: './journal-data', isPath: true },
   name: { value: 'NAME', help: 'the source in it', fallback: 'the only one; for run, made of the address' },
-  json: { value: undefined, help: 'print one JSON document instead of text, errors too' },
+  json: {
+    value: undefined,
+    help: 'print JSON instead of text, errors too: one document, or one a line where rows may be many',
+  },
   quiet: { value: undefined, help: 'no progress and no notes' },
   'no-color': { value: undefined, help: 'no colors (NO_COLOR works too)' },
   source: {
@@ -230,6 +239,30 @@ export const settings: Readonly<Record<SettingKey, Setting>> = {
   'target-tls-key': { value: 'FILE', help: "PEM of the client certificate's key", isPath: true },
   'target-tls-server-name': { value: 'NAME', help: 'the name in its certificate', fallback: 'the host' },
   'target-tls-insecure': { value: undefined, help: 'do not verify its certificate' },
+  from: {
+    value: 'TARGET',
+    help: 'begin with the first command of this time, or with the command at this position (see Targets)',
+    fallback: 'the oldest that is journaled',
+  },
+  key: {
+    value: 'GLOB',
+    help: 'only commands that touch such a key (a glob as KEYS takes it, in every place of a key); several times: any of them',
+    fallback: 'all',
+    isList: 'apart',
+  },
+  command: {
+    value: 'NAME',
+    help: 'only commands of this name, such as DEL or FLUSH*; several times, or with commas',
+    fallback: 'all but PING, REPLCONF, SELECT, MULTI, EXEC',
+    isList: 'joined',
+  },
+  limit: { value: 'N', help: 'stop after so many', fallback: 'all' },
+  values: {
+    value: undefined,
+    help: 'print all arguments, each up to 1 MB',
+    fallback: 'the beginnings of the first ones',
+  },
+  raw: { value: undefined, help: 'print the commands as RESP, byte for byte, with SELECT where the db changes' },
   owner: { value: 'USER[:GROUP]', help: 'who shall own the restored files', fallback: 'you' },
   timezone: {
     value: 'ZONE',

@@ -2,6 +2,7 @@
  * What a journal holds, as `status` and `ls` tell it: intervals, gaps, orphans, what was removed and what is damaged. Pure.
  * Neighbour: status.ts adds what the living writer says.
  */
+import type { GapRecord } from '../../journal-format/gap.ts';
 import type { RemovedRecord } from '../../journal-format/removed.ts';
 import { formatInstant } from '../core/instant.ts';
 import { formatPosition } from '../core/position.ts';
@@ -10,6 +11,7 @@ import type { Timeline } from '../log/catalog.ts';
 import type { DamagedTimeline } from '../log/damaged.ts';
 import { boundsOf, gapsOf } from '../log/gaps.ts';
 import { orphansOf, stretchOf } from '../log/orphans.ts';
+import type { OrphanRange } from '../log/orphans.ts';
 import { timeCoverage } from '../restore/locate/locate-coverage.ts';
 
 /** What can be restored without a hole. */
@@ -69,11 +71,15 @@ export function damagedOf({ number, error }: DamagedTimeline): StatusDamaged {
 }
 
 export function orphansIn(timelines: readonly Timeline[], damaged: readonly DamagedTimeline[]): StatusOrphan[] {
-  return orphansOf([...timelines, ...damaged.map(stretchOf)]).map(({ timeline, id, from, to }) => ({
+  return orphansOf([...timelines, ...damaged.map(stretchOf)]).map(orphanOf);
+}
+
+export function orphanOf({ timeline, id, from, to }: OrphanRange): StatusOrphan {
+  return {
     timeline,
     fromPosition: formatPosition({ id, offset: from }),
     toPosition: formatPosition({ id, offset: to }),
-  }));
+  };
 }
 
 export function removedOf({ timeline, first, last, removed, rule }: RemovedRecord): StatusRemoved {
@@ -88,7 +94,11 @@ export function removedOf({ timeline, first, last, removed, rule }: RemovedRecor
 
 export function gapsIn(timelines: readonly Timeline[], damaged: readonly DamagedTimeline[]): StatusGap[] {
   const bounded = [...timelines.map(boundsOf), ...damaged.map(({ number, gap }) => ({ number, gap, ends: undefined }))];
-  return gapsOf(bounded).map(({ from, to, cause, detail }) => ({
+  return gapsOf(bounded).map(gapOf);
+}
+
+export function gapOf({ from, to, cause, detail }: GapRecord): StatusGap {
+  return {
     timeline: to.timeline,
     from: formatInstant(from.stamp),
     to: formatInstant(to.stamp),
@@ -97,5 +107,5 @@ export function gapsIn(timelines: readonly Timeline[], damaged: readonly Damaged
     seconds: (to.stamp - from.stamp) / 1_000_000,
     cause,
     detail,
-  }));
+  };
 }

@@ -80,6 +80,17 @@ function oneMatches(pattern: Uint8Array, at: number, byte: number): number {
   }
 }
 
+/** The bytes of a glob in which \xNN stands for a byte, as keys that are no text are printed: never for a star or the like. */
+export function parseGlobBytes(text: string): Buffer {
+  const bytes = Buffer.from(text).toString('latin1');
+  const plain = bytes.replace(/\\x([0-9a-fA-F]{2})|\\[^]/g, (escape: string, hex: string | undefined) => {
+    if (hex === undefined) return escape;
+    const byte = String.fromCharCode(Number.parseInt(hex, 16));
+    return /[*?[\]\\^-]/.test(byte) ? `\\${byte}` : byte;
+  });
+  return Buffer.from(plain, 'latin1');
+}
+
 /** `from` is behind the bracket. */
 function classMatches(pattern: Uint8Array, from: number, byte: number): number {
   const end = pattern.length;

@@ -91,7 +91,7 @@ function parseType(text: string): string {
   });
 }
 
-function parseDb(text: string): number {
+export function parseDb(text: string): number {
   if (/^\d{1,10}$/.test(text) && Number(text) <= dbMax) return Number(text);
   throw new UsageError('bad-db', `not a db: ${JSON.stringify(text)}`, { hint: 'write its number, such as --db 0' });
 }

@@ -1,8 +1,8 @@
 // Help is made from the same tables as the parser: here it is proven that nothing falls between.
 import { describe, expect, test } from 'vitest';
 import { verbs } from '../../src/cli/run-cli.ts';
-import { commonSettings } from '../../src/cli/verb.ts';
-import { environmentName, settingKeys, settings } from '../../src/daemon/settings.ts';
+import { commonSettings, wordsOf } from '../../src/cli/verb.ts';
+import { environmentName, settingKeys } from '../../src/daemon/settings.ts';
 import { cli } from './cli.ts';
 
 describe('journal --help', () => {
@@ -38,7 +38,7 @@ describe.each(verbs.map((verb) => [verb.name, verb] as const))('journal %s --hel
     const flat = stdout.replace(/\s+/g, ' ');
     expect(exitCode).toBe(0);
     for (const key of [...commonSettings, ...verb.settings]) {
-      const { value, help, fallback } = settings[key];
+      const { value, help, fallback } = wordsOf(verb, key);
       expect(flat).toContain(value === undefined ? `--${key} ` : `--${key} <${value}>`);
       expect(flat).toContain(help);
       expect(flat).toContain(environmentName(key));

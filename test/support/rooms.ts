@@ -84,8 +84,10 @@ export const rooms: readonly Room[] = [
   {
     name: 'inspect',
     path: 'src/inspect',
-    mayImport: belowRestore,
-    reason: 'inspection reads a journal: it must work where no primary, daemon or archive job exists',
+    mayImport: [...belowRestore, 'restore'],
+    reason:
+      'inspection reads a journal, and knows targets as restore does: it must work where no primary, daemon or ' +
+      'archive job exists',
   },
   {
     name: 'archive',

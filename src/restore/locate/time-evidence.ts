@@ -56,7 +56,7 @@ export async function gather(disk: Disk, timeline: Timeline, segments: readonly 
  * Without the samples that were taken before a switch and speak of bytes behind it: the primary that was asked had written
  * them, but the one that took over may never have had them. `end`: of the segments that all this is from.
  */
-function ofWhatSurvived(
+export function ofWhatSurvived(
   samples: readonly Sample[],
   attaches: readonly Interruption[],
   { ids }: Timeline,

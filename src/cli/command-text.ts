@@ -1,0 +1,100 @@
+/**
+ * Commands in print, whatever bytes they are made of: for people on one line, escaped, for programs as JSON. Pure.
+ */
+import { isUtf8 } from 'node:buffer';
+import { nameOf } from '../redis/command-reader.ts';
+import type { StreamCommand } from '../redis/command-reader.ts';
+import { formatCount } from './units.ts';
+
+/** How much of a command is shown. */
+export interface Elision {
+  readonly argumentsMost: number;
+  readonly bytesMost: number;
+}
+
+const nameShown = 64;
+
+export const elided: Elision = { argumentsMost: 8, bytesMost: 64 };
+
+interface ShownArgument {
+  readonly bytes: Buffer;
+  /** More than there is of it here where it is shortened. */
+  readonly fullLength: number;
+}
+
+/** Behind the name. */
+function argumentsOf({ args, shortened }: StreamCommand, { argumentsMost, bytesMost }: Elision): ShownArgument[] {
+  return args.slice(1, 1 + argumentsMost).map((argument, i) => {
+    const fullLength = shortened?.get(i + 1) ?? argument.length;
+    const bytes = argument.subarray(0, bytesMost);
+    return { bytes: bytes.length < fullLength ? wholeCharacters(bytes) : bytes, fullLength };
+  });
+}
+
+/** Without a character that is cut at the end. */
+function wholeCharacters(bytes: Buffer): Buffer {
+  for (let cut = 0; cut < 4; cut += 1) {
+    const shorter = bytes.subarray(0, bytes.length - cut);
+    if (isUtf8(shorter)) return shorter;
+  }
+  return bytes;
+}
+
+/** `SET user:1 "two words" "\x00\xff"… (70,000 B) … (2 more)` */
+export function commandText(command: StreamCommand, elision: Elision): string {
+  const shown = argumentsOf(command, elision);
+  const words = shown.map(({ bytes, fullLength }) =>
+    bytes.length < fullLength ? `${quoted(bytes)}… (${formatCount(fullLength)} B)` : argumentText(bytes),
+  );
+  const more = command.argumentCount - 1 - shown.length;
+  const rest = more > 0 ? [`… (${formatCount(more)} more)`] : [];
+  return [nameText(command), ...words, ...rest].join(' ');
+}
+
+function nameText(command: StreamCommand): string {
+  return argumentText(Buffer.from(nameOf(command).slice(0, nameShown), 'latin1'));
+}
+
+/** As it is where that is plain, else in double quotes, with what is no printable text as \xNN. */
+export function argumentText(bytes: Buffer): string {
+  const text = bytes.toString('latin1');
+  return /^[\w:.@/+*=,;{}[\]()#$%&!?<>|~^-]+$/.test(text) ? text : quoted(bytes);
+}
+
+function quoted(bytes: Buffer): string {
+  const [text, encoding] = isUtf8(bytes)
+    ? ([bytes.toString(), 'utf8'] as const)
+    : ([bytes.toString('latin1'), 'latin1'] as const);
+  const unprintable = encoding === 'utf8' ? /[\p{C}\p{Zl}\p{Zp}"\\]/gu : /[^ -~]|["\\]/g;
+  const escape = (character: string): string =>
+    character === '"' || character === '\\'
+      ? `\\${character}`
+      : Array.from(Buffer.from(character, encoding), (byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('');
+  return `"${text.replace(unprintable, escape)}"`;
+}
+
+/** What JSON says of a command: args are those behind the name, `base64` and `shortened` tell by index of what kind some are. */
+export interface CommandJson {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** All of them. */
+  readonly argumentCount: number;
+  /** Those that are no text. */
+  readonly base64?: readonly number[];
+  /** Full lengths of those of which only the beginning is here. */
+  readonly shortened?: Readonly<Record<string, number>>;
+}
+
+export function commandJson(command: StreamCommand, elision: Elision): CommandJson {
+  const shown = argumentsOf(command, elision);
+  const isText = shown.map(({ bytes }) => isUtf8(bytes));
+  const base64 = isText.flatMap((is, i) => (is ? [] : [i]));
+  const short = shown.flatMap(({ bytes, fullLength }, i) => (bytes.length < fullLength ? [[i, fullLength]] : []));
+  return {
+    command: nameOf(command).slice(0, nameShown),
+    args: shown.map(({ bytes }, i) => bytes.toString(isText[i] === true ? 'utf8' : 'base64')),
+    argumentCount: command.argumentCount - 1,
+    ...(base64.length > 0 && { base64 }),
+    ...(short.length > 0 && { shortened: Object.fromEntries(short) as Record<string, number> }),
+  };
+}

@@ -1,0 +1,47 @@
+/**
+ * Found commands as RESP, byte for byte as they are in the stream, each in its db: a SELECT comes first, and wherever the db
+ * changes. What is too large to be held is read once more, piece by piece.
+ */
+import type { FindEvent, FoundCommand, Notice } from '../inspect/find.ts';
+import { readRange } from '../log/read-range.ts';
+import { nameOf } from '../redis/command-reader.ts';
+import { encodeCommand } from '../redis/commands-out.ts';
+import type { Disk } from '../storage/disk.ts';
+import type { TextSender } from './text-sender.ts';
+
+export class RawCommands {
+  readonly #disk: Disk;
+  readonly #sender: TextSender;
+  readonly #tell: (notice: Notice) => void;
+  #db: number | undefined;
+
+  constructor(disk: Disk, sender: TextSender, tell: (notice: Notice) => void) {
+    this.#disk = disk;
+    this.#sender = sender;
+    this.#tell = tell;
+  }
+
+  /** False: nobody reads any more. */
+  async print(event: FindEvent): Promise<boolean> {
+    if (event.kind === 'command') return (await this.#select(event)) && (await this.#command(event));
+    this.#tell(event);
+    return true;
+  }
+
+  async #select({ command }: FoundCommand): Promise<boolean> {
+    const { db } = command;
+    const isThere = this.#db === db;
+    this.#db = db;
+    if (isThere || nameOf(command) === 'SELECT') return true;
+    return this.#sender.send(encodeCommand('SELECT', String(db)));
+  }
+
+  async #command({ timeline, command }: FoundCommand): Promise<boolean> {
+    const { args, argumentCount, shortened, start, end } = command;
+    if (args.length === argumentCount && shortened === undefined) return this.#sender.send(encodeCommand(...args));
+    for await (const { bytes } of readRange(this.#disk, timeline.segments, start, end)) {
+      if (!(await this.#sender.send(bytes))) return false;
+    }
+    return true;
+  }
+}

@@ -1,0 +1,25 @@
+/**
+ * Standard output as a pipe: nothing more is made than the reader takes, and when nobody reads any more (`| head`), that is
+ * an end like any other.
+ */
+import { StorageError } from '../core/errors.ts';
+import type { TextStream } from './io.ts';
+
+export class TextSender {
+  readonly #stream: TextStream;
+
+  constructor(stream: TextStream) {
+    this.#stream = stream;
+  }
+
+  /** Resolves when it is taken; false: nobody reads any more. */
+  send(text: string | Uint8Array): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      this.#stream.write(text, (error) => {
+        if (error === undefined || error === null) resolve(true);
+        else if ('code' in error && (error.code === 'EPIPE' || error.code === 'ERR_STREAM_DESTROYED')) resolve(false);
+        else reject(new StorageError('io', `cannot write to standard output: ${error.message}`, { cause: error }));
+      });
+    });
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * The commands of a stretch of a timeline, those that match: every whole command behind one boundary and up to another is
+ * looked at once, where it lies, and only what matches is made into something. The one way in which inspection reads
+ * commands.
+ *
+ * It goes by spans of the stretch, each of which begins at a boundary: what is known to hold nothing can be left out.
+ */
+import { decodeReads } from '../../journal-format/reads.ts';
+import type { Reads } from '../../journal-format/reads.ts';
+import type { Offset } from '../core/position.ts';
+import type { Timeline } from '../log/catalog.ts';
+import { readRange } from '../log/read-range.ts';
+import { BoundaryScanner } from '../redis/boundary-scanner.ts';
+import type { ScannerState } from '../redis/boundary-scanner.ts';
+import { CommandReader } from '../redis/command-reader.ts';
+import type { CommandReaderOptions, StreamCommand } from '../redis/command-reader.ts';
+import { knownBoundary } from '../restore/locate/locate-boundaries.ts';
+import type { Disk } from '../storage/disk.ts';
+import { throwIfInterrupted } from './interruption.ts';
+
+/** A part of a timeline: what follows a boundary, up to another one. */
+export interface Span {
+  readonly from: ScannerState;
+  readonly to: Offset;
+}
+
+/** Some commands whose last bytes came in one frame; they are of use until the next ones are asked for. */
+export interface CommandBatch {
+  readonly commands: readonly StreamCommand[];
+  /** When the bytes of the frame came. */
+  readonly reads: Reads;
+}
+
+/** `from` and `to` are boundaries of the timeline. */
+export async function* scanCommands(
+  disk: Disk,
+  timeline: Timeline,
+  { from, to }: { readonly from: Offset; readonly to: Offset },
+  options: CommandReaderOptions,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<CommandBatch, void, undefined> {
+  yield* scanSpan(disk, timeline, { from: await stateAt(disk, timeline, from), to }, options, signal);
+}
+
+async function* scanSpan(
+  disk: Disk,
+  timeline: Timeline,
+  { from, to }: Span,
+  options: CommandReaderOptions,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<CommandBatch, void, undefined> {
+  const reader = new CommandReader(from, options);
+  for await (const { bytes, frame } of readRange(disk, timeline.segments, from.offset + 1, to)) {
+    throwIfInterrupted(signal);
+    reader.push(bytes);
+    const commands: StreamCommand[] = [];
+    for (let command = reader.next(); command !== undefined; command = reader.next()) commands.push(command);
+    if (commands.length > 0) yield { commands, reads: decodeReads(frame.meta, frame.header) };
+  }
+}
+
+/** The db selected at a boundary. */
+async function stateAt(disk: Disk, timeline: Timeline, offset: Offset): Promise<ScannerState> {
+  const known = await knownBoundary(disk, timeline, { by: 'offset', offset });
+  const scanner = new BoundaryScanner(known);
+  if (known.offset < offset) {
+    for await (const { bytes } of readRange(disk, timeline.segments, known.offset + 1, offset)) scanner.scan(bytes);
+  }
+  if (scanner.boundary !== offset) throw new RangeError(`offset ${offset} is no boundary`);
+  return { offset, db: scanner.boundaryDb };
+}

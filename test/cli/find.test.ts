@@ -1,0 +1,172 @@
+// journal find as it is typed: rows, JSON lines, RESP, exit codes, and a reader that has enough.
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { command } from '../redis-protocol/bytes.ts';
+import { JournalBuilder } from '../support/journal-builder.ts';
+import { cli } from './cli.ts';
+
+const id = 'a'.repeat(40);
+const otherId = 'b'.repeat(40);
+const second = 1_000_000;
+const t0 = Date.UTC(2026, 10, 20, 14, 30, 0) * 1000;
+const binary = Buffer.from([0xff, 0x2a, 0x00]);
+
+interface Line {
+  readonly type: string;
+  readonly [name: string]: unknown;
+}
+
+function linesOf(stdout: string): Line[] {
+  return stdout.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Line]));
+}
+
+/** Some commands a second apart, a gap, and one more. */
+async function journalOf(...commands: Buffer[]): Promise<JournalBuilder> {
+  const journal = await JournalBuilder.create('shop');
+  const first = await journal.timeline({ id, offset: 1000, completed: t0, segmentBytes: 200 });
+  for (const [i, bytes] of commands.entries()) {
+    first.read(bytes, t0 + (i + 1) * second);
+    await first.commit();
+  }
+  await first.seal();
+  const later = await journal.timeline({ id: otherId, offset: 50, completed: t0 + 600 * second });
+  later.read(command('SET', 'later', '1'), t0 + 601 * second);
+  await later.commit();
+  return journal;
+}
+
+const some = [
+  command('SET', 'user:1', 'two words'),
+  command('SELECT', '11'),
+  command('MULTI'),
+  command('DEL', 'user:1', binary),
+  command('EXEC'),
+  command('PING'),
+  command('FLUSHDB'),
+];
+
+describe('journal find', () => {
+  test('prints a line for each command, and what lies between', async () => {
+    await using journal = await journalOf(...some);
+    const { exitCode, stdout, stderr } = await cli(['find', '--dir', journal.root]);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+    const end = (count: number): number => 1000 + Buffer.concat(some.slice(0, count)).length;
+    expect(stdout.split('\n')).toEqual([
+      'received                       ±  position              db  in     command',
+      `2026-11-20 14:30:01.000Z       ?  aaaaaaaa:${end(1)}          0         SET user:1 "two words"`,
+      `2026-11-20 14:30:04.000Z       ?  aaaaaaaa:${end(4)}         11  MULTI  DEL user:1 "\\xff*\\x00"`,
+      `2026-11-20 14:30:07.000Z       ?  aaaaaaaa:${end(7)}         11         FLUSHDB`,
+      '-- gap from 2026-11-20 14:30:07.000Z to 2026-11-20 14:40:00.000Z, 9 min 53 s: history changed (as the test wanted it)',
+      '2026-11-20 14:40:01.000Z       ?  bbbbbbbb:81            0         SET later 1',
+      '',
+    ]);
+  });
+
+  test('prints a document a line with --json', async () => {
+    await using journal = await journalOf(...some);
+    const { stdout } = await cli(['find', '--dir', journal.root, '--json', '--key', 'user:*']);
+    const lines = linesOf(stdout);
+    expect(lines.map(({ type, command: name }) => [type, name])).toEqual([
+      ...[
+        ['command', 'SET'],
+        ['command', 'DEL'],
+        ['command', 'FLUSHDB'],
+        ['gap', undefined],
+      ],
+    ]);
+    expect(lines[1]).toEqual({
+      ...{ type: 'command', timeline: 1, position: `${id}:${1000 + Buffer.concat(some.slice(0, 4)).length}` },
+      ...{ time: '2026-11-20T14:30:04.000000Z', written: { from: null, to: '2026-11-20T14:30:04.000000Z' } },
+      ...{ db: 11, multi: true, command: 'DEL', args: ['user:1', '/yoA'], argumentCount: 2, base64: [1] },
+      bytes: some[3]!.length,
+    });
+    expect(lines[2]).toMatchObject({ mayTouch: 'any' });
+    expect(lines[3]).toMatchObject({ timeline: 2, cause: 'history-changed', seconds: 593 });
+  });
+
+  test('matches a binary key as it was printed', async () => {
+    await using journal = await journalOf(...some);
+    const found = async (key: string): Promise<unknown[]> => {
+      const { stdout } = await cli(['find', '--dir', journal.root, '--json', '--key', key, '--command', 'DEL']);
+      return linesOf(stdout).filter(({ type }) => type === 'command');
+    };
+    expect(await found(String.raw`\xff\x2a\x00`)).toHaveLength(1);
+    expect(await found(String.raw`\xff*`)).toHaveLength(1);
+    expect(await found(String.raw`\xff\x2a\x01`)).toHaveLength(0);
+    expect(await found(String.raw`\xfe\x2a`)).toHaveLength(0);
+  });
+
+  test('prints commands byte for byte with --raw, each in its db', async () => {
+    await using journal = await journalOf(...some);
+    const { stdout, stderr } = await cli(['find', '--dir', journal.root, '--raw']);
+    const expected = [
+      ...[command('SELECT', '0'), some[0]!, command('SELECT', '11'), some[3]!, some[6]!],
+      ...[command('SELECT', '0'), command('SET', 'later', '1')],
+    ];
+    expect(stdout).toBe(Buffer.concat(expected).toString('latin1'));
+    expect(stderr).toMatch(/^journal: -- gap from /);
+  });
+
+  test('cuts values above 1 MB even with --values, and none of them with --raw', async () => {
+    const large = command('SET', 'large', Buffer.alloc(3_000_000, 'v'));
+    await using journal = await journalOf(command('SET', 'small', 'v'.repeat(1000)), large);
+    const short = linesOf((await cli(['find', '--dir', journal.root, '--json', '--key', '*l*'])).stdout);
+    expect(short[0]).toMatchObject({ args: ['small', 'v'.repeat(64)], shortened: { 1: 1000 } });
+    const { stdout } = await cli(['find', '--dir', journal.root, '--json', '--values', '--key', '*l*']);
+    const lines = linesOf(stdout);
+    expect(lines[0]).toMatchObject({ args: ['small', 'v'.repeat(1000)] });
+    expect(lines[0]).not.toHaveProperty('shortened');
+    expect(lines[1]).toMatchObject({ args: ['large', 'v'.repeat(1_048_576)], shortened: { 1: 3_000_000 } });
+    const raw = await cli(['find', '--dir', journal.root, '--raw', '--key', 'large']);
+    expect(raw.stdout).toBe(Buffer.concat([command('SELECT', '0'), large]).toString('latin1'));
+  });
+
+  test('exits 1 where there is nothing, and 4 where not all was searched', async () => {
+    await using journal = await journalOf(...some);
+    const nothing = ['find', '--dir', journal.root, '--command', 'GETDEL'];
+    expect(await cli([...nothing, '--from', `${otherId}:60`])).toEqual({
+      ...{ exitCode: 1, stdout: '', stderr: 'journal: nothing was found\n' },
+    });
+    expect(await cli(nothing)).toMatchObject({ exitCode: 4, stdout: expect.stringContaining('-- gap') as string });
+    expect(await cli([...nothing, '--from', '2026-11-19T00:00:00Z', '--to', '2026-11-20T14:30:05Z'])).toMatchObject({
+      exitCode: 4,
+      stdout: expect.stringContaining(
+        '-- nothing is journaled from 2026-11-19 00:00:00.000Z to 2026-11-20 14:30:00.000Z\n',
+      ) as string,
+    });
+    expect(await cli(['find', '--dir', journal.root, '--from', 'mark:never'])).toMatchObject({ exitCode: 4 });
+  });
+
+  test('stops at its limit', async () => {
+    await using journal = await journalOf(...some);
+    const { exitCode, stdout } = await cli(['find', '--dir', journal.root, '--json', '--limit', '2']);
+    expect(exitCode).toBe(0);
+    expect(linesOf(stdout).map((line) => line.command)).toEqual(['SET', 'DEL']);
+  });
+
+  test.each([
+    [['--limit', '0'], 'is not a number of rows'],
+    [['--db', 'x'], 'not a db'],
+    [['--raw', '--json'], '--raw is whole commands'],
+    [['--from', 'yesterday'], 'not a restore target'],
+    [['--from', '-1h', '--to', '-2h'], 'the range ends before it begins'],
+  ])('%j is refused', async (words, message) => {
+    await using journal = await journalOf(...some);
+    const { exitCode, stdout, stderr } = await cli(['find', '--dir', journal.root, ...words]);
+    expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
+    expect(stderr).toContain(message);
+  });
+
+  test('ends without a word when its reader has read enough', { timeout: 60_000 }, async () => {
+    const many = Buffer.concat(Array.from({ length: 50_000 }, (_, i) => command('SET', `key:${i}`, 'v')));
+    await using journal = await journalOf(many);
+    const program = path.resolve(import.meta.dirname, '../../src/cli/main.ts');
+    for (const form of ['', '--json', '--raw']) {
+      const line = `"${process.execPath}" "${program}" find --dir "${journal.root}" ${form} | head -n 2; echo "\${PIPESTATUS[0]}"`;
+      const { stdout, stderr } = spawnSync('bash', ['-c', line], { encoding: 'utf8' });
+      expect(stderr).toBe('');
+      expect(stdout.trimEnd().split('\n').at(-1), stdout).toBe('0');
+    }
+  });
+});
