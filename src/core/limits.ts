@@ -65,9 +65,9 @@ export const replyDepthMax = 4;
 /** Magic and leading AUX fields of an RDB; real ones take a few hundred bytes. */
 export const rdbHeadBytesMax = 1024 * 1024;
 
-/** What a command read for inspection may keep of one argument, and of all of them together. */
+/** What a command read for inspection may keep of one argument, and of all of them together: 65,000 short ones. */
 export const keptArgumentBytesDefault = 64 * 1024;
-export const keptCommandBytesMax = 64 * 1024 * 1024;
+export const keptCommandBytesMax: number = 16 * 1024 * 1024;
 
 /** What a replica that we feed may ask: real ones send five arguments, some hundred bytes. */
 export const requestArgumentsMax = 16;
@@ -75,13 +75,13 @@ export const requestBytesMax = 16 * 1024;
 
 /** Of a restore that leaves commands out: stretches of the stream, keys noted of what they wrote, commands told of. */
 export const undoStretchesMax = 1_000_000;
-export const undoKeyBytesMax: number = 64 * 1024 * 1024;
+export const undoKeysMax = 1_000_000;
 export const undoToldMax = 20;
 
 /** A hash with expiring fields is held whole when a restore gives it other expiries: its value in an RDB. */
 export const hashHeldBytesMax: number = 1024 * 1024 * 1024;
 
-/** Of a restore of some keys: others that they are connected with by commands, some 60 MB of them. */
+/** Of a restore of some keys: others that they are connected with by commands, in 16 MiB. */
 export const neededLinksMax = 1_000_000;
 /** Of its stream, no more is held of a command before it is passed on. */
 export const neededCommandBytesMax: number = 1024 * 1024;

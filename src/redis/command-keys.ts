@@ -96,8 +96,8 @@ export function keysOf(command: CommandArguments): CommandKeys {
   const keys: KeyArgument[] = [];
   let others = row.others;
   for (const place of row.places) if (!takeKeys(command, place, keys)) others = 'all';
-  if (row.exception !== undefined) others = more(others, row.exception(command, keys));
-  if (!isWhole(command, keys)) others = 'all';
+  if (row.exception !== undefined) others = more(others, isCut(command) ? 'all' : row.exception(command, keys));
+  if (keys.some(({ index }) => command.shortened?.has(index))) others = 'all';
   return { isWrite: row.isWrite, keys, others };
 }
 
@@ -174,6 +174,7 @@ function isNamedAt(bytes: Buffer, at: number, length: number, name: string): boo
 /** False when it cannot be told what they are. */
 function takeKeys(command: CommandArguments, place: Place, keys: KeyArgument[]): boolean {
   const { argumentCount: count } = command;
+  if (place.word !== undefined && isCut(command)) return false;
   const begin = place.word === undefined ? place.begin : indexOfWord(command, place.word, place.begin);
   if (begin === undefined) return true;
   const { counted, part, step } = place;
@@ -182,14 +183,11 @@ function takeKeys(command: CommandArguments, place: Place, keys: KeyArgument[]):
     if (number === undefined) return false;
     const first = begin + counted.first;
     const last = first + (number - 1) * step;
-    if (last >= count) return false;
-    takeRange(command, { first, last, step, access: place.access }, keys);
-    return true;
+    return last < count && takeRange(command, { first, last, step, access: place.access }, keys);
   }
   let last = place.last < 0 ? count + place.last : begin + place.last;
   if (part > 1) last = begin + Math.floor((last - begin + 1) / part) - 1;
-  takeRange(command, { first: begin, last, step, access: place.access }, keys);
-  return true;
+  return takeRange(command, { first: begin, last, step, access: place.access }, keys);
 }
 
 interface Range {
@@ -199,10 +197,13 @@ interface Range {
   readonly access: KeyAccess;
 }
 
-function takeRange({ args, db }: CommandArguments, { first, last, step, access }: Range, keys: KeyArgument[]): void {
+/** False when some of them are not here. */
+function takeRange(command: CommandArguments, { first, last, step, access }: Range, keys: KeyArgument[]): boolean {
+  const { args, db } = command;
   for (let index = first; index <= last && index < args.length; index += step) {
     keys.push({ index, key: args[index]!, db, access });
   }
+  return last < args.length || !isCut(command);
 }
 
 /** Of what follows the word. */
@@ -219,10 +220,9 @@ function numberIn(argument: Buffer | undefined): number | undefined {
   return /^\d{1,9}$/.test(text) ? Number(text) : undefined;
 }
 
-/** All arguments are here, and of the keys all of each. */
-function isWhole({ args, argumentCount, shortened }: CommandArguments, keys: readonly KeyArgument[]): boolean {
-  if (args.length < argumentCount) return false;
-  return shortened === undefined || keys.every(({ index }) => !shortened.has(index));
+/** Only the first arguments are here. */
+function isCut({ args, argumentCount }: CommandArguments): boolean {
+  return args.length < argumentCount;
 }
 
 function more(a: CommandKeys['others'], b: CommandKeys['others']): CommandKeys['others'] {

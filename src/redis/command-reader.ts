@@ -59,10 +59,11 @@ const LF = 10;
 const ASTERISK = 42;
 const DOLLAR = 36;
 /** What an argument costs besides its bytes. */
-const ARGUMENT_OVERHEAD_BYTES = 128;
+const ARGUMENT_OVERHEAD_BYTES = 256;
 /** Enough of a name, or of a db number, to know what the command is. */
 const KEPT_BYTES_MIN = 64;
 const NO_BODY = -1;
+const NO_BYTES: Buffer = Buffer.alloc(0);
 /** A line with more is left for a closer look, so that sums stay small integers. */
 const LINE_DIGITS = 8;
 
@@ -237,7 +238,8 @@ export class CommandReader {
       this.#bodyLeft = length;
       const end = this.#at + length;
       if (length <= this.#keepBytes && end + 2 <= this.#bytes.length) {
-        const argument = this.#bytes.subarray(this.#at, end);
+        // Of a command without end nothing is made of what is not kept.
+        const argument = this.#roomBytes > 0 ? this.#bytes.subarray(this.#at, end) : NO_BYTES;
         this.#at = end;
         this.#endArgument();
         return argument;

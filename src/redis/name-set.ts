@@ -9,12 +9,39 @@ const initialSlots = 1024;
 
 export class NameSet {
   #slots = new Int32Array(2 * initialSlots);
-  #count = 0;
+  #size = 0;
+  /** Of the name that was looked at last. */
+  #low = 0;
+  #high = 0;
   readonly #seedLow = randomInt(2 ** 32) | 0;
   readonly #seedHigh = randomInt(2 ** 32) | 0;
 
+  /** Names that are in it. */
+  get size(): number {
+    return this.#size;
+  }
+
   /** Whether the name may have been added before. */
   add(db: number, name: Uint8Array): boolean {
+    const slot = this.#slotOf(db, name);
+    if (this.#slots[slot] !== 0) return true;
+    this.#slots[slot] = this.#low;
+    this.#slots[slot + 1] = this.#high;
+    this.#size += 1;
+    if (this.#size > this.#slots.length / 3) this.#grow();
+    return false;
+  }
+
+  has(db: number, name: Uint8Array): boolean {
+    return this.#slots[this.#slotOf(db, name)] !== 0;
+  }
+
+  clear(): void {
+    this.#slots = new Int32Array(2 * initialSlots);
+    this.#size = 0;
+  }
+
+  #slotOf(db: number, name: Uint8Array): number {
     let low = this.#seedLow ^ db;
     let high = this.#seedHigh ^ db;
     for (const byte of name) {
@@ -23,17 +50,9 @@ export class NameSet {
     }
     low = mixed(low ^ name.length);
     // Two zeros are an empty slot.
-    return this.#put(low === 0 ? 1 : low, mixed(high ^ low));
-  }
-
-  #put(low: number, high: number): boolean {
-    const slot = this.#find(low, high);
-    if (this.#slots[slot] !== 0) return true;
-    this.#slots[slot] = low;
-    this.#slots[slot + 1] = high;
-    this.#count += 1;
-    if (this.#count > this.#slots.length / 3) this.#grow();
-    return false;
+    this.#low = low === 0 ? 1 : low;
+    this.#high = mixed(high ^ low);
+    return this.#find(this.#low, this.#high);
   }
 
   /** Where it is, or where it belongs. */

@@ -4,20 +4,17 @@
  *
  * Invariant: what it holds is bounded; beyond that every key counts as touched.
  */
-import { undoKeyBytesMax } from '../../core/limits.ts';
+import { undoKeysMax } from '../../core/limits.ts';
 import { keysOf, mayWrite } from '../../redis/command-keys.ts';
 import type { CommandKeys, KeyArgument } from '../../redis/command-keys.ts';
 import { nameOf } from '../../redis/command-reader.ts';
 import type { StreamCommand } from '../../redis/command-reader.ts';
+import { NameSet } from '../../redis/name-set.ts';
 
-/** What a key in the set costs besides its bytes. */
-const keyOverheadBytes = 100;
 const flushAll = 'FLUSHALL';
 
 export class LaterCommands {
-  /** Each with its db. */
-  readonly #keys = new Set<string>();
-  #bytesLeft = undoKeyBytesMax;
+  readonly #keys = new NameSet();
   #isAnyKey = false;
   #hasBegun = false;
 
@@ -49,7 +46,7 @@ export class LaterCommands {
   }
 
   #has({ db, key }: KeyArgument): boolean {
-    return this.#keys.has(`${db}:${key.toString('latin1')}`);
+    return this.#keys.has(db, key);
   }
 
   #note({ keys, others }: CommandKeys): void {
@@ -57,10 +54,8 @@ export class LaterCommands {
     for (const { db, key, access } of keys) {
       if (this.#isAnyKey) break;
       if (access === 'ro') continue;
-      const { size } = this.#keys;
-      this.#keys.add(`${db}:${key.toString('latin1')}`);
-      if (this.#keys.size > size) this.#bytesLeft -= key.length + keyOverheadBytes;
-      if (this.#bytesLeft < 0) this.#isAnyKey = true;
+      this.#keys.add(db, key);
+      if (this.#keys.size > undoKeysMax) this.#isAnyKey = true;
     }
     if (this.#isAnyKey) this.#keys.clear();
   }
@@ -68,6 +63,5 @@ export class LaterCommands {
   #forget(): void {
     this.#keys.clear();
     this.#isAnyKey = false;
-    this.#bytesLeft = undoKeyBytesMax;
   }
 }

@@ -11,14 +11,15 @@ import { keysOf } from '../../redis/command-keys.ts';
 import type { CommandKeys, KeyArgument } from '../../redis/command-keys.ts';
 import { nameOf } from '../../redis/command-reader.ts';
 import type { StreamCommand } from '../../redis/command-reader.ts';
+import { KeyLinks, none } from './key-links.ts';
 
-/** Above all hashes: what is linked with this is needed. */
-const needed = 2 ** 32;
+/** No key's hash: what is linked with this is needed. */
+const needed = 0;
 
 export class NeededKeys {
   readonly #isWanted: (key: Uint8Array) => boolean;
   /** Of a key that was touched together with others, one of them; none: it speaks for them all. */
-  readonly #links = new Map<number, number>();
+  readonly #links = new KeyLinks();
   readonly #seed = randomInt(2 ** 32) | 0;
 
   constructor(isWanted: (key: Uint8Array) => boolean) {
@@ -62,7 +63,7 @@ export class NeededKeys {
     if (this.#isWanted(key)) return needed;
     const hash = this.#hash(key);
     let found = hash;
-    for (let next = this.#links.get(found); next !== undefined; next = this.#links.get(found)) found = next;
+    for (let next = this.#links.get(found); next !== none; next = this.#links.get(found)) found = next;
     // Shorter for the next time.
     if (found !== hash && this.#links.get(hash) !== found) this.#links.set(hash, found);
     return found;
@@ -71,7 +72,7 @@ export class NeededKeys {
   #hash(key: Uint8Array): number {
     let hash = this.#seed ^ key.length;
     for (const byte of key) hash = Math.imul(hash ^ byte, 0x5bd1e995) ^ (hash >>> 15);
-    return hash >>> 0;
+    return hash >>> 0 || 1;
   }
 }
 
