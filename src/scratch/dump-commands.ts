@@ -2,15 +2,16 @@
  * A scratch dataset as commands for another server: functions, then each key as RESTORE … REPLACE ABSTTL, db by db. What
  * has elapsed cannot be seen, and would not stay there either, so it is left out, and counted.
  */
-import { encodeCommand } from '../redis/commands-out.ts';
 import { keysIn } from '../redis/info.ts';
 import type { KeySelection } from '../redis/key-selection.ts';
 import { hasFunctions } from '../redis/server-version.ts';
 import type { ScratchDataset } from './dataset.ts';
-import { bytesClient } from './client.ts';
+import { BytesConnection } from './bytes-connection.ts';
 import { dumpedKeys } from './dumped-keys.ts';
-import type { BytesClient } from './client.ts';
 import type { DumpedBatch } from './dumped-keys.ts';
+
+/** Its words; the values are views. */
+export type DumpCommand = readonly (string | Buffer)[];
 
 export interface DumpCount {
   keys: number;
@@ -18,19 +19,18 @@ export interface DumpCount {
   left: number;
 }
 
-/** Commands in order, of some keys where there is a `selection`; `count` is complete when all were taken. */
+/** Commands in order, in batches, of some keys where there is a `selection`; `count` is complete when all were taken. */
 export async function* dumpCommands(
   dataset: ScratchDataset,
   count: DumpCount,
   signal: AbortSignal,
   selection?: KeySelection,
-): AsyncGenerator<Buffer, void, undefined> {
-  const client = bytesClient(await dataset.connect());
+): AsyncGenerator<readonly DumpCommand[], void, undefined> {
   try {
-    if (hasFunctions(dataset.program) && selection?.takesFunctions !== false) yield* functions(client);
+    if (hasFunctions(dataset.program) && selection?.takesFunctions !== false) yield* functions(dataset);
     let selected: number | undefined;
-    for await (const batch of dumpedKeys(client, dataset, signal, selection)) {
-      if (batch.db !== selected) yield encodeCommand('SELECT', String(batch.db));
+    for await (const batch of dumpedKeys(dataset, signal, selection)) {
+      if (batch.db !== selected) yield [['SELECT', String(batch.db)]];
       selected = batch.db;
       count.keys += batch.keys.length;
       yield restoreCommands(batch);
@@ -39,31 +39,17 @@ export async function* dumpCommands(
   } catch (error) {
     signal.throwIfAborted();
     throw await dataset.failed('tell what it holds', error);
-  } finally {
-    client.destroy();
   }
 }
 
-export function restoreCommands({ keys }: DumpedBatch): Buffer {
-  const parts: Uint8Array[] = [];
-  for (const { name, payload, endsMs } of keys) {
-    const time = String(endsMs);
-    const before = `\r\n$${time.length}\r\n${time}\r\n$${payload.length}\r\n`;
-    parts.push(latin1(`${restoreHead}$${name.length}\r\n`), name, latin1(before), payload, restoreEnd);
-  }
-  return Buffer.concat(parts);
+export function restoreCommands({ keys }: DumpedBatch): readonly DumpCommand[] {
+  return keys.map(({ name, payload, endsMs }) => ['RESTORE', name, String(endsMs), payload, 'REPLACE', 'ABSTTL']);
 }
 
-async function* functions(client: BytesClient): AsyncGenerator<Buffer, void, undefined> {
-  const libraries = await client.sendCommand<unknown[]>(['FUNCTION', 'LIST']);
+async function* functions({ socketPath }: ScratchDataset): AsyncGenerator<readonly DumpCommand[], void, undefined> {
+  using connection = await BytesConnection.open(socketPath);
+  const libraries = await connection.ask<unknown[]>('FUNCTION', 'LIST');
   if (libraries.length === 0) return;
-  const payload = await client.sendCommand<Buffer>(['FUNCTION', 'DUMP']);
-  yield encodeCommand('FUNCTION', 'RESTORE', payload, 'REPLACE');
-}
-
-const restoreHead = '*6\r\n$7\r\nRESTORE\r\n';
-const restoreEnd = latin1('\r\n$7\r\nREPLACE\r\n$6\r\nABSTTL\r\n');
-
-function latin1(text: string): Buffer {
-  return Buffer.from(text, 'latin1');
+  const payload = await connection.ask<Buffer>('FUNCTION', 'DUMP');
+  yield [['FUNCTION', 'RESTORE', payload, 'REPLACE']];
 }

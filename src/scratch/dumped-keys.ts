@@ -8,8 +8,8 @@
 import { keyspaceIn } from '../redis/info.ts';
 import type { KeySelection } from '../redis/key-selection.ts';
 import { tellsExpiryTimes } from '../redis/server-version.ts';
+import { BytesConnection } from './bytes-connection.ts';
 import type { ScratchDataset } from './dataset.ts';
-import type { BytesClient } from './client.ts';
 
 export interface DumpedKey {
   readonly key: Buffer;
@@ -26,18 +26,20 @@ export interface DumpedBatch {
   readonly keys: readonly DumpedKey[];
 }
 
-const scanCount = 1000;
-/** Values that are asked for at once: fewer, the larger they are. */
-const keysAtOnceMax = 512;
+const scanCount = '1000';
+const keysAtOnce = 512;
+/** Values that come at once, or one that is larger. */
 const bytesAtOnce = 4 * 1024 * 1024;
 
 /**
- * Of each key, in one request for many: its value, and the instant at which it ends in ms, -1 for none. Servers before
- * Redis 7.0 tell only what is left, so the clock is read on both sides until it stands still.
+ * Of each key, in one request for many: its value, and the instant at which it ends in ms, -1 for none; of the first ones,
+ * until there is enough. Servers before Redis 7.0 tell only what is left, so the clock is read on both sides until it
+ * stands still.
  */
 const dumpScript = `
 local function now() local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000) end
 local out = {}
+local bytes = 0
 for i, key in ipairs(KEYS) do
   local ends
   if ARGV[1] == '1' then
@@ -47,72 +49,79 @@ for i, key in ipairs(KEYS) do
     repeat before = now() ends = redis.call('PTTL', key) until now() == before
     if ends >= 0 then ends = before + ends end
   end
-  out[2 * i - 1] = redis.call('DUMP', key)
+  local payload = redis.call('DUMP', key)
+  out[2 * i - 1] = payload
   out[2 * i] = ends
+  if payload then bytes = bytes + #payload end
+  if bytes >= tonumber(ARGV[2]) then break end
 end
 return out`;
 
-/** Over a connection of bytesClient; the dbs in ascending order, none that holds nothing of it. */
+/** The dbs in ascending order, none that holds nothing of it. */
 export async function* dumpedKeys(
-  client: BytesClient,
   dataset: ScratchDataset,
   signal: AbortSignal,
   selection?: KeySelection,
 ): AsyncGenerator<DumpedBatch, void, undefined> {
+  using connection = await BytesConnection.open(dataset.socketPath);
   for (const { db } of keyspaceIn(await dataset.client.info('keyspace'))) {
     if (selection?.takesDb(db) === false) continue;
-    await client.sendCommand(['SELECT', String(db)]);
-    for await (const keys of keysOf(client, dataset, signal, selection)) yield { db, keys };
+    await connection.ask('SELECT', String(db));
+    for await (const keys of keysOf(connection, dataset, signal, selection)) yield { db, keys };
   }
 }
 
 async function* keysOf(
-  client: BytesClient,
+  connection: BytesConnection,
   { program }: ScratchDataset,
   signal: AbortSignal,
   selection: KeySelection | undefined,
 ): AsyncGenerator<DumpedKey[], void, undefined> {
   let cursor = '0';
-  let atOnce = 16;
   do {
-    const [next, seen] = await client.sendCommand<[Buffer, Buffer[]]>(['SCAN', cursor, 'COUNT', String(scanCount)]);
+    const [next, seen] = await connection.ask<[Buffer, Buffer[]]>('SCAN', cursor, 'COUNT', scanCount);
     cursor = next.toString('latin1');
-    const keys = selection === undefined ? seen : await wanted(client, seen, selection);
+    const keys = selection === undefined ? seen : await wanted(connection, seen, selection);
     for (let from = 0; from < keys.length;) {
       signal.throwIfAborted();
-      const batch = keys.slice(from, from + atOnce);
-      const dumped = await dump(client, batch, tellsExpiryTimes(program), selection);
-      if (dumped.length > 0) yield dumped;
-      from += batch.length;
-      const average = dumped.reduce((sum, { payload }) => sum + payload.length, 0) / batch.length;
-      atOnce = Math.max(1, Math.min(keysAtOnceMax, Math.floor(bytesAtOnce / (average + 100))));
+      const dumped = await dump(connection, keys.slice(from, from + keysAtOnce), tellsExpiryTimes(program));
+      from += dumped.length;
+      const found = dumped.filter((one) => one !== undefined);
+      if (found.length > 0) yield named(found, selection);
     }
   } while (cursor !== '0');
 }
 
+/** Of the first ones of the keys; undefined: it elapsed between SCAN and now. */
 async function dump(
-  client: BytesClient,
+  connection: BytesConnection,
   keys: readonly Buffer[],
   isAbsolute: boolean,
-  selection: KeySelection | undefined,
-): Promise<DumpedKey[]> {
-  const told = await client.sendCommand<(Buffer | number | null)[]>([
+): Promise<(Omit<DumpedKey, 'name'> | undefined)[]> {
+  const told = await connection.ask<(Buffer | number | null)[]>(
     ...['EVAL', dumpScript, String(keys.length)],
     ...keys,
-    isAbsolute ? '1' : '0',
-  ]);
-  return keys.flatMap((key, i) => {
+    ...[isAbsolute ? '1' : '0', String(bytesAtOnce)],
+  );
+  return keys.slice(0, told.length / 2).map((key, i) => {
     const [payload, ends] = [told[2 * i], told[2 * i + 1]];
-    // It elapsed between SCAN and now.
-    if (!Buffer.isBuffer(payload) || typeof ends !== 'number' || ends === -2) return [];
-    return [{ key, name: selection?.nameOf(key) ?? key, payload, endsMs: Math.max(0, ends) }];
+    if (!Buffer.isBuffer(payload) || typeof ends !== 'number' || ends === -2) return undefined;
+    return { key, payload, endsMs: Math.max(0, ends) };
   });
 }
 
-async function wanted(client: BytesClient, keys: readonly Buffer[], selection: KeySelection): Promise<Buffer[]> {
-  const named = keys.filter((key) => selection.takesName(key));
+function named(keys: readonly Omit<DumpedKey, 'name'>[], selection: KeySelection | undefined): DumpedKey[] {
+  return keys.map((one) => ({ ...one, name: selection?.nameOf(one.key) ?? one.key }));
+}
+
+async function wanted(
+  connection: BytesConnection,
+  keys: readonly Buffer[],
+  selection: KeySelection,
+): Promise<Buffer[]> {
+  const taken = keys.filter((key) => selection.takesName(key));
   const { types } = selection;
-  if (types === undefined) return named;
-  const told = await Promise.all(named.map((key) => client.sendCommand<string>(['TYPE', key])));
-  return named.filter((_, i) => types.has(told[i] ?? ''));
+  if (types === undefined) return taken;
+  const told = await Promise.all(taken.map((key) => connection.ask<string>('TYPE', key)));
+  return taken.filter((_, i) => types.has(told[i] ?? ''));
 }

@@ -4,6 +4,8 @@
  */
 import { tmpdir } from 'node:os';
 import { dumpCommands } from '../../scratch/dump-commands.ts';
+import type { DumpCommand } from '../../scratch/dump-commands.ts';
+import { Assembler } from '../rewrite/assembler.ts';
 import { countSaved } from './filter-saved.ts';
 import type { RestoreOutput, RestoreSource, Written } from './output.ts';
 
@@ -31,9 +33,11 @@ export class RespOutput implements RestoreOutput {
     const picked = selection === undefined ? undefined : await countSaved(disk, await dataset.save(), selection);
     const count = { keys: 0, left: 0 };
     let bytes = 0;
-    for await (const command of dumpCommands(dataset, count, this.#signal, selection)) {
-      await this.#send(command);
-      bytes += command.length;
+    for await (const commands of dumpCommands(dataset, count, this.#signal, selection)) {
+      for (const piece of encoded(commands)) {
+        await this.#send(piece);
+        bytes += piece.length;
+      }
     }
     const left = picked === undefined ? count.left : Math.max(0, picked.taken - count.keys);
     const warnings = left === 0 ? [] : [`${left} keys whose time has passed are left out`];
@@ -43,4 +47,19 @@ export class RespOutput implements RestoreOutput {
   async publish(): Promise<void> {}
 
   async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+/** What is large in them is not copied. */
+function encoded(commands: readonly DumpCommand[]): Buffer[] {
+  const out = new Assembler();
+  for (const words of commands) {
+    out.text(`*${words.length}\r\n`);
+    for (const word of words) {
+      out.text(`$${word.length}\r\n`);
+      if (typeof word === 'string') out.text(word);
+      else out.bytes(word);
+      out.text('\r\n');
+    }
+  }
+  return out.finish();
 }

@@ -14,6 +14,7 @@ import { infoFields, keyspaceIn } from '../../redis/info.ts';
 import { hasFunctions } from '../../redis/server-version.ts';
 import type { ScratchDataset } from '../../scratch/dataset.ts';
 import { dumpCommands } from '../../scratch/dump-commands.ts';
+import type { DumpCommand } from '../../scratch/dump-commands.ts';
 import { ClusterLink, slotsMoved } from './cluster-link.ts';
 import type { ReachedPrimary } from './cluster-link.ts';
 import { CommandPipe } from './command-pipe.ts';
@@ -51,7 +52,7 @@ export class ClusterOutput implements RestoreOutput {
     const count = { keys: 0, left: 0 };
     const pipe = new CommandPipe((args) => send(cluster, args));
     try {
-      for await (const bytes of dumpCommands(dataset, count, this.#signal)) await pipe.send(bytes);
+      for await (const commands of dumpCommands(dataset, count, this.#signal)) await pipe.send(commands);
       await pipe.finish();
       await cluster.refuseMoved(before);
     } catch (error) {
@@ -126,15 +127,15 @@ function mapOf(primaries: readonly PlannedPrimary[] | undefined): string {
 }
 
 /** A key goes where its slot is, anything else everywhere. */
-async function send(cluster: ClusterLink, args: readonly Buffer[]): Promise<unknown> {
-  const [name, key] = args;
-  if (key !== undefined && name?.toString('latin1') === 'RESTORE') return await sendTo(cluster.linkOf(key), args);
-  return await Promise.all(cluster.links.map((link) => sendTo(link, args)));
+async function send(cluster: ClusterLink, words: DumpCommand): Promise<unknown> {
+  const [name, key] = words;
+  if (name === 'RESTORE' && Buffer.isBuffer(key)) return await sendTo(cluster.linkOf(key), words);
+  return await Promise.all(cluster.links.map((link) => sendTo(link, words)));
 }
 
-async function sendTo(link: TargetLink, args: readonly Buffer[]): Promise<unknown> {
+async function sendTo(link: TargetLink, words: DumpCommand): Promise<unknown> {
   try {
-    return await link.pipe(args);
+    return await link.pipe(words);
   } catch (error) {
     const reply = error instanceof Error ? error.message : String(error);
     if (/^(MOVED|ASK) /.test(reply)) throw slotsMoved(`${link.address} answered ${reply}`);

@@ -4,6 +4,7 @@
  */
 import { JournalError, LinkError } from '../../core/errors.ts';
 import { printable } from '../../redis/refusals.ts';
+import type { DumpCommand } from '../../scratch/dump-commands.ts';
 
 const underWayBytesMax = 16 * 1024 * 1024;
 /** Each takes a kilobyte or two here, however small it is. */
@@ -15,27 +16,27 @@ export class CommandPipe {
   bytes = 0;
   /** Commands that were done, SELECT aside. */
   answered = 0;
-  readonly #write: (args: readonly Buffer[]) => Promise<unknown>;
+  readonly #write: (words: DumpCommand) => Promise<unknown>;
   readonly #batches: { readonly bytes: number; readonly commands: number; readonly done: Promise<void> }[] = [];
   #bytesUnderWay = 0;
   #commandsUnderWay = 0;
   #db = '0';
 
   /** `write` sends a command, and rejects with an error reply, or with what that means. */
-  constructor(write: (args: readonly Buffer[]) => Promise<unknown>) {
+  constructor(write: (words: DumpCommand) => Promise<unknown>) {
     this.#write = write;
   }
 
-  /** Whole commands, encoded. Resolves when more may come. */
-  async send(bytes: Buffer): Promise<void> {
-    const commands = commandsIn(bytes).map((args) => this.#one(args));
-    const done = Promise.all(commands).then(() => undefined);
+  /** Resolves when more may come. */
+  async send(commands: readonly DumpCommand[]): Promise<void> {
+    const bytes = commands.reduce((sum, words) => sum + bytesOf(words), 0);
+    const done = Promise.all(commands.map((words) => this.#one(words))).then(() => undefined);
     // Whoever waits for it is told.
     done.catch(() => undefined);
-    this.#batches.push({ bytes: bytes.length, commands: commands.length, done });
-    this.#bytesUnderWay += bytes.length;
+    this.#batches.push({ bytes, commands: commands.length, done });
+    this.#bytesUnderWay += bytes;
     this.#commandsUnderWay += commands.length;
-    this.bytes += bytes.length;
+    this.bytes += bytes;
     while (this.#bytesUnderWay > underWayBytesMax || this.#commandsUnderWay > underWayCommandsMax) await this.#oldest();
   }
 
@@ -52,22 +53,22 @@ export class CommandPipe {
     this.#commandsUnderWay -= batch.commands;
   }
 
-  async #one(args: readonly Buffer[]): Promise<void> {
-    const name = args[0]?.toString('latin1') ?? '';
-    if (name === 'SELECT') this.#db = args[1]?.toString('latin1') ?? '';
+  async #one(words: DumpCommand): Promise<void> {
+    const [name = '', key = ''] = words;
+    if (name === 'SELECT') this.#db = String(key);
     const db = this.#db;
     try {
-      await this.#write(args);
+      await this.#write(words);
       if (name !== 'SELECT') this.answered += 1;
     } catch (error) {
-      throw error instanceof JournalError ? error : refusal(name, db, args[1], error);
+      throw error instanceof JournalError ? error : refusal(String(name), db, key, error);
     }
   }
 }
 
-function refusal(name: string, db: string, key: Buffer | undefined, error: unknown): LinkError {
+function refusal(name: string, db: string, key: string | Buffer, error: unknown): LinkError {
   const reply = printable(error instanceof Error ? error.message : String(error));
-  const shown = printable(key?.toString('latin1', 0, shownKeyBytes) ?? '');
+  const shown = printable(Buffer.from(key).toString('latin1', 0, shownKeyBytes));
   const what = name === 'RESTORE' ? `RESTORE of the key '${shown}' of db ${db}` : name;
   const isPermission = /^NOPERM\b/.test(reply);
   return new LinkError(isPermission ? 'target-permission' : 'target-refused', `${what} failed: ${reply}`, 'never', {
@@ -76,24 +77,8 @@ function refusal(name: string, db: string, key: Buffer | undefined, error: unkno
   });
 }
 
-/** Of arrays of bulk strings that we have made ourselves. */
-function commandsIn(bytes: Buffer): Buffer[][] {
-  const commands: Buffer[][] = [];
-  let at = 0;
-  const number = (): number => {
-    const end = bytes.indexOf('\r\n', at);
-    const value = Number(bytes.toString('latin1', at + 1, end));
-    at = end + 2;
-    return value;
-  };
-  while (at < bytes.length) {
-    const args: Buffer[] = [];
-    for (let left = number(); left > 0; left -= 1) {
-      const length = number();
-      args.push(bytes.subarray(at, at + length));
-      at += length + 2;
-    }
-    commands.push(args);
-  }
-  return commands;
+/** As a RESP array. */
+function bytesOf(words: DumpCommand): number {
+  const framed = (length: number): number => String(length).length + length + 5;
+  return words.reduce((sum, { length }) => sum + framed(length), String(words.length).length + 3);
 }

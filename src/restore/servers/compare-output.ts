@@ -11,7 +11,6 @@ import type { KeySelection } from '../../redis/key-selection.ts';
 import { isAtLeast, tellsExpiryTimes } from '../../redis/server-version.ts';
 import type { ServerVersion } from '../../redis/server-version.ts';
 import type { ScratchDataset } from '../../scratch/dataset.ts';
-import { bytesClient } from '../../scratch/client.ts';
 import { dumpedKeys } from '../../scratch/dumped-keys.ts';
 import type { DumpedKey } from '../../scratch/dumped-keys.ts';
 import { absentKeys } from './absent-keys.ts';
@@ -77,27 +76,22 @@ export class CompareOutput implements RestoreOutput {
     dataset: ScratchDataset,
     selection: KeySelection,
   ): Promise<number> {
-    const client = bytesClient(await dataset.connect());
     let seen = 0;
     let atOnce = 16;
-    try {
-      for await (const { db, keys } of dumpedKeys(client, dataset, this.#signal, selection)) {
-        await link.bytes('SELECT', String(db));
-        for (let from = 0; from < keys.length;) {
-          const batch = keys.slice(from, from + atOnce);
-          from += batch.length;
-          const held = await heldKeys(link, server, batch);
-          const nowMs = Math.floor(this.#clock.wall() / 1000);
-          await this.#found(batch.map((dumped, i) => compareKey(db, dumped, held[i], nowMs)));
-          const average = held.reduce((sum, one) => sum + (one?.payload.length ?? 0), 0) / batch.length;
-          atOnce = Math.max(1, Math.min(atOnceMax, Math.floor(bytesAtOnce / (average + 100))));
-        }
-        seen += keys.length;
+    for await (const { db, keys } of dumpedKeys(dataset, this.#signal, selection)) {
+      await link.bytes('SELECT', String(db));
+      for (let from = 0; from < keys.length;) {
+        const batch = keys.slice(from, from + atOnce);
+        from += batch.length;
+        const held = await heldKeys(link, server, batch);
+        const nowMs = Math.floor(this.#clock.wall() / 1000);
+        await this.#found(batch.map((dumped, i) => compareKey(db, dumped, held[i], nowMs)));
+        const average = held.reduce((sum, one) => sum + (one?.payload.length ?? 0), 0) / batch.length;
+        atOnce = Math.max(1, Math.min(atOnceMax, Math.floor(bytesAtOnce / (average + 100))));
       }
-      return seen;
-    } finally {
-      client.destroy();
+      seen += keys.length;
     }
+    return seen;
   }
 
   async #lookForAbsent(link: TargetLink, dataset: ScratchDataset, selection: KeySelection): Promise<void> {

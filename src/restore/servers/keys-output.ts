@@ -10,11 +10,9 @@
 import { tmpdir } from 'node:os';
 import { InterruptedError } from '../../core/errors.ts';
 import type { Clock } from '../../core/clock.ts';
-import { encodeCommand } from '../../redis/commands-out.ts';
 import type { KeySelection } from '../../redis/key-selection.ts';
 import type { ScratchDataset } from '../../scratch/dataset.ts';
 import { restoreCommands } from '../../scratch/dump-commands.ts';
-import { bytesClient } from '../../scratch/client.ts';
 import { dumpedKeys } from '../../scratch/dumped-keys.ts';
 import { absentKeys } from './absent-keys.ts';
 import { CommandPipe } from './command-pipe.ts';
@@ -85,21 +83,16 @@ export class KeysOutput implements RestoreOutput {
 
   /** Returns how many there were. */
   async #set(dataset: ScratchDataset, selection: KeySelection, pipe: CommandPipe): Promise<number> {
-    const client = bytesClient(await dataset.connect());
-    try {
-      let seen = 0;
-      let selected: number | undefined;
-      for await (const batch of dumpedKeys(client, dataset, this.#signal, selection)) {
-        if (batch.db !== selected) await pipe.send(encodeCommand('SELECT', String(batch.db)));
-        selected = batch.db;
-        await pipe.send(restoreCommands(batch));
-        seen += batch.keys.length;
-      }
-      await pipe.finish();
-      return seen;
-    } finally {
-      client.destroy();
+    let seen = 0;
+    let selected: number | undefined;
+    for await (const batch of dumpedKeys(dataset, this.#signal, selection)) {
+      if (batch.db !== selected) await pipe.send([['SELECT', String(batch.db)]]);
+      selected = batch.db;
+      await pipe.send(restoreCommands(batch));
+      seen += batch.keys.length;
     }
+    await pipe.finish();
+    return seen;
   }
 
   async #deleteAbsent(link: TargetLink, dataset: ScratchDataset, selection: KeySelection, done: Done): Promise<void> {

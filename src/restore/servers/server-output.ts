@@ -184,7 +184,7 @@ export class ServerOutput implements RestoreOutput {
     if (!isEmpty) await this.#flush(link);
     const pipe = new CommandPipe((args) => link.pipe(args));
     try {
-      for await (const bytes of dumpCommands(dataset, count, this.#signal)) await pipe.send(bytes);
+      for await (const commands of dumpCommands(dataset, count, this.#signal)) await pipe.send(commands);
       await pipe.finish();
     } catch (error) {
       const emptied = isEmpty ? '' : ', and what it held is gone';

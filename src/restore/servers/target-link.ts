@@ -20,6 +20,7 @@ import { hasFunctions, serverVersionFromInfo } from '../../redis/server-version.
 import type { ServerVersion } from '../../redis/server-version.ts';
 import { bytesClient, createServerClient, refusalIn } from '../../scratch/client.ts';
 import type { BytesClient, ServerClient, ServerSocket } from '../../scratch/client.ts';
+import type { DumpCommand } from '../../scratch/dump-commands.ts';
 import type { ClusterView } from '../plan/target-cluster.ts';
 import type { TargetFacts } from '../plan/target-rails.ts';
 
@@ -120,8 +121,8 @@ export class TargetLink implements Disposable {
   }
 
   /** Sends a command of bytes; an error reply is rejected with as it is. */
-  pipe(args: readonly Buffer[]): Promise<unknown> {
-    return this.#client.sendCommand<unknown>(args);
+  pipe(words: DumpCommand): Promise<unknown> {
+    return this.#client.sendCommand<unknown>(words);
   }
 
   /** The reply to a command of bytes, its texts as bytes. */
