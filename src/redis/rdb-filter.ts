@@ -17,6 +17,7 @@ import { BrokenStep, millisecondsAt, stringAt, stringEnd } from './rdb-steps.ts'
 import { RdbWalk } from './rdb-walk.ts';
 import type { RdbListener } from './rdb-walk.ts';
 import { encodeLength, RdbWriter, writeMilliseconds } from './rdb-writer.ts';
+import type { WrittenChunk } from './rdb-writer.ts';
 import { GOES, NEVER } from './ttl-rule.ts';
 import type { TtlJudge } from './ttl-rule.ts';
 
@@ -55,6 +56,8 @@ const keyMeta = 243;
 const expiresMsBytes = 9;
 const expiresBytes = 5;
 const sameNamesMax = 100;
+/** What is not decided is hardly ever longer than that: a name. */
+const spareBytes = 64 * 1024;
 const ofHistory = Buffer.from('repl-');
 const empty: Buffer = Buffer.alloc(0);
 
@@ -80,9 +83,10 @@ export class RdbFilter implements RdbListener {
   readonly #names: NameSet | undefined;
   readonly #writer = new RdbWriter();
 
-  /** What is not decided and what has come since, and where in the RDB that begins. */
+  /** What is not decided and what has come since, and where in the RDB that begins: in a room that is used again. */
   #data = empty;
   #dataFrom = 0;
+  #room = empty;
   /** What is taken and not written yet begins here, and goes on to the item, or beyond. */
   #from = 0;
   #itemFrom = 0;
@@ -106,9 +110,9 @@ export class RdbFilter implements RdbListener {
     this.#names = selection?.renames === true ? new NameSet() : undefined;
   }
 
-  /** Takes the RDB from its beginning on, and returns what is done; `bytes` may be changed, and used again afterwards. */
-  push(bytes: Buffer): Buffer[] {
-    this.#data = this.#data.length === 0 ? bytes : Buffer.concat([this.#data, bytes]);
+  /** Takes the RDB from its beginning on, and returns what is done; `bytes` may be used again afterwards. */
+  push(bytes: Buffer): WrittenChunk[] {
+    this.#append(bytes);
     const awaited = this.#awaited;
     if (awaited !== undefined && awaited.end <= this.#end) {
       this.#awaited = undefined;
@@ -122,7 +126,7 @@ export class RdbFilter implements RdbListener {
   }
 
   /** Call it when there are no more bytes. */
-  finish(): Buffer[] {
+  finish(): WrittenChunk[] {
     const contents = this.#walk.finish();
     if (contents.kind === 'unknown') throw unknown(contents.what, this.#selection !== undefined);
     if (this.#awaited !== undefined) throw new IntegrityError('rdb-broken', 'the RDB ends inside a key');
@@ -289,15 +293,28 @@ export class RdbFilter implements RdbListener {
     else this.#from = offset;
   }
 
+  #append(bytes: Buffer): void {
+    const { length } = this.#data;
+    if (length + bytes.length > this.#room.length) {
+      this.#room = Buffer.allocUnsafeSlow(Math.max(2 * length, length + bytes.length + spareBytes));
+      this.#data.copy(this.#room);
+    }
+    bytes.copy(this.#room, length);
+    this.#data = this.#room.subarray(0, length + bytes.length);
+  }
+
   #keepFrom(from: number): void {
-    this.#data = Buffer.from(this.#data.subarray(from - this.#dataFrom));
+    const kept = this.#data.subarray(from - this.#dataFrom);
+    if (kept.length > this.#room.length) this.#room = Buffer.allocUnsafeSlow(kept.length);
+    kept.copy(this.#room);
+    this.#data = this.#room.subarray(0, kept.length);
     this.#dataFrom = from;
   }
 
   /** In pieces, so that a large one is not copied with each that comes. */
   #hold(): void {
     this.#keepFrom(Math.max(this.#from, this.#dataFrom));
-    this.#held.push(this.#data);
+    this.#held.push(Buffer.from(this.#data));
     this.#heldBytes += this.#data.length;
     if (this.#heldBytes > hashHeldBytesMax) throw tooLarge();
     this.#dataFrom += this.#data.length;

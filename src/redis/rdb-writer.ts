@@ -1,50 +1,63 @@
 /**
  * An RDB as it is put together out of pieces, in large chunks, with its checksum; and how lengths and instants are written.
  */
+import { SlabPool } from '../core/slabs.ts';
+import type { Slab } from '../core/slabs.ts';
 import { Crc64 } from './crc64.ts';
 
 const chunkBytes = 1024 * 1024;
+/** Buffers that go around between writing here and there: left to the collector, they pile up. */
+const chunksKept = 8;
 const end = 255;
+
+export interface WrittenChunk {
+  readonly bytes: Buffer;
+  /** What `bytes` are in: whoever gets it releases it. */
+  readonly slab: Slab;
+}
 
 export class RdbWriter {
   readonly #crc = new Crc64();
-  #chunk = Buffer.allocUnsafe(chunkBytes);
+  readonly #pool = new SlabPool(chunkBytes, chunksKept);
+  #slab = this.#pool.take();
   #filled = 0;
-  #ready: Buffer[] = [];
+  #ready: WrittenChunk[] = [];
 
   /** `bytes` are copied. */
   write(bytes: Uint8Array): void {
     if (this.#filled + bytes.length < chunkBytes) {
-      this.#chunk.set(bytes, this.#filled);
+      this.#slab.bytes.set(bytes, this.#filled);
       this.#filled += bytes.length;
       return;
     }
     for (let at = 0; at < bytes.length;) {
       const part = bytes.subarray(at, at + chunkBytes - this.#filled);
-      this.#chunk.set(part, this.#filled);
+      this.#slab.bytes.set(part, this.#filled);
       at += part.length;
       this.#filled += part.length;
       if (this.#filled === chunkBytes) this.#hand();
     }
   }
 
-  /** The chunks that are full since the last time; they stay as they are. */
-  take(): Buffer[] {
+  /** The chunks that are full since the last time. */
+  take(): WrittenChunk[] {
     return this.#ready.splice(0);
   }
 
   /** All that is left, with the end of the file. */
-  finish(): Buffer[] {
+  finish(): WrittenChunk[] {
     this.write(Buffer.from([end]));
     this.#hand();
-    return [...this.take(), Buffer.from(this.#crc.hex(), 'hex').reverse()];
+    this.write(Buffer.from(this.#crc.hex(), 'hex').reverse());
+    this.#hand();
+    return this.take();
   }
 
   #hand(): void {
-    const chunk = this.#chunk.subarray(0, this.#filled);
-    this.#crc.update(chunk);
-    this.#ready.push(chunk);
-    this.#chunk = Buffer.allocUnsafe(chunkBytes);
+    const bytes = this.#slab.bytes.subarray(0, this.#filled);
+    this.#crc.update(bytes);
+    this.#ready.push({ bytes, slab: this.#slab });
+    this.#slab = this.#pool.take();
     this.#filled = 0;
   }
 }

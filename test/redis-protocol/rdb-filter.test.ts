@@ -20,6 +20,7 @@ import {
   stream,
   string,
   strings,
+  through,
 } from './rdb-maker.ts';
 
 interface Filtered {
@@ -29,10 +30,7 @@ interface Filtered {
 
 function filtered(chunks: readonly Buffer[], text: Partial<SelectionText>): Filtered {
   const filter = new RdbFilter({ selection: parseSelection(text) });
-  const out: Buffer[] = [];
-  for (const chunk of chunks) out.push(...filter.push(Buffer.from(chunk)));
-  out.push(...filter.finish());
-  return { rdb: Buffer.concat(out), filter };
+  return { rdb: through(filter, chunks), filter };
 }
 
 /** Parts of an RDB with their true checksum. */

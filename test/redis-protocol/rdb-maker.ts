@@ -1,4 +1,24 @@
 // Hand-made RDBs: every opcode and type as the servers' sources write them, without the code under test.
+import type { RdbFilter } from '../../src/redis/rdb-filter.ts';
+
+/** What comes out of a filter; what it was given, and what it has handed out, is used again at once. */
+export function through(filter: RdbFilter, chunks: readonly Buffer[]): Buffer {
+  const out: Buffer[] = [];
+  const take = (written: ReturnType<RdbFilter['push']>): void => {
+    for (const { bytes: piece, slab } of written) {
+      out.push(Buffer.from(piece));
+      slab.bytes.fill(0xee);
+      slab.release();
+    }
+  };
+  for (const chunk of chunks) {
+    const pushed = Buffer.from(chunk);
+    take(filter.push(pushed));
+    pushed.fill(0xee);
+  }
+  take(filter.finish());
+  return Buffer.concat(out);
+}
 
 export const id16 = Buffer.alloc(16, 7);
 

@@ -19,6 +19,7 @@ import {
   stream,
   string,
   strings,
+  through,
 } from './rdb-maker.ts';
 
 const asOfMs = 1_800_000_000_000;
@@ -50,10 +51,7 @@ function edited(
   const judge = new TtlJudge(rules[mode], nowMs);
   const selection = keys && parseSelection({ keys, rename });
   const filter = new RdbFilter({ selection, ttl: judge });
-  const out: Buffer[] = [];
-  for (const chunk of chunks) out.push(...filter.push(Buffer.from(chunk)));
-  out.push(...filter.finish());
-  return { rdb: Buffer.concat(out), judge, filter };
+  return { rdb: through(filter, chunks), judge, filter };
 }
 
 /** With the true checksum. */
@@ -251,7 +249,7 @@ test('an expiry in seconds becomes one in milliseconds where it changes', () => 
   const at = 0x59682f00 * 1000;
   const judge = new TtlJudge({ asOfMs: 0, elapsed: 'goes', others: { laterByMs: 1 } }, 0);
   const filter = new RdbFilter({ ttl: judge });
-  const out = Buffer.concat([...filter.push(rdb('REDIS0006', db0, seconds)), ...filter.finish()]);
+  const out = through(filter, [rdb('REDIS0006', db0, seconds)]);
   expect(out.equals(whole('REDIS0006', [db0, expires(at + 1, a)]))).toBe(true);
 });
 

@@ -7,6 +7,7 @@ import { UsageError } from '../../core/errors.ts';
 import type { KeyChoice } from '../../redis/key-selection.ts';
 import { RdbFilter } from '../../redis/rdb-filter.ts';
 import type { FilterOptions, SameName } from '../../redis/rdb-filter.ts';
+import type { WrittenChunk } from '../../redis/rdb-writer.ts';
 import { printable } from '../../redis/refusals.ts';
 import type { Disk } from '../../storage/disk.ts';
 import { filePieces } from '../../storage/file-pieces.ts';
@@ -31,9 +32,9 @@ export async function filterSaved(
 ): Promise<{ readonly bytes: number; readonly crc: number; readonly picked: Picked }> {
   await using output = await OutputFile.create(disk, path);
   let crc = 0;
-  const take = async (piece: Buffer): Promise<void> => {
-    crc = crc32(piece, crc);
-    output.append(piece);
+  const take = async ({ bytes, slab }: WrittenChunk): Promise<void> => {
+    crc = crc32(bytes, crc);
+    output.append(bytes, slab);
     advance();
     await output.room();
   };
@@ -74,13 +75,17 @@ async function run(
   disk: Disk,
   saved: string,
   options: FilterOptions,
-  take: (piece: Buffer) => Promise<void>,
+  take: (chunk: WrittenChunk) => Promise<void>,
 ): Promise<RdbFilter> {
   const filter = new RdbFilter(options);
+  const takeAll = async (chunks: readonly WrittenChunk[]): Promise<void> => {
+    for (const chunk of chunks) {
+      await take(chunk);
+      chunk.slab.release();
+    }
+  };
   await using file = await disk.open(saved, 'read');
-  for await (const { bytes } of filePieces(file)) {
-    for (const piece of filter.push(bytes)) await take(piece);
-  }
-  for (const piece of filter.finish()) await take(piece);
+  for await (const { bytes } of filePieces(file)) await takeAll(filter.push(bytes));
+  await takeAll(filter.finish());
   return filter;
 }

@@ -6,6 +6,7 @@ import { ScratchDataset } from '../../scratch/dataset.ts';
 import type { FeedSource } from '../../scratch/master-feed.ts';
 import { freeMemory, requireMemory } from '../../scratch/memory.ts';
 import { RdbFilter } from '../../redis/rdb-filter.ts';
+import type { WrittenChunk } from '../../redis/rdb-writer.ts';
 import type { Disk } from '../../storage/disk.ts';
 import { basePieces } from './base-pieces.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -45,10 +46,10 @@ export async function loadScratch(
     async *rdb() {
       for await (const { bytes } of basePieces(disk, rdbPath, record)) {
         if (filter === undefined) yield bytes;
-        else yield* filter.push(bytes);
+        else yield* taken(filter.push(bytes));
         advance(bytes.length);
       }
-      if (filter !== undefined) yield* filter.finish();
+      if (filter !== undefined) yield* taken(filter.finish());
     },
     db: record.db,
     stream: () => replayed.stream(),
@@ -57,6 +58,14 @@ export async function loadScratch(
     ...{ program, parent, memoryBytes, clock, signal },
     mayFail: plan.undo !== undefined,
   });
+}
+
+/** Each has been taken when the next one is asked for. */
+function* taken(chunks: readonly WrittenChunk[]): Generator<Buffer, void, undefined> {
+  for (const { bytes, slab } of chunks) {
+    yield bytes;
+    slab.release();
+  }
 }
 
 /** Of an RDB of which only the keys are chosen. */
