@@ -12,7 +12,9 @@
 // The plan's estimates are judged, too: right within a factor of 2. Everything that a server loads is counted: all must
 // have as many keys as the primary had.
 //
-//   node bench/restore.ts [--rounds 5] [--base 500000000] [--stream 500000000] [--dir DIR] [--save]
+// What a server takes of small values in a second is less than what it takes of large ones: --value 1000 shows these.
+//
+//   node bench/restore.ts [--rounds 5] [--base 500000000] [--stream 500000000] [--value 100] [--dir DIR] [--save]
 import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import os from 'node:os';
@@ -54,6 +56,7 @@ interface Settings {
   readonly rounds: number;
   readonly base: number;
   readonly stream: number;
+  readonly value: number;
   readonly directory: string;
   readonly save: boolean;
 }
@@ -68,6 +71,8 @@ type Round = Readonly<Partial<Record<Contestant, Result>>>;
 
 interface Report extends Conditions {
   readonly primary: string;
+  /** Bytes of each. */
+  readonly value: number;
   /** Of base and stream. */
   readonly bytes: number;
   readonly keys: number;
@@ -75,9 +80,9 @@ interface Report extends Conditions {
 }
 
 const budgets = { ofCopy: 0.5, ofOwnLoad: 1.15, scratchMbPerSecond: 150, estimate: 2 };
-const valueBytes = 100;
-/** What a populated key of that size takes in an RDB, about. */
-const keyBytes = 120;
+/** What a key takes in an RDB besides its value, about; and a command in the stream. */
+const keyBytes = 20;
+const commandBytes = 50;
 const aofConfig = {
   appendonly: 'yes',
   appendfsync: 'no',
@@ -96,13 +101,15 @@ function readSettings(): Settings {
       rounds: { type: 'string', default: '5' },
       base: { type: 'string', default: '500000000' },
       stream: { type: 'string', default: '500000000' },
+      value: { type: 'string', default: '100' },
       dir: { type: 'string', default: os.tmpdir() },
       save: { type: 'boolean', default: false },
     },
   });
   requireBuild();
-  const { rounds, base, stream, dir, save } = values;
-  return { rounds: Number(rounds), base: Number(base), stream: Number(stream), directory: dir, save };
+  const { rounds, base, stream, value, dir, save } = values;
+  const sizes = { base: Number(base), stream: Number(stream), value: Number(value) };
+  return { rounds: Number(rounds), ...sizes, directory: dir, save };
 }
 
 /** What all rounds begin with: the folders are below the workspace. */
@@ -112,8 +119,9 @@ interface Made {
   readonly keys: number;
 }
 
-async function measure({ rounds: count, base, stream }: Settings, parent: string): Promise<Report> {
-  const made = await makeJournal(parent, base, stream);
+async function measure(asked: Settings, parent: string): Promise<Report> {
+  const { rounds: count, value } = asked;
+  const made = await makeJournal(parent, asked);
   const rounds: Round[] = [];
   let bytes = 0;
   for (let round = 1; round <= count; round += 1) {
@@ -131,28 +139,27 @@ async function measure({ rounds: count, base, stream }: Settings, parent: string
     rmSync(directory, { recursive: true });
   }
   const conditions = conditionsOf('restore', describeMachine(parent));
-  return { ...conditions, primary: serverLabel(pickServer()), bytes, keys: made.keys, rounds };
+  return { ...conditions, primary: serverLabel(pickServer()), value, bytes, keys: made.keys, rounds };
 }
 
 /** A primary with its AOF, and a journal of the same: both are stopped, and stay. */
-async function makeJournal(parent: string, base: number, stream: number): Promise<Made> {
+async function makeJournal(parent: string, { base, stream, value }: Settings): Promise<Made> {
   const [aof, journal] = [path.join(parent, 'aof'), path.join(parent, 'journal')];
   mkdirSync(aof);
   await using server = await RedisServer.start(pickServer(), { dir: aof, config: aofConfig });
   await using client = await server.connect();
-  await client.text('DEBUG', 'POPULATE', String(Math.ceil(base / keyBytes)), 'key', String(valueBytes));
+  await client.text('DEBUG', 'POPULATE', String(Math.ceil(base / (value + keyBytes))), 'key', String(value));
   await client.text('BGREWRITEAOF');
   while (!/aof_rewrite_in_progress:0[^]*aof_rewrite_scheduled:0/.test(await client.text('INFO', 'persistence')))
     continue;
   await using child = new Child('journal', runCommand(journal, server.port));
   await Promise.race([attached(server), child.failed]);
-  const requests = String(Math.ceil(stream / (valueBytes + 50) / 3));
+  const requests = String(Math.ceil(stream / (value + commandBytes) / 3));
   const program = server.binary.path.replace(/server$/, 'benchmark');
   const options = ['-p', String(server.port), '-n', requests, '-c', '20', '-P', '16', '-q', '-r', '1000000'];
-  const value = 'x'.repeat(valueBytes);
   for (const load of [
-    ['-t', 'set,hset', '-d', String(valueBytes)],
-    ['SET', 'key:__rand_int__', value, 'EX', '1000000'],
+    ['-t', 'set,hset', '-d', String(value)],
+    ['SET', 'key:__rand_int__', 'x'.repeat(value), 'EX', '1000000'],
   ]) {
     await Promise.race([promisify(execFile)(program, [...options, ...load]), child.failed]);
   }
@@ -187,7 +194,7 @@ async function run(contestant: Contestant, { aof, journal, keys }: Made, directo
 
 async function timedCopy(journal: string, directory: string): Promise<Result> {
   const [whole, copy] = [path.join(directory, 'whole'), path.join(directory, 'copied')];
-  await restore(journal, whole);
+  await restore(journal, whole, path.join(directory, 'cache'));
   flushDisk();
   const result = await timed(async () => {
     await promisify(execFile)('cp', ['-r', '--reflink=never', whole, copy]);
@@ -214,7 +221,12 @@ function copyOf(data: string, to: string): string {
 async function timedRestore(journal: string, to: string, ...options: string[]): Promise<Result> {
   let estimated = 0;
   const { seconds } = await timed(async () => {
-    ({ estimatedSeconds: estimated } = await restore(journal, to, ...options));
+    ({ estimatedSeconds: estimated } = await restore(
+      journal,
+      to,
+      path.join(path.dirname(journal), 'cache'),
+      ...options,
+    ));
   });
   return { seconds, estimated };
 }
@@ -252,11 +264,11 @@ function folderBytes(directory: string): number {
 }
 
 function formatReport(result: Report): string[] {
-  const { rounds, bytes, keys, primary } = result;
+  const { rounds, bytes, keys, value, primary } = result;
   return [
     '# Restore',
     '',
-    `${(bytes / 1e9).toFixed(2)} GB of base and stream, ${keys} keys, ${primary}; median (least–most) of ${rounds.length} rounds.`,
+    `${(bytes / 1e9).toFixed(2)} GB of base and stream, ${keys} keys, values of ${value} bytes, ${primary}; median (least–most) of ${rounds.length} rounds.`,
     '',
     formatConditions(result),
     '',

@@ -33,22 +33,17 @@ export async function requireSound(directory: string): Promise<void> {
   }
 }
 
-/** `journal restore` of all there is; what it says of what it did. */
+/** `journal restore` of all there is; what it says of what it did. What it learns of speeds stays in `cache`. */
 export async function restore(
   directory: string,
   to: string,
+  cache: string,
   ...options: string[]
 ): Promise<{ estimatedSeconds: number }> {
   const from = ['--dir', directory, '--name', source, '--at', 'latest'];
-  const { stdout } = await promisify(execFile)(process.execPath, [
-    main,
-    'restore',
-    ...from,
-    '--to',
-    to,
-    ...options,
-    '--json',
-  ]);
+  const args = [main, 'restore', ...from, '--to', to, ...options, '--json'];
+  const env = { ...process.env, XDG_CACHE_HOME: cache };
+  const { stdout } = await promisify(execFile)(process.execPath, args, { env });
   return JSON.parse(stdout) as { estimatedSeconds: number };
 }
 

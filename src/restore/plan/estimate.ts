@@ -13,6 +13,8 @@ export interface Work {
   readonly bytes: { readonly base: number; readonly stream: number; readonly total: number };
   readonly undo: object | undefined;
   readonly selection: object | undefined;
+  /** `keys` undefined: the scratch server holds everything. */
+  readonly held: { readonly keys: object | undefined } | undefined;
   readonly scratch: object | undefined;
   readonly destination: { readonly method: string } | undefined;
 }
@@ -23,9 +25,11 @@ interface Rates {
 }
 
 /** In bytes a second: an ordinary cloud disk, one slow core, a server that executes every command. */
-const fileRates: Rates = { base: 200_000_000, stream: 150_000_000 };
+const fileRates: Rates = { base: 400_000_000, stream: 350_000_000 };
 const transformRates: Rates = { base: 200_000_000, stream: 40_000_000 };
 const scratchRates: Rates = { base: 40_000_000, stream: 30_000_000 };
+/** Most of it is passed over. */
+const neededRates: Rates = { base: 100_000_000, stream: 80_000_000 };
 
 /** Less than this says more of starting processes than of anything else. */
 const tellingBytesMin = 20_000_000;
@@ -35,8 +39,13 @@ export function estimateSeconds(plan: Work, paces: Paces = {}): number {
   const { base, stream, total } = plan.bytes;
   const pace = paces[wayOf(plan)];
   if (pace !== undefined && total >= tellingBytesMin) return Math.ceil(total / pace);
-  const rates = plan.scratch !== undefined ? scratchRates : plan.transform === 'none' ? fileRates : transformRates;
+  const rates = ratesOf(plan);
   return Math.ceil(base / rates.base + stream / rates.stream);
+}
+
+function ratesOf({ scratch, held, transform }: Work): Rates {
+  if (scratch !== undefined) return held?.keys === undefined ? scratchRates : neededRates;
+  return transform === 'none' ? fileRates : transformRates;
 }
 
 /** The same paces where nothing was learnt. What was known counts as much as what is new. */
@@ -52,7 +61,7 @@ export function learnPace(paces: Paces, plan: Work, seconds: number): Paces {
 }
 
 /** All that makes a restore slower or faster by more than its size. */
-function wayOf({ form, transform, ttl, undo, selection, scratch, destination }: Work): string {
+function wayOf({ form, transform, ttl, undo, selection, held, scratch, destination }: Work): string {
   return [
     form,
     ...(destination === undefined ? [] : [destination.method]),
@@ -61,5 +70,6 @@ function wayOf({ form, transform, ttl, undo, selection, scratch, destination }: 
     ...(ttl.mode === 'keep' ? [] : ['ttl']),
     ...(undo === undefined ? [] : ['undo']),
     ...(selection === undefined ? [] : ['keys']),
+    ...(held?.keys === undefined ? [] : ['needed']),
   ].join(' ');
 }

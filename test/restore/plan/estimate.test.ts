@@ -5,7 +5,7 @@ import { estimateSeconds, learnPace, type Work } from '../../../src/restore/plan
 function work(base: number, stream: number, more: Partial<Work> = {}): Work {
   return {
     ...{ form: 'multi-part-aof', transform: 'none', ttl: { mode: 'keep' }, undo: undefined },
-    ...{ selection: undefined, scratch: undefined, destination: undefined },
+    ...{ selection: undefined, held: undefined, scratch: undefined, destination: undefined },
     bytes: { base, stream, total: base + stream },
     ...more,
   };
@@ -16,9 +16,10 @@ const scratch = { scratch: {}, form: 'rdb' };
 test('by cautious rates before anything was measured, in whole seconds', () => {
   expect(estimateSeconds(work(0, 0))).toBe(0);
   expect(estimateSeconds(work(1, 0))).toBe(1);
-  expect(estimateSeconds(work(1e9, 1.5e9))).toBe(15);
+  expect(estimateSeconds(work(1e9, 1.4e9))).toBe(7);
   expect(estimateSeconds(work(1e9, 1.2e9, { transform: 'relative-ttl' }))).toBe(35);
   expect(estimateSeconds(work(1e9, 1.2e9, scratch))).toBe(65);
+  expect(estimateSeconds(work(1e9, 1.2e9, { ...scratch, held: { keys: {} } }))).toBe(25);
 });
 
 test.each([3, 40, 700])(
@@ -38,6 +39,7 @@ test('what was measured of one kind says nothing of another', () => {
     work(1e9, 1e9, { ...scratch, ttl: { mode: 'shift' } }),
     work(1e9, 1e9, { ...scratch, undo: {} }),
     work(1e9, 1e9, { ...scratch, selection: {} }),
+    work(1e9, 1e9, { ...scratch, selection: {}, held: { keys: {} } }),
   ];
   for (const other of others) expect(estimateSeconds(other, paces)).toBe(estimateSeconds(other));
 });
