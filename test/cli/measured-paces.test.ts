@@ -44,7 +44,14 @@ test.each(['', 'no json', 'null', '7', '{"rdb":"fast","resp":-1,"server":0,"mult
 test('what a restore took is what the next one like it is expected to take', async () => {
   const env = { HOME: temporaryDirectory('home') };
   const work = {
-    ...{ form: 'rdb', transform: 'none', ttl: { mode: 'keep' }, undo: undefined, selection: undefined },
+    ...{
+      form: 'rdb',
+      transform: 'none',
+      ttl: { mode: 'keep' },
+      undo: undefined,
+      selection: undefined,
+      held: undefined,
+    },
     ...{ scratch: {}, destination: undefined, bytes: { base: 1e9, stream: 1e9, total: 2e9 } },
   };
   const before = await estimated(work, { disk: localDisk, env });
