@@ -18,8 +18,8 @@ import { MasterFeed } from './master-feed.ts';
 import type { FeedSource } from './master-feed.ts';
 import { mebibytes } from './memory.ts';
 import { PrivateDirectory } from './private-directory.ts';
+import type { ScratchConnection } from './scratch-connection.ts';
 import { ScratchServer } from './server.ts';
-import type { ServerClient } from './client.ts';
 
 export interface ScratchOptions {
   readonly program: ServerProgram;
@@ -44,7 +44,7 @@ interface Parts {
   readonly directory: PrivateDirectory;
   readonly server: ScratchServer;
   readonly feed: MasterFeed;
-  readonly client: ServerClient;
+  readonly client: ScratchConnection;
   readonly failures: number;
 }
 
@@ -56,7 +56,7 @@ export class ScratchDataset implements AsyncDisposable {
   readonly #directory: PrivateDirectory;
   readonly #server: ScratchServer;
   readonly #feed: MasterFeed;
-  readonly #client: ServerClient;
+  readonly #client: ScratchConnection;
   readonly #options: ScratchOptions;
   #isSaved = false;
 
@@ -92,7 +92,7 @@ export class ScratchDataset implements AsyncDisposable {
   }
 
   /** The connection of the dataset itself, for whoever needs but one. */
-  get client(): ServerClient {
+  get client(): ScratchConnection {
     return this.#client;
   }
 
@@ -101,7 +101,7 @@ export class ScratchDataset implements AsyncDisposable {
   }
 
   /** Another connection; the caller destroys it. */
-  connect(): Promise<ServerClient> {
+  connect(): Promise<ScratchConnection> {
     return this.#server.connect();
   }
 
@@ -175,7 +175,7 @@ function startServer(directory: string, feed: MasterFeed, options: ScratchOption
 /** Feeds it, as long as the server lives and takes no more memory than it may; returns how many commands have failed. */
 async function whileWatched(
   server: ScratchServer,
-  client: ServerClient,
+  client: ScratchConnection,
   options: ScratchOptions,
   failuresMax: number,
   feed: (signal: AbortSignal) => Promise<void>,
@@ -207,7 +207,7 @@ async function whileWatched(
 
 /** Rejects when it takes more than it may; returns when it is aborted. */
 async function watchMemory(
-  client: ServerClient,
+  client: ScratchConnection,
   { memoryBytes, clock }: ScratchOptions,
   signal: AbortSignal,
 ): Promise<void> {
@@ -220,7 +220,7 @@ async function watchMemory(
 }
 
 /** A replica passes over a command that fails; we do not. */
-async function refuseFailures(server: ScratchServer, client: ServerClient, max: number): Promise<number> {
+async function refuseFailures(server: ScratchServer, client: ScratchConnection, max: number): Promise<number> {
   const failed = await infoNumber(client, 'stats', 'unexpected_error_replies');
   if (failed <= max) return failed;
   throw new IntegrityError(
@@ -230,7 +230,7 @@ async function refuseFailures(server: ScratchServer, client: ServerClient, max: 
   );
 }
 
-async function infoNumber(client: ServerClient, section: string, field: string): Promise<number> {
+async function infoNumber(client: ScratchConnection, section: string, field: string): Promise<number> {
   return Number(infoFields(await client.info(section)).get(field) ?? 0);
 }
 

@@ -6,7 +6,6 @@ import { keysIn } from '../redis/info.ts';
 import type { KeySelection } from '../redis/key-selection.ts';
 import { hasFunctions } from '../redis/server-version.ts';
 import type { ScratchDataset } from './dataset.ts';
-import { BytesConnection } from './bytes-connection.ts';
 import { dumpedKeys } from './dumped-keys.ts';
 import type { DumpedBatch } from './dumped-keys.ts';
 
@@ -46,10 +45,10 @@ export function restoreCommands({ keys }: DumpedBatch): readonly DumpCommand[] {
   return keys.map(({ name, payload, endsMs }) => ['RESTORE', name, String(endsMs), payload, 'REPLACE', 'ABSTTL']);
 }
 
-async function* functions({ socketPath }: ScratchDataset): AsyncGenerator<readonly DumpCommand[], void, undefined> {
-  using connection = await BytesConnection.open(socketPath);
-  const libraries = await connection.ask<unknown[]>('FUNCTION', 'LIST');
+async function* functions(dataset: ScratchDataset): AsyncGenerator<readonly DumpCommand[], void, undefined> {
+  using connection = await dataset.connect();
+  const libraries = await connection.sendCommand<unknown[]>(['FUNCTION', 'LIST']);
   if (libraries.length === 0) return;
-  const payload = await connection.ask<Buffer>('FUNCTION', 'DUMP');
+  const payload = await connection.sendCommand<Buffer>(['FUNCTION', 'DUMP']);
   yield [['FUNCTION', 'RESTORE', payload, 'REPLACE']];
 }

@@ -8,7 +8,7 @@
 import { keyspaceIn } from '../redis/info.ts';
 import type { KeySelection } from '../redis/key-selection.ts';
 import { tellsExpiryTimes } from '../redis/server-version.ts';
-import { BytesConnection } from './bytes-connection.ts';
+import type { ScratchConnection } from './scratch-connection.ts';
 import type { ScratchDataset } from './dataset.ts';
 
 export interface DumpedKey {
@@ -63,23 +63,23 @@ export async function* dumpedKeys(
   signal: AbortSignal,
   selection?: KeySelection,
 ): AsyncGenerator<DumpedBatch, void, undefined> {
-  using connection = await BytesConnection.open(dataset.socketPath);
+  using connection = await dataset.connect();
   for (const { db } of keyspaceIn(await dataset.client.info('keyspace'))) {
     if (selection?.takesDb(db) === false) continue;
-    await connection.ask('SELECT', String(db));
+    await connection.sendCommand(['SELECT', String(db)]);
     for await (const keys of keysOf(connection, dataset, signal, selection)) yield { db, keys };
   }
 }
 
 async function* keysOf(
-  connection: BytesConnection,
+  connection: ScratchConnection,
   { program }: ScratchDataset,
   signal: AbortSignal,
   selection: KeySelection | undefined,
 ): AsyncGenerator<DumpedKey[], void, undefined> {
   let cursor = '0';
   do {
-    const [next, seen] = await connection.ask<[Buffer, Buffer[]]>('SCAN', cursor, 'COUNT', scanCount);
+    const [next, seen] = await connection.sendCommand<[Buffer, Buffer[]]>(['SCAN', cursor, 'COUNT', scanCount]);
     cursor = next.toString('latin1');
     const keys = selection === undefined ? seen : await wanted(connection, seen, selection);
     for (let from = 0; from < keys.length;) {
@@ -94,15 +94,15 @@ async function* keysOf(
 
 /** Of the first ones of the keys; undefined: it elapsed between SCAN and now. */
 async function dump(
-  connection: BytesConnection,
+  connection: ScratchConnection,
   keys: readonly Buffer[],
   isAbsolute: boolean,
 ): Promise<(Omit<DumpedKey, 'name'> | undefined)[]> {
-  const told = await connection.ask<(Buffer | number | null)[]>(
+  const told = await connection.sendCommand<(Buffer | number | null)[]>([
     ...['EVAL', dumpScript, String(keys.length)],
     ...keys,
     ...[isAbsolute ? '1' : '0', String(bytesAtOnce)],
-  );
+  ]);
   return keys.slice(0, told.length / 2).map((key, i) => {
     const [payload, ends] = [told[2 * i], told[2 * i + 1]];
     if (!Buffer.isBuffer(payload) || typeof ends !== 'number' || ends === -2) return undefined;
@@ -115,13 +115,13 @@ function named(keys: readonly Omit<DumpedKey, 'name'>[], selection: KeySelection
 }
 
 async function wanted(
-  connection: BytesConnection,
+  connection: ScratchConnection,
   keys: readonly Buffer[],
   selection: KeySelection,
 ): Promise<Buffer[]> {
   const taken = keys.filter((key) => selection.takesName(key));
   const { types } = selection;
   if (types === undefined) return taken;
-  const told = await Promise.all(taken.map((key) => connection.ask<string>('TYPE', key)));
+  const told = await Promise.all(taken.map((key) => connection.sendCommand<string>(['TYPE', key])));
   return taken.filter((_, i) => types.has(told[i] ?? ''));
 }

@@ -18,8 +18,7 @@ import type { Clock } from '../core/clock.ts';
 import type { JournalError } from '../core/errors.ts';
 import { StorageError } from '../core/errors.ts';
 import { closesDebug } from '../redis/server-version.ts';
-import { createServerClient } from './client.ts';
-import type { ServerClient } from './client.ts';
+import { ScratchConnection } from './scratch-connection.ts';
 import type { ServerProgram } from './find-server.ts';
 import { attempt } from '../storage/disk-errors.ts';
 import { Watchdog } from './watchdog.ts';
@@ -97,10 +96,8 @@ export class ScratchServer implements AsyncDisposable {
   }
 
   /** A connection of its own; the caller destroys it. */
-  async connect(): Promise<ServerClient> {
-    const client = await createServerClient({ socket: { path: this.socketPath, tls: false } });
-    await client.connect();
-    return client;
+  connect(): Promise<ScratchConnection> {
+    return ScratchConnection.open(this.socketPath);
   }
 
   /** Calls `fn` with the reason, once, if it ends before it is disposed; the result cancels that. */
@@ -158,7 +155,7 @@ export class ScratchServer implements AsyncDisposable {
   async #ping(): Promise<void> {
     const client = await this.connect();
     try {
-      await client.ping();
+      await client.sendCommand(['PING']);
     } catch (error) {
       const isLoading = error instanceof Error && error.message.startsWith('LOADING');
       if (!isLoading || this.#options.whileLoading !== true) throw error;

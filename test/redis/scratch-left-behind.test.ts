@@ -104,7 +104,7 @@ describeServers(
         signal: new AbortController().signal,
       });
       const client = await server.connect();
-      expect(await client.ping()).toBe('PONG');
+      expect(await client.sendCommand(['PING'])).toBe('PONG');
       client.destroy();
     });
 

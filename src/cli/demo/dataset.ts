@@ -2,14 +2,14 @@
  * The demo's application: a small shop with customers, carts, sessions that expire, a ranking and an order stream. Enough
  * of everything that a dataset can hold, small enough to be filled in a blink.
  */
-import type { ServerClient } from '../../scratch/client.ts';
+import type { ScratchConnection } from '../../scratch/scratch-connection.ts';
 
 const customers = 2_000;
 const tradesPerRound = 20_000;
 const batch = 500;
 
 /** Fills the shop; returns the number of keys. */
-export async function fillShop(client: ServerClient): Promise<number> {
+export async function fillShop(client: ScratchConnection): Promise<number> {
   const commands: string[][] = [];
   for (let i = 0; i < customers; i += 1) {
     commands.push([
@@ -31,7 +31,7 @@ export async function fillShop(client: ServerClient): Promise<number> {
 }
 
 /** Live traffic: orders as transactions, and everything that goes with them. Returns the number of commands. */
-export async function keepTrading(client: ServerClient, round: number, signal: AbortSignal): Promise<number> {
+export async function keepTrading(client: ScratchConnection, round: number, signal: AbortSignal): Promise<number> {
   let sent = 0;
   while (sent < tradesPerRound) {
     signal.throwIfAborted();
@@ -52,7 +52,7 @@ export async function keepTrading(client: ServerClient, round: number, signal: A
 
 const cities = ['Lisbon', 'Oslo', 'Kraków', 'Valencia', 'Ghent', 'Tallinn'];
 
-async function send(client: ServerClient, commands: readonly string[][]): Promise<void> {
+async function send(client: ScratchConnection, commands: readonly string[][]): Promise<void> {
   for (let at = 0; at < commands.length; at += batch) {
     await Promise.all(commands.slice(at, at + batch).map((command) => client.sendCommand(command)));
   }

@@ -21,7 +21,7 @@ import { executeRestore } from '../../restore/restore.ts';
 import { findServer } from '../../scratch/find-server.ts';
 import type { ServerProgram } from '../../scratch/find-server.ts';
 import { freePort, ScratchServer } from '../../scratch/server.ts';
-import type { ServerClient } from '../../scratch/client.ts';
+import type { ScratchConnection } from '../../scratch/scratch-connection.ts';
 import type { Disk } from '../../storage/disk.ts';
 import { fillShop, keepTrading } from './dataset.ts';
 import { findCommand } from './find-command.ts';
@@ -123,7 +123,7 @@ class Demo {
     }
   }
 
-  async #liveAndFlush(client: ServerClient, program: ServerProgram): Promise<Fingerprint> {
+  async #liveAndFlush(client: ScratchConnection, program: ServerProgram): Promise<Fingerprint> {
     const { events, signal } = this.#options;
     events.filled(await fillShop(client));
     events.traded(await keepTrading(client, 1, signal));

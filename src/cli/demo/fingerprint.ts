@@ -3,7 +3,7 @@
  * Two servers with the same fingerprint hold the same data. Only for servers of the demo: it walks over all keys.
  */
 import { createHash } from 'node:crypto';
-import type { ServerClient } from '../../scratch/client.ts';
+import type { ScratchConnection } from '../../scratch/scratch-connection.ts';
 
 export interface Fingerprint {
   readonly keys: number;
@@ -11,13 +11,13 @@ export interface Fingerprint {
   readonly sha256: string;
 }
 
-export async function fingerprint(client: ServerClient, knowsExpiryTimes: boolean): Promise<Fingerprint> {
+export async function fingerprint(client: ScratchConnection, knowsExpiryTimes: boolean): Promise<Fingerprint> {
   const hash = createHash('sha256');
   hash.update(await text(client, ['DEBUG', 'DIGEST']));
   let keys = 0;
   for (const db of await databases(client)) {
     await client.sendCommand(['SELECT', String(db)]);
-    const names = ((await client.sendCommand(['KEYS', '*'])) as unknown as string[]).sort();
+    const names = (await client.sendCommand<Buffer[]>(['KEYS', '*'])).map(String).sort();
     keys += names.length;
     const times = knowsExpiryTimes
       ? await Promise.all(names.map((name) => client.sendCommand(['PEXPIRETIME', name])))
@@ -29,13 +29,14 @@ export async function fingerprint(client: ServerClient, knowsExpiryTimes: boolea
 }
 
 /** Numbers of the dbs that hold anything. */
-async function databases(client: ServerClient): Promise<number[]> {
+async function databases(client: ScratchConnection): Promise<number[]> {
   const info = await text(client, ['INFO', 'keyspace']);
   return [...info.matchAll(/^db(\d+):/gm)].map(([, db]) => Number(db));
 }
 
-async function text(client: ServerClient, command: readonly string[]): Promise<string> {
-  const reply: unknown = await client.sendCommand([...command]);
-  if (typeof reply !== 'string') throw new TypeError(`${command.join(' ')} answered with something else than a string`);
-  return reply;
+async function text(client: ScratchConnection, command: readonly string[]): Promise<string> {
+  const reply = await client.sendCommand(command);
+  if (typeof reply !== 'string' && !Buffer.isBuffer(reply))
+    throw new TypeError(`${command.join(' ')} answered with something else than a string`);
+  return String(reply);
 }

@@ -7,8 +7,7 @@
 import { keyspaceIn } from '../../redis/info.ts';
 import type { KeySelection } from '../../redis/key-selection.ts';
 import type { ScratchDataset } from '../../scratch/dataset.ts';
-import { bytesClient } from '../../scratch/client.ts';
-import type { BytesClient } from '../../scratch/client.ts';
+import type { ScratchConnection } from '../../scratch/scratch-connection.ts';
 import { throwIfInterrupted } from '../interruption.ts';
 import type { TargetLink } from './target-link.ts';
 
@@ -28,7 +27,7 @@ export async function* absentKeys(
   selection: KeySelection,
   signal: AbortSignal,
 ): AsyncGenerator<AbsentKey[], void, undefined> {
-  const scratch = bytesClient(await dataset.connect());
+  const scratch = await dataset.connect();
   try {
     for (const { db } of keyspaceIn(String(await link.command('INFO', 'keyspace')))) {
       if (!selection.takesDb(db)) continue;
@@ -64,7 +63,7 @@ async function* selectedKeys(link: TargetLink, selection: KeySelection): AsyncGe
 }
 
 /** On a replica EXISTS does not find what has elapsed, and MEMORY USAGE does. */
-async function missingIn(scratch: BytesClient, db: number, keys: readonly Buffer[]): Promise<AbsentKey[]> {
+async function missingIn(scratch: ScratchConnection, db: number, keys: readonly Buffer[]): Promise<AbsentKey[]> {
   const found = await Promise.all(keys.map((key) => scratch.sendCommand<number>(['EXISTS', key])));
   const missing = keys.filter((_, i) => found[i] === 0);
   const sizes = await Promise.all(

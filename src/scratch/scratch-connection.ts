@@ -1,5 +1,7 @@
 /**
- * A connection to a scratch server for values of any size: of an answer nothing is held but itself, once.
+ * A connection to a server of our own, on its Unix socket, for values of any size: of an answer nothing is held but itself,
+ * once. client.ts is for servers of others; to load it would take twenty megabytes and most of the time in which a scratch
+ * server starts.
  */
 import { once } from 'node:events';
 import { connect } from 'node:net';
@@ -10,7 +12,7 @@ import { ReplyStream } from '../redis/reply-stream.ts';
 
 const readBytes = 256 * 1024;
 
-export class BytesConnection implements Disposable {
+export class ScratchConnection implements Disposable {
   readonly #socket: Socket;
   readonly #asked: PromiseWithResolvers<unknown>[] = [];
   readonly #replies = new ReplyStream((reply) => {
@@ -33,14 +35,14 @@ export class BytesConnection implements Disposable {
     this.#socket.on('error', () => undefined);
   }
 
-  static async open(path: string): Promise<BytesConnection> {
-    const connection = new BytesConnection(path);
+  static async open(path: string): Promise<ScratchConnection> {
+    const connection = new ScratchConnection(path);
     await once(connection.#socket, 'connect');
     return connection;
   }
 
   /** The answer, its bulk strings as bytes; rejects with an error reply. */
-  ask<T>(...words: readonly (string | Buffer)[]): Promise<T> {
+  sendCommand<T>(words: readonly (string | Buffer)[]): Promise<T> {
     const asked = Promise.withResolvers<unknown>();
     if (this.#socket.destroyed) asked.reject(lost());
     else {
@@ -50,8 +52,16 @@ export class BytesConnection implements Disposable {
     return asked.promise as Promise<T>;
   }
 
-  [Symbol.dispose](): void {
+  async info(section: string): Promise<string> {
+    return String(await this.sendCommand<Buffer>(['INFO', section]));
+  }
+
+  destroy(): void {
     this.#socket.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.destroy();
   }
 
   #take(bytes: Buffer): void {
