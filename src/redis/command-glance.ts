@@ -5,6 +5,8 @@
 
 /** A command with more arguments is looked at as a command, where it costs as much as its arguments do. */
 const argumentsMost = 4096;
+/** More than the lines in front of a name, and the end behind the last argument. */
+const lineBytesMost = 64;
 
 export class CommandGlance {
   bytes: Buffer = Buffer.alloc(0);
@@ -18,5 +20,11 @@ export class CommandGlance {
 
   get argumentsMost(): number {
     return argumentsMost;
+  }
+
+  /** It is no longer than that: its arguments, and what stands before each. */
+  get bytesAtMost(): number {
+    const last = this.count - 1;
+    return this.at[last]! + this.length[last]! - this.at[0]! + lineBytesMost;
   }
 }

@@ -108,14 +108,37 @@ export type IsKey = (bytes: Buffer, at: number, length: number) => boolean;
  * Whether one of its keys is such a key, of a command that lies whole in the stream. Nothing is made of it, and where it
  * takes more than that to tell, the answer is that it may be: keysOf() knows.
  */
-export function mayTouch({ bytes, count, at, length }: CommandGlance, isKey: IsKey): boolean {
+export function mayTouch(command: CommandGlance, isKey: IsKey): boolean {
+  const row = rowAt(command.bytes, command.at[0]!, command.length[0]!);
+  return row?.isPlain !== true || touches(row, command, isKey);
+}
+
+/** Whether it has keys, and none of them is such a key; false where it takes more than a look to tell. */
+export function touchesOthersOnly(command: CommandGlance, isKey: IsKey): boolean {
+  const row = rowAt(command.bytes, command.at[0]!, command.length[0]!);
+  return row?.isPlain === true && row.places.length > 0 && !touches(row, command, isKey);
+}
+
+/** Whether it has one key or none; false where it takes more than a look to tell. */
+export function touchesOneAtMost({ bytes, count, at, length }: CommandGlance): boolean {
   const row = rowAt(bytes, at[0]!, length[0]!);
-  if (row?.isPlain !== true) return true;
-  for (const { begin, last, step } of row.places) {
-    const to = last < 0 ? count + last : begin + last;
-    for (let i = begin; i <= to && i < count; i += step) if (isKey(bytes, at[i]!, length[i]!)) return true;
+  if (row?.isPlain !== true) return false;
+  const [place, ...others] = row.places;
+  if (place === undefined) return true;
+  return others.length === 0 && place.begin + place.step > lastAt(place, count);
+}
+
+/** Of a plain row. */
+function touches({ places }: Row, { bytes, count, at, length }: CommandGlance, isKey: IsKey): boolean {
+  for (const place of places) {
+    const last = lastAt(place, count);
+    for (let i = place.begin; i <= last; i += place.step) if (isKey(bytes, at[i]!, length[i]!)) return true;
   }
   return false;
+}
+
+function lastAt({ begin, last }: Place, count: number): number {
+  return last < 0 ? count + last : Math.min(begin + last, count - 1);
 }
 
 /** As mayWrite() tells it, of a command in place. */

@@ -47,7 +47,7 @@ export class KeySelection {
   }
 
   /** `type` is its code in an RDB. */
-  takes(db: number, type: number, key: Uint8Array): boolean {
+  takes(db: number, type: number, key: Buffer): boolean {
     return this.takesDb(db) && (this.types?.has(typeNames[type] ?? '') ?? true) && this.takesName(key);
   }
 
@@ -56,8 +56,13 @@ export class KeySelection {
   }
 
   takesName(key: Uint8Array): boolean {
-    const isAsked = this.#keys.length === 0 || this.#keys.some(({ matches }) => matches(key));
-    return isAsked && !this.#excluded.some(({ matches }) => matches(key));
+    return this.takesNameAt(key, 0, key.length);
+  }
+
+  /** The same of the key in bytes[at, at + length). */
+  takesNameAt(bytes: Uint8Array, at: number, length: number): boolean {
+    const isAsked = this.#keys.length === 0 || this.#keys.some(({ matchesAt }) => matchesAt(bytes, at, length));
+    return isAsked && !this.#excluded.some(({ matchesAt }) => matchesAt(bytes, at, length));
   }
 
   /** The same buffer where nothing is renamed. */

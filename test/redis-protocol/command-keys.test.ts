@@ -2,7 +2,14 @@
 // servers say is shown on them, in redis/command-keys.test.ts.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { keysOf, mayTouch, mayWrite, mayWriteAt } from '../../src/redis/command-keys.ts';
+import {
+  keysOf,
+  mayTouch,
+  mayWrite,
+  mayWriteAt,
+  touchesOneAtMost,
+  touchesOthersOnly,
+} from '../../src/redis/command-keys.ts';
 import type { CommandKeys } from '../../src/redis/command-keys.ts';
 import type { CommandGlance } from '../../src/redis/command-glance.ts';
 import { CommandReader } from '../../src/redis/command-reader.ts';
@@ -86,9 +93,16 @@ test('no key is missed where commands are looked at in place, and plain commands
       const isKey = (bytes: Buffer, at: number, length: number): boolean =>
         bytes.toString('latin1', at, at + length) === key;
       const bytes = command(...drawn.map((one) => one.toLowerCase()), ...args);
-      let inPlace: { touches: boolean; writes: boolean } | undefined;
+      let inPlace: Readonly<Record<'touches' | 'others' | 'one' | 'writes', boolean>> | undefined;
+      let bytesAtMost = 0;
       const isMatch = (glance: CommandGlance): boolean => {
-        inPlace = { touches: mayTouch(glance, isKey), writes: mayWriteAt(glance) };
+        inPlace = {
+          touches: mayTouch(glance, isKey),
+          others: touchesOthersOnly(glance, isKey),
+          one: touchesOneAtMost(glance),
+          writes: mayWriteAt(glance),
+        };
+        ({ bytesAtMost } = glance);
         return true;
       };
       const reader = new CommandReader({ offset: 0, db: 0 }, { isMatch });
@@ -100,7 +114,12 @@ test('no key is missed where commands are looked at in place, and plain commands
       if (touches) expect(inPlace?.touches).toBe(true);
       if (/^(SET|GET|DEL|MSET|RENAME|PING|PUBLISH|LPUSH|BITOP)$/.test(drawn[0])) {
         expect(inPlace?.touches).toBe(touches);
+        if (found.length > 0) expect(inPlace?.others).toBe(!touches);
+        if (/^(SET|GET|PING|PUBLISH|LPUSH)$/.test(drawn[0])) expect(inPlace?.one).toBe(true);
       }
+      if (inPlace?.others === true) expect([others, touches]).toEqual(['none', false]);
+      if (inPlace?.one === true) expect([others, found.length < 2]).toEqual(['none', true]);
+      expect(bytesAtMost).toBeGreaterThanOrEqual(bytes.length);
       if (mayWrite(made)) expect(inPlace?.writes).toBe(true);
     }),
     { numRuns: 5000 },

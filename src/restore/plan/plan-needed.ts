@@ -3,6 +3,8 @@
  * Where that cannot be told, it holds everything, and the plan says why.
  */
 import { neededCommandBytesMax } from '../../core/limits.ts';
+import type { CommandGlance } from '../../redis/command-glance.ts';
+import { touchesOneAtMost } from '../../redis/command-keys.ts';
 import { CommandReader, nameOf } from '../../redis/command-reader.ts';
 import type { StreamCommand } from '../../redis/command-reader.ts';
 import type { KeySelection } from '../../redis/key-selection.ts';
@@ -20,8 +22,8 @@ export async function planNeeded(
   signal: AbortSignal | undefined,
 ): Promise<Held> {
   if (selection.text.keys.length === 0) return { keys: undefined, why: 'no --keys say which' };
-  const keys = new NeededKeys((key) => selection.takesName(key));
-  const reader = new CommandReader(plan.base.record);
+  const keys = new NeededKeys((bytes, at, length) => selection.takesNameAt(bytes, at, length));
+  const reader = new CommandReader(plan.base.record, { isMatch: mayConnect });
   for await (const { bytes } of plannedStream(disk, plan)) {
     throwIfInterrupted(signal);
     reader.push(bytes);
@@ -31,6 +33,11 @@ export async function planNeeded(
     }
   }
   return { keys };
+}
+
+/** Most commands have one key, and are passed over. */
+function mayConnect(command: CommandGlance): boolean {
+  return !touchesOneAtMost(command) || command.bytesAtMost >= neededCommandBytesMax;
 }
 
 /** Why everything is needed, if it is. */

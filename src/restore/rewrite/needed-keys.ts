@@ -7,8 +7,9 @@
  */
 import { randomInt } from 'node:crypto';
 import { neededLinksMax } from '../../core/limits.ts';
-import { keysOf } from '../../redis/command-keys.ts';
-import type { CommandKeys, KeyArgument } from '../../redis/command-keys.ts';
+import type { CommandGlance } from '../../redis/command-glance.ts';
+import { keysOf, touchesOthersOnly } from '../../redis/command-keys.ts';
+import type { CommandKeys, IsKey, KeyArgument } from '../../redis/command-keys.ts';
 import { nameOf } from '../../redis/command-reader.ts';
 import type { StreamCommand } from '../../redis/command-reader.ts';
 import { KeyLinks, none } from './key-links.ts';
@@ -17,12 +18,12 @@ import { KeyLinks, none } from './key-links.ts';
 const needed = 0;
 
 export class NeededKeys {
-  readonly #isWanted: (key: Uint8Array) => boolean;
+  readonly #isWanted: IsKey;
   /** Of a key that was touched together with others, one of them; none: it speaks for them all. */
   readonly #links = new KeyLinks();
   readonly #seed = randomInt(2 ** 32) | 0;
 
-  constructor(isWanted: (key: Uint8Array) => boolean) {
+  constructor(isWanted: IsKey) {
     this.#isWanted = isWanted;
   }
 
@@ -41,7 +42,7 @@ export class NeededKeys {
     return this.#links.size <= neededLinksMax;
   }
 
-  has(key: Uint8Array): boolean {
+  has(key: Buffer): boolean {
     return this.#find(key) === needed;
   }
 
@@ -51,6 +52,13 @@ export class NeededKeys {
     return keys.length === 0 || keys.some(({ key }) => this.has(key));
   }
 
+  /** Whether it need not, where a look tells. */
+  passesOver(command: CommandGlance): boolean {
+    return touchesOthersOnly(command, this.#hasAt);
+  }
+
+  readonly #hasAt: IsKey = (bytes, at, length) => this.#findAt(bytes, at, length) === needed;
+
   #join(a: number, b: number): number {
     if (a === b) return a;
     const [child, parent] = a === needed ? [b, a] : [a, b];
@@ -59,9 +67,13 @@ export class NeededKeys {
   }
 
   /** Who speaks for the key. */
-  #find(key: Uint8Array): number {
-    if (this.#isWanted(key)) return needed;
-    const hash = this.#hash(key);
+  #find(key: Buffer): number {
+    return this.#findAt(key, 0, key.length);
+  }
+
+  #findAt(bytes: Buffer, at: number, length: number): number {
+    if (this.#isWanted(bytes, at, length)) return needed;
+    const hash = this.#hash(bytes, at, length);
     let found = hash;
     for (let next = this.#links.get(found); next !== none; next = this.#links.get(found)) found = next;
     // Shorter for the next time.
@@ -69,9 +81,9 @@ export class NeededKeys {
     return found;
   }
 
-  #hash(key: Uint8Array): number {
-    let hash = this.#seed ^ key.length;
-    for (const byte of key) hash = Math.imul(hash ^ byte, 0x5bd1e995) ^ (hash >>> 15);
+  #hash(bytes: Buffer, at: number, length: number): number {
+    let hash = this.#seed ^ length;
+    for (let i = at; i < at + length; i += 1) hash = Math.imul(hash ^ bytes[i]!, 0x5bd1e995) ^ (hash >>> 15);
     return hash >>> 0 || 1;
   }
 }

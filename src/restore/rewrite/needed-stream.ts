@@ -1,5 +1,5 @@
 /**
- * Of a stream, the commands that a replay for some keys must contain; all others are gone. What is not decided is held: no
+ * Of a stream, the commands that a replay for some keys must contain; all others are gone, most of them looked at only. What is not decided is held: no
  * more than the beginning of a command, and of a long one nothing, since the plan took all its keys for needed.
  */
 import type { Offset } from '../../core/position.ts';
@@ -18,25 +18,21 @@ export class NeededStream {
   /** `state` is the boundary that the first bytes follow. */
   constructor(state: ScannerState, keys: NeededKeys) {
     this.#keys = keys;
-    this.#reader = new CommandReader(state);
+    this.#reader = new CommandReader(state, { isMatch: (command) => !keys.passesOver(command) });
     this.#held = new ByteWindow(state.offset + 1);
   }
 
   /** Bytes must stay as they are until what is returned is used. */
   push(bytes: Buffer): Buffer[] {
     const out = new Assembler();
-    let end = this.#held.start - 1;
     this.#held.append(bytes);
     this.#reader.push(bytes);
     for (let command = this.#reader.next(); command !== undefined; command = this.#reader.next()) {
       const isBegun = command.start < this.#held.start;
-      if (!isBegun && !this.#keys.takes(command)) {
-        this.#pass(command.start - 1, out);
-        this.#held.drop(command.end);
-      }
-      end = command.end;
+      if (!isBegun) this.#held.drop(command.start - 1);
+      if (isBegun || this.#keys.takes(command)) this.#pass(command.end, out);
     }
-    this.#pass(end, out);
+    this.#held.drop(this.#reader.end);
     if (this.#held.end - this.#held.start >= neededCommandBytesMax) this.#pass(this.#held.end, out);
     return out.finish();
   }

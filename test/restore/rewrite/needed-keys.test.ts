@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import { neededCommandBytesMax } from '../../../src/core/limits.ts';
+import type { IsKey } from '../../../src/redis/command-keys.ts';
 import { CommandReader } from '../../../src/redis/command-reader.ts';
 import type { StreamCommand } from '../../../src/redis/command-reader.ts';
 import { linkingOf, NeededKeys } from '../../../src/restore/rewrite/needed-keys.ts';
@@ -10,6 +11,7 @@ import { NeededStream } from '../../../src/restore/rewrite/needed-stream.ts';
 import { command } from '../../redis-protocol/bytes.ts';
 
 const linksMax = 1000;
+const isWanted: IsKey = (bytes, at, length) => length > 0 && bytes[at] === 'w'.charCodeAt(0);
 
 vi.mock('../../../src/core/limits.ts', async (original) => ({ ...(await original<object>()), neededLinksMax: 1000 }));
 
@@ -25,7 +27,7 @@ function commandsOf(stream: readonly Words[]): StreamCommand[] {
 
 /** Those of `stream`, of which keys that begin with `w` are wanted. */
 function neededOf(stream: readonly Words[]): NeededKeys {
-  const keys = new NeededKeys((key) => key[0] === 'w'.charCodeAt(0));
+  const keys = new NeededKeys(isWanted);
   for (const one of commandsOf(stream)) {
     const linking = linkingOf(one);
     if (linking === 'unknown') throw new Error(`${one.args.join(' ')} is not known`);
@@ -120,7 +122,7 @@ describe('of a stream', () => {
   test('a long command is passed on as it comes, and those around it are judged as ever', () => {
     const long = command('APPEND', 'a', 'z'.repeat(2 * neededCommandBytesMax));
     const all = Buffer.concat([command('SET', 'a', '1'), long, command('SET', 'b', '1'), command('SET', 'w', '1')]);
-    const filter = new NeededStream({ offset: 0, db: 0 }, new NeededKeys((key) => key[0] === 'w'.charCodeAt(0)));
+    const filter = new NeededStream({ offset: 0, db: 0 }, new NeededKeys(isWanted));
     const out: Buffer[] = [];
     let most = 0;
     for (let at = 0, passed = 0; at < all.length; at += 100_000) {
