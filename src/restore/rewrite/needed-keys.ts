@@ -83,7 +83,7 @@ export class NeededKeys {
 
   #hash(bytes: Buffer, at: number, length: number): number {
     let hash = this.#seed ^ length;
-    for (let i = at; i < at + length; i += 1) hash = Math.imul(hash ^ bytes[i]!, 0x5bd1e995) ^ (hash >>> 15);
+    for (let i = at; i < at + length; i += 1) hash = Math.imul(hash ^ (bytes[i] ?? 0), 0x5bd1e995) ^ (hash >>> 15);
     return hash >>> 0 || 1;
   }
 }
