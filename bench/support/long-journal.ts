@@ -1,7 +1,7 @@
 // A journal of a week, made within a minute: a segment for each minute of a clock of its own, through the real capture
 // and the real sealing, on a disk that does not sync. Most minutes hold a few commands; every so often one holds a whole
 // segment of 64 MiB, with as many blocks and frames as a busy primary makes.
-// Neighbours: locate.ts measures on it.
+// Neighbours: locate.ts and find.ts measure on it.
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock, Micros } from '../../src/core/clock.ts';
@@ -22,7 +22,8 @@ const minute: Micros = 60_000_000;
 
 const readsPerMinute = 10;
 const readsPerFullSegment = 1024;
-const commandsPerFullRead = 450;
+export const commandsPerFullRead = 450;
+export const commandsPerSmallRead = 3;
 /** More than a block holds, so that none compresses better than life. */
 const differentReads = 31;
 /** A frame of a full segment: several reads, as one write takes them. */
@@ -70,7 +71,11 @@ export async function makeLongJournal(root: string, segments: number, fullEvery:
   const script = new Script(sink, clock);
   for (let i = 0; i < segments; i += 1) await script.writeMinute(i % fullEvery === fullEvery - 1);
   await script.writeMinute(false);
-  while ((capture.progress?.sealing ?? 0) > 0 && errors.length === 0) await sleep(20);
+  while ((capture.progress?.sealing ?? 0) > 0 && errors.length === 0) {
+    // The burst is over.
+    clock.beginMinute();
+    await sleep(20);
+  }
   await capture.stop();
   if (errors.length > 0) throw errors[0];
   return { id, segments, reads: script.reads, inFullSegments: script.inFullSegments };
@@ -93,7 +98,7 @@ class Script {
   readonly inFullSegments: number[] = [];
   readonly #sink: StreamSink;
   readonly #clock: MinuteClock;
-  readonly #small = commands(3);
+  readonly #small = commands(commandsPerSmallRead);
   readonly #large = Array.from({ length: differentReads }, () => commands(commandsPerFullRead));
   #end = baseOffset;
 

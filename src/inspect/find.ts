@@ -80,7 +80,7 @@ async function* findOn(
       const { end: offset } = command;
       while ((notices[0]?.offset ?? Infinity) <= offset)
         events.push(...notices.splice(0, 1).map(({ notice }) => notice));
-      await times.goTo(offset);
+      if (!times.isAt(offset)) await times.goTo(offset);
       const stamp = stampIn(reads, offset);
       const position = { id: idAt(timeline, offset), offset };
       const isOrphan = orphans.some(

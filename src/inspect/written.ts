@@ -63,9 +63,12 @@ export class WrittenTimes {
     this.#timeline = timeline;
   }
 
-  /** Makes ready for commands that end at this offset. */
+  /** Whether all is known of commands that end at this offset; else goTo() comes first. */
+  isAt(offset: Offset): boolean {
+    return this.#segment !== undefined && this.#segment.start <= offset && offset <= this.#segment.end;
+  }
+
   async goTo(offset: Offset): Promise<void> {
-    if (this.#segment !== undefined && this.#segment.start <= offset && offset <= this.#segment.end) return;
     const { segments } = this.#timeline;
     const segment = segments.find(({ end }) => offset <= end);
     if (segment === undefined) throw new RangeError(`offset ${offset} is not on timeline ${this.#timeline.number}`);

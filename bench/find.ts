@@ -1,0 +1,158 @@
+// Find: how fast a journal is searched, from first to last: read, verified, decompressed, every command looked at. Each
+// search is a new process. Budget: at least 1 million commands a second of one core, which is what counts here: the time of
+// the processor, all threads together, and not that of the clock. What is found is counted, and must be what was written.
+//
+//   node bench/find.ts [--rounds 5] [--segments 16] [--dir DIR] [--save]
+//
+// Segments are of 64 MiB: SETs of 144 bytes, with values that hardly compress.
+import { execFile } from 'node:child_process';
+import os from 'node:os';
+import { parseArgs, promisify } from 'node:util';
+import path from 'node:path';
+import type { FilterText } from '../src/inspect/command-filter.ts';
+import type { Searched } from './support/find-process.ts';
+import {
+  commandsPerFullRead,
+  commandsPerSmallRead,
+  type LongJournal,
+  makeLongJournal,
+} from './support/long-journal.ts';
+import { describeMachine } from './support/machine.ts';
+import { atLeast, type Conditions, conditionsOf, formatConditions, publish, table, verdict } from './support/report.ts';
+import { formatSpread, type Spread, spreadOf } from './support/statistics.ts';
+import { withWorkspace } from './support/workspace.ts';
+
+interface Settings {
+  readonly rounds: number;
+  readonly segments: number;
+  readonly directory: string;
+  readonly save: boolean;
+}
+
+interface Question {
+  readonly label: string;
+  readonly text: FilterText;
+  /** How many commands match of a read of so many. */
+  readonly matching: (commands: number) => number;
+}
+
+interface Answer {
+  readonly label: string;
+  readonly searches: readonly Searched[];
+}
+
+interface Report extends Conditions {
+  readonly segments: number;
+  readonly commands: number;
+  readonly streamBytes: number;
+  readonly answers: readonly Answer[];
+}
+
+const budget = 1;
+
+/** Keys are key:000000000000 and so on, as many as a read has commands. */
+const questions: readonly Question[] = [
+  { label: 'a key, which nobody has', text: { keys: ['user:17'], commands: [], dbs: [] }, matching: () => 0 },
+  { label: 'a glob, which no key matches', text: { keys: ['*:9*9'], commands: [], dbs: [] }, matching: () => 0 },
+  {
+    label: 'a glob, which 1 key of 45 matches',
+    text: { keys: ['key:00000000001?'], commands: [], dbs: [] },
+    matching: (commands) => Math.min(10, Math.max(0, commands - 10)),
+  },
+  { label: 'a command, which nobody sent', text: { keys: [], commands: ['FLUSHALL'], dbs: [] }, matching: () => 0 },
+  { label: 'everything', text: { keys: [], commands: [], dbs: [] }, matching: (commands) => commands },
+];
+
+const settings = readSettings();
+const report = await withWorkspace(settings.directory, (parent) => measure(settings, parent));
+publish(report, formatReport(report), settings.save);
+
+function readSettings(): Settings {
+  const { values } = parseArgs({
+    options: {
+      rounds: { type: 'string', default: '5' },
+      segments: { type: 'string', default: '16' },
+      dir: { type: 'string', default: os.tmpdir() },
+      save: { type: 'boolean', default: false },
+    },
+  });
+  return {
+    rounds: Number(values.rounds),
+    segments: Number(values.segments),
+    directory: values.dir,
+    save: values.save,
+  };
+}
+
+async function measure({ rounds, segments }: Settings, parent: string): Promise<Report> {
+  const journal = await makeLongJournal(parent, segments, 1);
+  const { reads } = journal;
+  const streamBytes = (reads.at(-1)?.end ?? 0) - 1000;
+  console.error(`made ${segments} segments`);
+  const searches = new Map<Question, Searched[]>(questions.map((question) => [question, []]));
+  for (let round = 1; round <= rounds; round += 1) {
+    for (const [question, answers] of searches) {
+      const searched = await search(parent, question, journal);
+      answers.push(searched);
+      console.error(`round ${round}/${rounds}  ${question.label}: ${searched.seconds.toFixed(2)} s`);
+    }
+  }
+  const answers = [...searches].map(([{ label }, list]) => ({ label, searches: list }));
+  const commands = countOf(journal, (count) => count);
+  return { ...conditionsOf('find', describeMachine(parent)), segments, commands, streamBytes, answers };
+}
+
+async function search(root: string, { text, matching, label }: Question, journal: LongJournal): Promise<Searched> {
+  const program = path.join(import.meta.dirname, 'support', 'find-process.ts');
+  const { stdout } = await promisify(execFile)(process.execPath, [program, root, JSON.stringify(text)]);
+  const searched = JSON.parse(stdout) as Searched;
+  const expected = countOf(journal, matching);
+  if (searched.found !== expected) throw new Error(`${label}: ${searched.found} were found instead of ${expected}`);
+  return searched;
+}
+
+function countOf({ reads, inFullSegments }: LongJournal, of: (commands: number) => number): number {
+  const full = inFullSegments.length;
+  return full * of(commandsPerFullRead) + (reads.length - full) * of(commandsPerSmallRead);
+}
+
+function formatReport(result: Report): string[] {
+  const { segments, commands, streamBytes, answers } = result;
+  const millions = ({ cpuSeconds }: Searched): number => commands / 1e6 / cpuSeconds;
+  return [
+    '# Find',
+    '',
+    `${segments} sealed segments, ${(commands / 1e6).toFixed(1)} million commands, ${(streamBytes / 1e6).toFixed(0)} MB of stream; median (least–most).`,
+    '',
+    formatConditions(result),
+    '',
+    ...table(
+      ['looked for', 'found', 'million commands/s of one core', 's', 's of processor', 'MB of memory'],
+      answers.map(({ label, searches }) => [
+        label,
+        String(searches[0]?.found ?? 0),
+        formatSpread(spread(searches, millions), 2),
+        formatSpread(
+          spread(searches, ({ seconds }) => seconds),
+          2,
+        ),
+        formatSpread(
+          spread(searches, ({ cpuSeconds }) => cpuSeconds),
+          2,
+        ),
+        formatSpread(
+          spread(searches, ({ peakMemoryMb }) => peakMemoryMb),
+          0,
+        ),
+      ]),
+    ),
+    '',
+    ...answers
+      .filter(({ label }) => label !== 'everything')
+      .map(({ label, searches }) => `- ${label}: ${verdict(spread(searches, millions).median, budget, atLeast)}`),
+  ];
+}
+
+function spread(searches: readonly Searched[], pick: (searched: Searched) => number): Spread {
+  return spreadOf(searches.map(pick));
+}

@@ -1,0 +1,42 @@
+// A process of its own for find.ts: searches a whole journal as `journal find` does, and tells how long it took.
+//
+//   node find-process.ts ROOT QUESTION     QUESTION: a FilterText in JSON; prints Searched in JSON
+import { CommandFilter } from '../../src/inspect/command-filter.ts';
+import type { FilterText } from '../../src/inspect/command-filter.ts';
+import { find } from '../../src/inspect/find.ts';
+import { reachOf } from '../../src/inspect/reach.ts';
+import { loadCatalog } from '../../src/log/catalog.ts';
+import { sourceTree } from '../../src/log/source-tree.ts';
+import { localDisk } from '../../src/storage/local-disk.ts';
+import { sourceName } from './long-journal.ts';
+
+export interface Searched {
+  readonly found: number;
+  readonly seconds: number;
+  /** Of the processor, all threads of the process, from the start of the search on. */
+  readonly cpuSeconds: number;
+  readonly peakMemoryMb: number;
+}
+
+const [root, question] = process.argv.slice(2);
+if (root !== undefined && question !== undefined) {
+  console.log(JSON.stringify(await search(root, JSON.parse(question) as FilterText)));
+}
+
+async function search(directory: string, text: FilterText): Promise<Searched> {
+  const begun = performance.now();
+  const before = process.cpuUsage();
+  const catalog = await loadCatalog(localDisk, sourceTree(directory, sourceName));
+  const reach = await reachOf(localDisk, catalog, { from: undefined, to: undefined });
+  let found = 0;
+  for await (const events of find(localDisk, reach, new CommandFilter(text), {})) {
+    for (const { kind } of events) if (kind === 'command') found += 1;
+  }
+  const { user, system } = process.cpuUsage(before);
+  return {
+    found,
+    seconds: (performance.now() - begun) / 1000,
+    cpuSeconds: (user + system) / 1e6,
+    peakMemoryMb: Math.round(process.resourceUsage().maxRSS / 1000),
+  };
+}
