@@ -61,6 +61,11 @@ export function argumentText(bytes: Buffer): string {
   return /^[\w:.@/+*=,;{}[\]()#$%&!?<>|~^-]+$/.test(text) ? text : quoted(bytes);
 }
 
+/** A key as --key takes it, but for what means something in a glob: text, or \xNN where it is none. */
+export function keyText(bytes: Buffer): string {
+  return quoted(bytes).slice(1, -1).replaceAll('\\"', '"');
+}
+
 function quoted(bytes: Buffer): string {
   const [text, encoding] = isUtf8(bytes)
     ? ([bytes.toString(), 'utf8'] as const)

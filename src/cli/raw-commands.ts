@@ -2,7 +2,8 @@
  * Found commands as RESP, byte for byte as they are in the stream, each in its db: a SELECT comes first, and wherever the db
  * changes. What is too large to be held is read once more, piece by piece.
  */
-import type { FindEvent, FoundCommand, Notice } from '../inspect/find.ts';
+import type { FindEvent, FoundCommand } from '../inspect/find.ts';
+import type { Notice } from '../inspect/notices.ts';
 import { readRange } from '../log/read-range.ts';
 import { nameOf } from '../redis/command-reader.ts';
 import { encodeCommand } from '../redis/commands-out.ts';

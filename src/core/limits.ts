@@ -88,3 +88,6 @@ export const neededCommandBytesMax: number = 1024 * 1024;
 
 /** Of an argument that a search prints, with --values. */
 export const printedArgumentBytesMax: number = 1024 * 1024;
+
+/** Fewer keys that are removed within a second are no burst. */
+export const burstKeysLeast = 10;

@@ -86,6 +86,7 @@ export const settingsSchema = z.object({
   from: text.optional(),
   key: texts,
   command: list.optional(),
+  destructive: onOff.default(false),
   limit: text.optional(),
   values: onOff.default(false),
   raw: onOff.default(false),
@@ -255,6 +256,10 @@ export const settings: Readonly<Record<SettingKey, Setting>> = {
     help: 'only commands of this name, such as DEL or FLUSH*; several times, or with commas',
     fallback: 'all but PING, REPLCONF, SELECT, MULTI, EXEC',
     isList: 'joined',
+  },
+  destructive: {
+    value: undefined,
+    help: 'only what destroyed much at once (flushes, bursts of removals …), each with the restore line for the moment before',
   },
   limit: { value: 'N', help: 'stop after so many', fallback: 'all' },
   values: {

@@ -71,7 +71,7 @@ export class CommandFilter {
     if (name === undefined || !this.isWanted(name, 0, name.length)) return undefined;
     if (this.#keys.length === 0 && this.takesDb(command.db)) return 'sure';
     const { keys, others, isWrite } = keysOf(command);
-    if (keys.some(({ db, key }) => this.takesDb(db) && (this.#keys.length === 0 || this.takesKey(key)))) return 'sure';
+    if (keys.some(({ db, key }) => this.takesDb(db) && this.takesKey(key))) return 'sure';
     const mayBeAny = others === 'all' || (others === 'db' && this.takesDb(command.db));
     return mayBeAny && isWrite ? 'any' : undefined;
   }
@@ -81,7 +81,7 @@ export class CommandFilter {
   }
 
   takesKey(key: Buffer): boolean {
-    return this.#isKey(key, 0, key.length);
+    return this.#keys.length === 0 || this.#isKey(key, 0, key.length);
   }
 }
 

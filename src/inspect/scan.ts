@@ -24,38 +24,46 @@ export interface Span {
   readonly to: Offset;
 }
 
-/** Some commands whose last bytes came in one frame; they are of use until the next ones are asked for. */
-export interface CommandBatch {
-  readonly commands: readonly StreamCommand[];
+/** What was taken of some commands whose last bytes came in one frame. */
+export interface Batch<T> {
+  readonly taken: readonly T[];
   /** When the bytes of the frame came. */
   readonly reads: Reads;
 }
 
+export interface ScanOptions<T> extends CommandReaderOptions {
+  /** Called in order with each command that is handed out; undefined: nothing is taken of it. */
+  readonly take: (command: StreamCommand) => T | undefined;
+}
+
 /** `from` and `to` are boundaries of the timeline. */
-export async function* scanCommands(
+export async function* scanCommands<T>(
   disk: Disk,
   timeline: Timeline,
   { from, to }: { readonly from: Offset; readonly to: Offset },
-  options: CommandReaderOptions,
+  options: ScanOptions<T>,
   signal: AbortSignal | undefined,
-): AsyncGenerator<CommandBatch, void, undefined> {
+): AsyncGenerator<Batch<T>, void, undefined> {
   yield* scanSpan(disk, timeline, { from: await stateAt(disk, timeline, from), to }, options, signal);
 }
 
-async function* scanSpan(
+async function* scanSpan<T>(
   disk: Disk,
   timeline: Timeline,
   { from, to }: Span,
-  options: CommandReaderOptions,
+  options: ScanOptions<T>,
   signal: AbortSignal | undefined,
-): AsyncGenerator<CommandBatch, void, undefined> {
+): AsyncGenerator<Batch<T>, void, undefined> {
   const reader = new CommandReader(from, options);
   for await (const { bytes, frame } of readRange(disk, timeline.segments, from.offset + 1, to)) {
     throwIfInterrupted(signal);
     reader.push(bytes);
-    const commands: StreamCommand[] = [];
-    for (let command = reader.next(); command !== undefined; command = reader.next()) commands.push(command);
-    if (commands.length > 0) yield { commands, reads: decodeReads(frame.meta, frame.header) };
+    const taken: T[] = [];
+    for (let command = reader.next(); command !== undefined; command = reader.next()) {
+      const one = options.take(command);
+      if (one !== undefined) taken.push(one);
+    }
+    if (taken.length > 0) yield { taken, reads: decodeReads(frame.meta, frame.header) };
   }
 }
 

@@ -138,6 +138,41 @@ describe('journal find', () => {
     expect(await cli(['find', '--dir', journal.root, '--from', 'mark:never'])).toMatchObject({ exitCode: 4 });
   });
 
+  test('prints what destroyed much with --destructive, each with the way back', async () => {
+    const keys = Array.from({ length: 12 }, (_, i) => `cart:${i}`);
+    const commands = [
+      ...[command('SET', 'cart:1', '1'), command('SELECT', '11'), command('DEL', 'one'), command('UNLINK', ...keys)],
+      ...[command('RENAME', 'a', 'b c'), command('MULTI'), command('FLUSHDB'), command('EXEC')],
+    ];
+    await using journal = await journalOf(...commands);
+    const end = (count: number): number => 1000 + Buffer.concat(commands.slice(0, count)).length;
+    const restore = (offset: number): string =>
+      `    journal restore --dir ${journal.root} --before ${id}:${offset} --to ./restored`;
+    const { exitCode, stdout } = await cli(['find', '--dir', journal.root, '--destructive']);
+    expect(exitCode).toBe(0);
+    expect(stdout.split('\n')).toEqual([
+      `2026-11-20 14:30:04.000Z  UNLINK of 12 keys cart:* by one command, db 11, at aaaaaaaa:${end(4)}`,
+      '    such as cart:0  cart:1  cart:2',
+      restore(end(4)),
+      `2026-11-20 14:30:05.000Z  RENAME to 1 key b c, which it replaced where they were there, by one command, db 11, at aaaaaaaa:${end(5)}`,
+      restore(end(5)),
+      `2026-11-20 14:30:07.000Z  FLUSHDB at aaaaaaaa:${end(7)}`,
+      restore(end(7)),
+      expect.stringMatching(/^-- gap/),
+      '',
+    ]);
+    const lines = linesOf((await cli(['find', '--dir', journal.root, '--destructive', '--json', '--db', '11'])).stdout);
+    expect(lines.map(({ type, kind }) => kind ?? type)).toEqual(['removal', 'rename', 'flush', 'gap']);
+    expect(lines[0]).toEqual({
+      ...{ type: 'destruction', kind: 'removal', timeline: 1, first: `${id}:${end(4)}`, last: `${id}:${end(4)}` },
+      ...{ from: '2026-11-20T14:30:04.000000Z', to: '2026-11-20T14:30:04.000000Z', commands: 1, names: ['UNLINK'] },
+      ...{ keys: 12, dbs: [11], prefix: 'cart:', examples: ['cart:0', 'cart:1', 'cart:2'], atOnce: true },
+      restore: restore(end(4)).trim(),
+    });
+    const other = await cli(['find', '--dir', journal.root, '--destructive', '--db', '3', '--to', `${id}:${end(8)}`]);
+    expect(other).toEqual({ exitCode: 1, stdout: '', stderr: 'journal: nothing was found\n' });
+  });
+
   test('stops at its limit', async () => {
     await using journal = await journalOf(...some);
     const { exitCode, stdout } = await cli(['find', '--dir', journal.root, '--json', '--limit', '2']);
@@ -149,6 +184,7 @@ describe('journal find', () => {
     [['--limit', '0'], 'is not a number of rows'],
     [['--db', 'x'], 'not a db'],
     [['--raw', '--json'], '--raw is whole commands'],
+    [['--destructive', '--command', 'DEL'], '--destructive looks for commands of its own'],
     [['--from', 'yesterday'], 'not a restore target'],
     [['--from', '-1h', '--to', '-2h'], 'the range ends before it begins'],
   ])('%j is refused', async (words, message) => {

@@ -9,6 +9,8 @@ import type { Layers } from '../../daemon/layers.ts';
 import { CommandFilter } from '../../inspect/command-filter.ts';
 import { find } from '../../inspect/find.ts';
 import type { FindEvent } from '../../inspect/find.ts';
+import { findDestruction } from '../../inspect/find-destruction.ts';
+import type { DestructionEvent } from '../../inspect/find-destruction.ts';
 import { reachOf } from '../../inspect/reach.ts';
 import type { Reach } from '../../inspect/reach.ts';
 import { withCatalog } from '../../log/catalog.ts';
@@ -20,6 +22,7 @@ import { parseTarget } from '../../restore/locate/target.ts';
 import type { Target } from '../../restore/locate/target.ts';
 import { elided } from '../command-text.ts';
 import type { Elision } from '../command-text.ts';
+import { destructionJson, destructionText } from '../destruction-print.ts';
 import { heading, jsonLine, noticeText, textLine } from '../find-print.ts';
 import { RawCommands } from '../raw-commands.ts';
 import { TextSender } from '../text-sender.ts';
@@ -34,7 +37,7 @@ export const findVerb: Verb = {
     'Prints every command of a range that matches, once, with its position, in the order of the stream: over sealed and ' +
     'open segments, timelines and failovers. What was not searched (gaps, damage, what is not covered) is told in its place. ' +
     'The journal is only read, and may be running.',
-  settings: ['from', 'to', 'key', 'command', 'db', 'limit', 'values', 'raw', 'timezone'],
+  settings: ['from', 'to', 'key', 'command', 'db', 'destructive', 'limit', 'values', 'raw', 'timezone'],
   words: {
     to: {
       value: 'TARGET',
@@ -65,6 +68,16 @@ export const findVerb: Verb = {
       ],
     ],
     [
+      'What destroyed much',
+      [
+        '--destructive prints, each with the restore line for the moment before it: FLUSHALL, FLUSHDB, SWAPDB; RENAME, which',
+        'replaced what had the new name, if anything; and bursts of removals (DEL, UNLINK, GETDEL, expiries in the past): ten',
+        'keys or more by one command or MULTI (a script is one), or within a second, when that is at least twice the writes in',
+        'between or five times what was usual in the minute before. A burst is one row, printed when it is over.',
+        'Keys that expired are removed by the same commands, and the stream does not tell them apart.',
+      ],
+    ],
+    [
       'Columns',
       [
         'received    when the last byte of the command came, by the clock of journal',
@@ -75,7 +88,7 @@ export const findVerb: Verb = {
     [
       'JSON',
       [
-        'A document a line; type is command, gap, removed, damaged, uncovered, switch or orphan. Of a command: timeline,',
+        'A document a line; type is command, destruction, gap, removed, damaged, uncovered, switch or orphan. Of a command: timeline,',
         'position, time (of receipt), written (from, to: by the clock of the primary; from is null where that is not known),',
         'db, multi, command (in upper case), args (behind it), argumentCount (of all), bytes; base64 (which of args are not',
         'text), shortened (full lengths of those that are cut), mayTouch ("any"), orphan (true) only where they apply.',
@@ -84,7 +97,7 @@ export const findVerb: Verb = {
   ],
   examples: [
     ["journal find --from -2h --key 'cart:*' --command DEL,UNLINK", 'who is gone, and when'],
-    ['journal find --from -1d --command FLUSHALL,FLUSHDB,SWAPDB', 'did anybody flush?'],
+    ['journal find --destructive --from -1d', 'something is gone: what happened, and how to go back'],
     ['journal find --key user:17 --json | jq -r \'.time + " " + .command\'', 'all that happened to one key'],
     ['journal find --from mark:before-deploy --to latest --limit 20', 'the first 20 commands behind a mark'],
     ['journal find --key user:17 --raw | redis-cli -p 6399 --pipe', 'apply them to another server'],
@@ -103,18 +116,18 @@ export const findVerb: Verb = {
     const { values } = layers;
     const limit = limitOf(layers);
     requireOneForm(layers);
-    const filter = new CommandFilter({
-      keys: values.key.map(parseGlobBytes),
-      commands: values.command ?? [],
-      dbs: values.db,
-    });
+    const text = { keys: values.key.map(parseGlobBytes), commands: values.command ?? [], dbs: values.db };
+    const filter = new CommandFilter(text);
     const reach = await reachFor(context);
     const printer = printerFor(context);
     const keepBytes = values.values ? printedArgumentBytesMax : undefined;
     let found = 0;
-    for await (const events of find(io.disk, reach, filter, { keepBytes, signal: io.signal })) {
+    const all = values.destructive
+      ? findDestruction(io.disk, reach, text, io.signal)
+      : find(io.disk, reach, filter, { keepBytes, signal: io.signal });
+    for await (const events of all) {
       for (const event of events) {
-        if (event.kind === 'command') found += 1;
+        if (event.kind === 'command' || event.kind === 'destruction') found += 1;
         if (!(await printer.print(event))) return 0;
         if (found < limit) continue;
         await printer.flush();
@@ -152,6 +165,11 @@ function limitOf({ values: { limit }, origin }: Layers): number {
 }
 
 function requireOneForm({ values }: Layers): void {
+  if (values.destructive && (values.raw || values.values || values.command !== undefined)) {
+    throw new UsageError('two-questions', '--destructive looks for commands of its own, and sums them up', {
+      hint: 'leave --command, --values and --raw out; --key, --db, --from, --to and --limit narrow it down',
+    });
+  }
   if (!values.raw || !(values.json || values.values)) return;
   throw new UsageError('two-outputs', '--raw is whole commands as RESP, without JSON and without elision', {
     hint: 'leave --json and --values out, or --raw',
@@ -160,7 +178,7 @@ function requireOneForm({ values }: Layers): void {
 
 interface Printer {
   /** False: nobody reads any more. */
-  readonly print: (event: FindEvent) => Promise<boolean>;
+  readonly print: (event: FindEvent | DestructionEvent) => Promise<boolean>;
   /** What was printed is with the reader. */
   readonly flush: () => Promise<boolean>;
 }
@@ -173,11 +191,12 @@ function printerFor({ io, layers, output }: VerbContext): Printer {
   const sender = new TextSender(io.stdout);
   if (values.raw) {
     const raw = new RawCommands(io.disk, sender, (notice) => output.note(noticeText(notice)));
-    return { print: (event) => raw.print(event), flush: async () => true };
+    return { print: async (event) => event.kind === 'destruction' || raw.print(event), flush: async () => true };
   }
   const elision = values.values ? whole : elided;
   let held = '';
-  let isBegun = values.json;
+  let isBegun = values.json || values.destructive;
+  const { dir, name } = values;
   const flush = async (): Promise<boolean> => {
     const text = held;
     held = '';
@@ -187,7 +206,9 @@ function printerFor({ io, layers, output }: VerbContext): Printer {
     print: async (event) => {
       if (!isBegun) held += `${output.style('bold', heading())}\n`;
       isBegun = true;
-      held += values.json ? jsonLine(event, elision) : textLine(event, elision);
+      if (event.kind === 'destruction') {
+        held += values.json ? destructionJson(event, { dir, name }) : destructionText(event, { dir, name });
+      } else held += values.json ? jsonLine(event, elision) : textLine(event, elision);
       return held.length < textsTogether || flush();
     },
     flush,

@@ -1,0 +1,77 @@
+/**
+ * What destroyed much at once, in print, each with the command that brings back the moment before it.
+ */
+import { formatInstant } from '../core/instant.ts';
+import { formatPosition } from '../core/position.ts';
+import type { Position } from '../core/position.ts';
+import type { FoundDestruction } from '../inspect/find-destruction.ts';
+import type { Place } from '../inspect/extent.ts';
+import { idAt } from '../log/catalog.ts';
+import { keyText } from './command-text.ts';
+import { shortPosition } from './find-print.ts';
+import { shellQuoted } from './shell.ts';
+import { formatCount, formatSeconds, formatTime } from './units.ts';
+
+/** What the user said of the journal, to be repeated. */
+export interface JournalWords {
+  readonly dir: string;
+  readonly name: string | undefined;
+}
+
+export function destructionJson(found: FoundDestruction, words: JournalWords): string {
+  const { what, timeline, extent, isOne, isOrphan } = found;
+  const { first, last, commands, keys, names, dbs, prefix, examples } = extent;
+  const isOfKeys = what === 'removal' || what === 'rename';
+  const document = {
+    type: 'destruction',
+    kind: what,
+    timeline: timeline.number,
+    first: formatPosition(positionOf(found, first)),
+    last: formatPosition(positionOf(found, last)),
+    from: formatInstant(first.stamp),
+    to: formatInstant(last.stamp),
+    commands,
+    names,
+    ...(isOfKeys && { keys, dbs, prefix: keyText(prefix), examples: examples.map(keyText) }),
+    atOnce: isOne,
+    ...(isOrphan && { orphan: true }),
+    restore: restoreLine(found, words),
+  };
+  return `${JSON.stringify(document)}\n`;
+}
+
+export function destructionText(found: FoundDestruction, words: JournalWords): string {
+  const { extent, isOrphan } = found;
+  const { first, examples, keys } = extent;
+  const lines = [
+    `${formatTime(formatInstant(first.stamp))}  ${inWords(found)}${isOrphan ? '  (orphan)' : ''}`,
+    ...(keys > 1 ? [`    such as ${examples.map(keyText).join('  ')}`] : []),
+    `    ${restoreLine(found, words)}`,
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function inWords(found: FoundDestruction): string {
+  const { what, extent, isOne } = found;
+  const { first, last, keys, commands, names, dbs, prefix } = extent;
+  const [at, to] = [first, last].map((place) => shortPosition(positionOf(found, place)));
+  if (what === 'flush' || what === 'swap') return `${names.join()} at ${at ?? ''}`;
+  const which = prefix.length > 0 ? (keys > 1 ? `${keyText(prefix)}*` : keyText(prefix)) : 'of many names';
+  const seconds = (last.stamp - first.stamp) / 1_000_000;
+  const how = isOne ? (commands === 1 ? 'by one command' : 'in one MULTI') : `in ${formatSeconds(seconds)}`;
+  const where = `db ${dbs.join(', ')}, ${commands === 1 ? `at ${at ?? ''}` : `${at ?? ''} to ${to ?? ''}`}`;
+  const count = `${formatCount(keys)} ${keys === 1 ? 'key' : 'keys'}`;
+  return what === 'rename'
+    ? `RENAME to ${count} ${which}, which it replaced where they were there, ${how}, ${where}`
+    : `${names.join(' and ')} of ${count} ${which} ${how}, ${where}`;
+}
+
+function restoreLine(found: FoundDestruction, { dir, name }: JournalWords): string {
+  const before = formatPosition(positionOf(found, found.extent.first));
+  const source = name === undefined ? '' : ` --name ${shellQuoted(name)}`;
+  return `journal restore --dir ${shellQuoted(dir)}${source} --before ${before} --to ./restored`;
+}
+
+function positionOf({ timeline }: FoundDestruction, { offset }: Place): Position {
+  return { id: idAt(timeline, offset), offset };
+}
