@@ -65,9 +65,9 @@ export const replyDepthMax = 4;
 /** Magic and leading AUX fields of an RDB; real ones take a few hundred bytes. */
 export const rdbHeadBytesMax = 1024 * 1024;
 
-/** What a command read for inspection may keep of one argument, and of all of them together: 65,000 short ones. */
+/** What a command read for inspection may keep of one argument, and of all of them together: 32,000 short ones. */
 export const keptArgumentBytesDefault = 64 * 1024;
-export const keptCommandBytesMax: number = 16 * 1024 * 1024;
+export const keptCommandBytesMax: number = 8 * 1024 * 1024;
 
 /** What a replica that we feed may ask: real ones send five arguments, some hundred bytes. */
 export const requestArgumentsMax = 16;

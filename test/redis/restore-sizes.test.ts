@@ -1,6 +1,9 @@
 // What is large: a value of 100 MB, commands of more than a million arguments, each larger than any block or chunk that we
-// read by; and what is numerous: more dbs than a server has. Restored exactly, or refused.
-import { readdirSync } from 'node:fs';
+// read by, in no more memory than the budget says; and what is numerous: more dbs than a server has. Restored exactly, or
+// refused.
+import { randomBytes } from 'node:crypto';
+import { execFileSync } from 'node:child_process';
+import { openSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { cli, type CliResult, jsonError } from '../cli/cli.ts';
@@ -8,6 +11,7 @@ import { describeServers } from '../support/describe-servers.ts';
 import { temporaryDirectory } from '../support/leash.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { replyNumber, type RespClient } from '../support/resp-client.ts';
+import { restoreProcess } from '../support/restore-process.ts';
 import { journaled, RunningJournal } from '../support/running-journal.ts';
 import type { ServerBinary } from '../support/servers.ts';
 
@@ -29,32 +33,44 @@ function restore(binary: ServerBinary, journal: RunningJournal, words: readonly 
 
 const where = ({ kind, major }: ServerBinary): boolean => kind === 'redis' && major === 7;
 
+/** Of a running server, by which method. */
+type Into = 'directory' | 'rdb' | 'resp' | 'replicaof' | 'restore';
+
+const valueBytes = 100_000_000;
+const valueMb = valueBytes / 1e6;
+/** Of our own process, whatever it restores. */
+const budgetMb = 200;
+/** What the client of other people's servers takes, and its answers. */
+const clientMb = 50;
+
 describeServers(
   'a dataset of large things',
   (binary) => {
     let primary: RedisServer;
     let journal: RunningJournal;
     let position = '';
-    const digests = { all: '', some: '' };
+    const digests = { all: '', some: '', undone: '' };
 
     beforeAll(async () => {
       primary = await RedisServer.start(binary);
       await using client = await primary.connect();
       await client.call('SET', 'in base', '1');
       journal = await RunningJournal.attach({ port: primary.port });
-      const numbers = Array.from({ length: 1_100_000 }, (_, i) => String(i));
+      const numbers = Array.from({ length: 1_200_000 }, (_, i) => String(i));
       const pairs = numbers.slice(0, 600_000).flatMap((i) => [`m:${i}`, i]);
       await client.callMany([
-        ['SET', 'large', Buffer.alloc(100_000_000, 'not the same at every place')],
+        ['SET', 'large', randomBytes(valueBytes)],
         ['MSET', 'm:0', '0'].concat(pairs),
         ['SADD', 'set'].concat(numbers),
-        ['DEL'].concat(numbers.slice(1000).map((i) => `m:${i}`)),
+        ['DEL'].concat(numbers.slice(1000, 600_000).map((i) => `m:${i}`)),
       ]);
       position = await positionOf(client);
       digests.all = await digestOf(client);
-      await client.call('DEL', 'in base', 'set');
-      digests.some = await digestOf(client);
       await journaled(client, 60_000);
+      await client.call('DEL', 'set');
+      digests.undone = await digestOf(client);
+      await client.call('DEL', 'in base');
+      digests.some = await digestOf(client);
     });
 
     afterAll(async () => {
@@ -62,24 +78,59 @@ describeServers(
       await primary[Symbol.asyncDispose]();
     });
 
-    test.each([
-      ['as a directory', [], 'out'],
-      ['as an RDB', [], 'dump.rdb'],
-      ['some keys of it', ['--keys', 'large', '--keys', 'm:*'], 'dump.rdb'],
-    ] as const)('comes back exactly: %s', async (_, words, name) => {
+    /** A server that holds what was restored. */
+    async function restored(into: Into, words: readonly string[]): Promise<{ server: RedisServer; peakMb: number }> {
       const dir = temporaryDirectory('restored');
-      const to = path.join(dir, name);
-      const result = await restore(binary, journal, [
-        ...['--at', position, '--to', name === 'out' ? to : `rdb:${to}`],
-        ...words,
-      ]);
-      expect(result.exitCode, result.stderr).toBe(0);
-      await using server = await (name === 'out'
-        ? RedisServer.startFrom(binary, to)
-        : RedisServer.start(binary, { dir }));
-      await using client = await server.connect();
-      expect(await digestOf(client)).toBe(words.length === 0 ? digests.all : digests.some);
-    });
+      const stdout = path.join(dir, 'stdout');
+      const run = async (...more: readonly string[]): Promise<number> => {
+        const argv = ['--dir', journal.root, '--server-bin', binary.path, '--at', position, ...more, ...words];
+        const { exitCode, stderr, peakMb } = await restoreProcess(argv, stdout);
+        expect(exitCode, stderr).toBe(0);
+        return peakMb;
+      };
+      if (into === 'directory') {
+        const peakMb = await run('--to', path.join(dir, 'out'));
+        return { peakMb, server: await RedisServer.startFrom(binary, path.join(dir, 'out')) };
+      }
+      if (into === 'rdb') {
+        const peakMb = await run('--to', `rdb:${path.join(dir, 'dump.rdb')}`);
+        return { peakMb, server: await RedisServer.start(binary, { dir }) };
+      }
+      const server = await RedisServer.start(binary);
+      if (into !== 'resp') {
+        const peakMb = await run('--to', `redis://127.0.0.1:${server.port}`, '--yes', '--method', into);
+        return { peakMb, server };
+      }
+      const peakMb = await run('--to', 'resp:-');
+      execFileSync(binary.cliPath, ['-p', String(server.port), '--pipe'], {
+        stdio: [openSync(stdout, 'r'), 'pipe', 'pipe'],
+      });
+      return { peakMb, server };
+    }
+
+    const some = ['--keys', 'large', '--keys', 'm:*'];
+
+    test.each<[Into, readonly string[], keyof typeof digests, number]>([
+      ['directory', [], 'all', budgetMb],
+      ['rdb', [], 'all', budgetMb],
+      ['rdb', ['--ttl', 'shift'], 'all', budgetMb],
+      ['rdb', some, 'some', budgetMb],
+      ['rdb', ['--without-command', 'SADD'], 'undone', budgetMb],
+      ['resp', [], 'all', budgetMb + valueMb],
+      ['resp', some, 'some', budgetMb + valueMb],
+      ['replicaof', [], 'all', budgetMb + clientMb],
+      ['restore', [], 'all', budgetMb + clientMb + valueMb],
+    ])(
+      'comes back exactly, in as much memory as it takes: %s %j',
+      { timeout: 120_000 },
+      async (into, words, what, mb) => {
+        const { server, peakMb } = await restored(into, words);
+        await using _ended = server;
+        await using client = await server.connect();
+        expect(await digestOf(client)).toBe(digests[what]);
+        expect(peakMb).toBeLessThan(mb);
+      },
+    );
   },
   { where },
 );
