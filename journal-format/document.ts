@@ -14,7 +14,16 @@ export const formatVersion = 1;
 export const documentHeaderBytes = 16;
 
 export type DocumentKind =
-  'open-header' | 'sealed-header' | 'sealed-footer' | 'timeline' | 'base' | 'gap' | 'mark' | 'stop' | 'removed';
+  | 'open-header'
+  | 'sealed-header'
+  | 'sealed-footer'
+  | 'timeline'
+  | 'base'
+  | 'gap'
+  | 'mark'
+  | 'stop'
+  | 'removed'
+  | 'filters';
 
 export interface DecodedDocument {
   readonly kind: DocumentKind;
@@ -37,6 +46,7 @@ const kindNumbers: Record<DocumentKind, number> = {
   mark: 7,
   stop: 8,
   removed: 9,
+  filters: 10,
 };
 const kindNames: ReadonlyMap<number, DocumentKind> = new Map(
   Object.entries(kindNumbers).map(([name, number]) => [number, name as DocumentKind]),

@@ -112,9 +112,12 @@ export class Fields {
 
   /** `key`: an array of rows of `width` unsigned integers. */
   rows(key: string, width: number): number[][] {
-    return this.array(key).map((row) =>
-      this.#row(key, row, width).map((value) => (isUint(value) ? value : this.#fail(key))),
-    );
+    return this.array(key).map((row) => this.#uints(key, row, width));
+  }
+
+  /** `key`: one such row. */
+  uints(key: string, width: number): number[] {
+    return this.#uints(key, this.#get(key), width);
   }
 
   /** To be called when every key that this version knows has been read. */
@@ -139,6 +142,10 @@ export class Fields {
     return value as Record<string, unknown>;
   }
 
+  #uints(key: string, row: unknown, width: number): number[] {
+    return this.#row(key, row, width).map((value) => (isUint(value) ? value : this.#fail(key)));
+  }
+
   #row(key: string, row: unknown, width: number): readonly unknown[] {
     if (!Array.isArray(row) || row.length !== width) this.#fail(key);
     return row;
@@ -149,6 +156,6 @@ export class Fields {
   }
 }
 
-function isUint(value: unknown): value is number {
+export function isUint(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }

@@ -2,8 +2,9 @@
  * The footer of a sealed segment (SPEC.md 7): what it holds, and its blocks, which are the index by offset and by time.
  * On disk a block is an array of ten numbers; a footer may have thousands.
  */
+import { documentHeaderBytes } from './document.ts';
 import type { Fields, IdEntry } from './fields.ts';
-import { blockRawBytesMax, blockStoredBytesMax, uint32Max } from './limits.ts';
+import { blockRawBytesMax, blockStoredBytesMax, documentBodyBytesMax, uint32Max } from './limits.ts';
 import type { Decoded, Encoded, Layout } from './record.ts';
 import { decodeRecord, encodeRecord } from './record.ts';
 import { FormatError } from './errors.ts';
@@ -37,6 +38,14 @@ export interface Interruption {
   readonly stamp: number;
 }
 
+/** Where the filters of the blocks are (filters.ts). */
+export interface FiltersEntry {
+  readonly position: number;
+  /** Of the whole document. */
+  readonly length: number;
+  readonly crc: number;
+}
+
 export interface Footer {
   readonly start: number;
   readonly end: number;
@@ -53,6 +62,7 @@ export interface Footer {
   /** What the frames say of time: both, or neither in footers that do not tell. */
   readonly attaches?: readonly Interruption[] | undefined;
   readonly samples?: readonly Sample[] | undefined;
+  readonly filters?: FiltersEntry | undefined;
   /** Of the header document and all blocks, as stored. */
   readonly sha256: Uint8Array;
 }
@@ -91,6 +101,10 @@ function writeFooter(record: Footer): Record<string, unknown> {
       block.lastStamp,
     ]),
     sha256: record.sha256,
+    ...(record.filters !== undefined && {
+      filters: [record.filters.position, record.filters.length, record.filters.crc],
+      required: ['filters'],
+    }),
     ...(record.attaches !== undefined && {
       attaches: record.attaches.map(({ offset, lostStamp, stamp }) => [offset, lostStamp, stamp]),
     }),
@@ -114,6 +128,7 @@ function readFooter(fields: Fields): Footer {
     blocks: fields.rows('blocks', 10).map(blockOf),
     sha256: fields.bytes('sha256'),
     ...readEvidence(fields),
+    ...readFiltersEntry(fields),
   };
   if (footer.end < footer.start - 1 || footer.last < footer.first || footer.sha256.length !== 32) {
     throw new FormatError('corrupt', 'sealed-footer: start, end, first, last or sha256 is malformed');
@@ -135,6 +150,14 @@ function readEvidence(fields: Fields): Pick<Footer, 'attaches' | 'samples'> {
       return { stamp, primaryTime, primaryOffset, roundTripMicros };
     });
   return { attaches, samples };
+}
+
+function readFiltersEntry(fields: Fields): Pick<Footer, 'filters'> {
+  if (!fields.has('filters')) return {};
+  const [position = 0, length = 0, crc = 0] = fields.uints('filters', 3);
+  const isSound = length >= documentHeaderBytes && length <= documentHeaderBytes + documentBodyBytesMax;
+  if (!isSound || crc > uint32Max) throw new FormatError('corrupt', 'sealed-footer: filters is malformed');
+  return { filters: { position, length, crc } };
 }
 
 function blockOf(row: readonly number[]): BlockEntry {

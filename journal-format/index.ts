@@ -13,7 +13,9 @@ export { decodeDocument, documentHeaderBytes, documentLength, encodeDocument, fo
 export type { FormatErrorKind } from './errors.ts';
 export { FormatError, isFormatError } from './errors.ts';
 export type { IdEntry } from './fields.ts';
-export type { BlockEntry, Footer } from './footer.ts';
+export type { BlockFilter, Filters } from './filters.ts';
+export { decodeFilters, decodeFiltersOf, encodeFilters } from './filters.ts';
+export type { BlockEntry, FiltersEntry, Footer } from './footer.ts';
 export { decodeFooter, encodeFooter } from './footer.ts';
 export type { FrameFields, FrameHeader, FrameKind, FramePlace } from './frame.ts';
 export {
@@ -27,6 +29,11 @@ export {
 } from './frame.ts';
 export type { GapCause, GapRecord, GapSide, Orphan } from './gap.ts';
 export { decodeGap, encodeGap } from './gap.ts';
+export type { KeyHashes } from './key-filter.ts';
+export { KeyFilterMaker, mayHold, mayHoldAll } from './key-filter.ts';
+export type { KeyHash } from './key-hash.ts';
+export { KeyHasher, hashKey } from './key-hash.ts';
+export { KeySet } from './key-set.ts';
 export * from './limits.ts';
 export type { MarkRecord } from './mark.ts';
 export { decodeMark, encodeMark } from './mark.ts';

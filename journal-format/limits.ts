@@ -20,3 +20,9 @@ export const blockStoredBytesMax: number = 17 * 1024 * 1024;
 
 export const idEntriesMax = 4096;
 export const markNameCharactersMax = 128;
+
+/** A command's name in a filters document, and how many of them there. */
+export const commandNameBytesMax = 64;
+export const commandNamesMax = 4096;
+export const keyFilterSlotsMax: number = 1024 * 1024;
+export const keyFilterWindowBitsMax = 16;

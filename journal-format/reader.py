@@ -255,6 +255,46 @@ def rows(fields):
     return read
 
 
+def filters_place(value):
+    if not isinstance(value, list) or len(value) != 3:
+        raise ValueError
+    place = {key: OFFSET(number) for key, number in zip(("position", "length", "crc"), value)}
+    if not 16 <= place["length"] <= 16 + 64 * MIB or place["crc"] > UINT32_MAX:
+        raise ValueError
+    return place
+
+
+def name_list(value):
+    if not isinstance(value, list) or len(value) > 4096 or not all(isinstance(name, bytes) for name in value):
+        raise ValueError
+    sound = all(1 <= len(name) <= 64 and not re.search(rb"[a-z]", name) for name in value)
+    if not sound or len(set(value)) < len(value):
+        raise ValueError
+    return [name.decode("latin-1") for name in value]
+
+
+def filter_list(value):
+    if not isinstance(value, list):
+        raise ValueError
+    result = []
+    for row in value:
+        if not isinstance(row, list) or len(row) != 5:
+            raise ValueError
+        first, db, group, names, keys = row
+        block = {"first": OFFSET(first), "db": UINT32(db), "inMulti": uint(0, 1)(group) == 1}
+        if names is not None:
+            if not isinstance(names, list) or any(a >= b for a, b in zip(names, names[1:])):
+                raise ValueError
+            block["names"] = [OFFSET(index) for index in names]
+        if keys is not None:
+            if not isinstance(keys, bytes):
+                raise ValueError
+            KeyFilter(keys)
+            block["keys"] = keys.hex()
+        result.append(block)
+    return result
+
+
 def codec(value):
     if isinstance(value, str) and value != "zstd":
         raise Problem("unsupported", "blocks compressed by %r" % value)
@@ -301,7 +341,7 @@ DOCUMENTS = {
             "blocks": block_list,
             "sha256": byte_string(32),
         },
-        {"attaches": rows(ATTACH_FIELDS), "samples": rows(SAMPLE_FIELDS)},
+        {"attaches": rows(ATTACH_FIELDS), "samples": rows(SAMPLE_FIELDS), "filters": filters_place},
     ),
     4: (
         "timeline",
@@ -367,6 +407,7 @@ DOCUMENTS = {
         },
         {},
     ),
+    10: ("filters", {"rule": uint(1), "names": name_list, "blocks": filter_list}, {}),
 }
 
 
@@ -412,6 +453,10 @@ def read_record(name, fields, optional, body):
         raise corrupt("sealed-footer: goes back")
     if name == "sealed-footer" and ("attaches" in record) != ("samples" in record):
         raise corrupt("sealed-footer: attaches without samples, or the reverse")
+    if name == "filters" and any(
+        index >= len(record["names"]) for block in record["blocks"] for index in block.get("names", [])
+    ):
+        raise corrupt("filters: no such name")
     if name == "base" and len(record["chunks"]) != -(-record["size"] // record["chunk"]):
         raise corrupt("base: wrong number of chunks")
     required = body.get("required", [])
@@ -647,9 +692,11 @@ class SealedSegment:
         if self.footer["length"] != length:
             raise corrupt("footer does not end at the trailer")
         record = self.footer["record"]
-        check_blocks(self.header, record, position)
-        digest = hashlib.sha256(data[:position]).hexdigest()
-        raw = decompress(data[self.header["length"] : position], record["blocks"])
+        blocks_end = record["filters"]["position"] if "filters" in record else position
+        check_blocks(self.header, record, blocks_end)
+        self.filters = read_filters(data, record, position) if "filters" in record else None
+        digest = hashlib.sha256(data[:blocks_end]).hexdigest()
+        raw = decompress(data[self.header["length"] : blocks_end], record["blocks"])
         if digest != record["sha256"]:
             raise corrupt("SHA-256 is wrong")
         place = (self.header["record"]["chain"], self.header["record"]["start"], 0)
@@ -663,6 +710,8 @@ class SealedSegment:
         self.state = "sealed"
         self.problem = None
         check_footer(self.header["record"], record, self.frames, self.offsets)
+        if self.filters is not None:
+            check_filters(self.header["record"], record, self.filters["record"], self.frames)
 
 
 def read_trailer(data):
@@ -730,6 +779,133 @@ def check_footer(header, footer, frames, offsets):
     )
     if not agrees:
         raise corrupt("footer disagrees with its frames")
+
+
+def read_filters(data, footer, footer_position):
+    place = footer["filters"]
+    filters = read_document(data[place["position"] : footer_position], "filters")
+    found = {"position": place["position"], "length": filters["length"], "crc": filters["crc"]}
+    if found != place or place["position"] + place["length"] != footer_position:
+        raise corrupt("the filters are not those of this segment")
+    return filters
+
+
+# ---- Filters (section 7) ---------------------------------------------------------------------------------------------
+
+
+class KeyFilter:
+    """Which keys may be there, out of its bytes; ValueError when these are none."""
+
+    def __init__(self, data):
+        self.slots = data[9:]
+        if not data:
+            return
+        if len(data) < 9:
+            raise ValueError
+        self.seed, self.n, w = struct.unpack_from("<IIB", data)
+        if self.n < 1 or w > 16 or len(self.slots) != (self.n + 2) << w or len(self.slots) > 2**20:
+            raise ValueError
+        self.window = 1 << w
+
+    def may_hold(self, key):
+        if not self.slots:
+            return False
+        a, b = mix(murmur(key, 0) ^ self.seed), mix(murmur(key, 0x9E3779B9) ^ self.seed)
+        first = a * self.n * self.window >> 32
+        second = (first + self.window) ^ b % self.window
+        third = (first + 2 * self.window) ^ (b >> 16) % self.window
+        return self.slots[first] ^ self.slots[second] ^ self.slots[third] == a % 256
+
+
+def mix(x):
+    x = (x ^ x >> 16) * 0x85EBCA6B & UINT32_MAX
+    x = (x ^ x >> 13) * 0xC2B2AE35 & UINT32_MAX
+    return x ^ x >> 16
+
+
+def murmur(key, seed):
+    """MurmurHash3_x86_32."""
+    h = seed
+    for at in range(0, len(key), 4):
+        word = int.from_bytes(key[at : at + 4], "little") * 0xCC9E2D51 & UINT32_MAX
+        h ^= (word << 15 | word >> 17) * 0x1B873593 & UINT32_MAX
+        if len(key) - at >= 4:
+            h = ((h << 13 | h >> 19) & UINT32_MAX) * 5 + 0xE6546B64 & UINT32_MAX
+    return mix(h ^ len(key))
+
+
+# Of a few commands, which arguments are keys: what of the filters can be checked without knowing all commands.
+FIRST_IS_KEY = set(b"APPEND DECR EXPIRE GETSET HDEL HSET INCR LPUSH PEXPIREAT RPUSH SADD SET SREM XADD ZADD".split())
+ALL_ARE_KEYS = {b"DEL", b"UNLINK"}
+
+
+def keys_of(name, args):
+    return args[1:2] if name in FIRST_IS_KEY else args[1:] if name in ALL_ARE_KEYS else []
+
+
+def commands_of(stream, at):
+    """Yields (start, end, arguments) of each command; `at` is the offset of the first byte."""
+    position = 0
+
+    def number(sign):
+        nonlocal position
+        match = re.compile(sign + rb"(\d+)\r\n").match(stream, position)
+        if not match:
+            raise corrupt("no command at offset %d" % (at + position))
+        position = match.end()
+        return int(match[1])
+
+    while position < len(stream):
+        start = position
+        args = []
+        for _ in range(number(rb"\*")):
+            length = number(rb"\$")
+            args.append(stream[position : position + length])
+            position += length + 2
+        if position > len(stream):
+            raise corrupt("the last command is cut")
+        yield at + start, at + position - 1, args
+
+
+def check_filters(header, footer, filters, frames):
+    """That nothing which is in a block is excluded by its filter, and where each block's first command begins."""
+    blocks, told = footer["blocks"], filters["blocks"]
+    if len(told) != len(blocks):
+        raise corrupt("there are not as many filters as blocks")
+    firsts = [{"first": block["end"] + 1, "db": 0, "inMulti": False} for block in blocks]
+    held = [KeyFilter(bytes.fromhex(block["keys"])) if "keys" in block else None for block in told]
+    names = [set(filters["names"][i] for i in block["names"]) if "names" in block else None for block in told]
+    db, group, before, begun = header["db"], False, header["db"], 0
+    first_block = 0
+    for start, end, args in commands_of(b"".join(frame.get("data", b"") for frame in frames), header["start"]):
+        while blocks[first_block]["end"] < start:
+            first_block += 1
+        # It begins in that block; the first one of a block is its first command.
+        if first_block >= begun:
+            firsts[first_block] = {"first": start, "db": db, "inMulti": group}
+            begun = first_block + 1
+        name = re.sub(rb"[a-z]+", lambda letters: letters[0].upper(), args[0])
+        for i in range(first_block, len(blocks)):
+            if blocks[i]["start"] > end:
+                break
+            if blocks[i]["end"] < blocks[i]["start"]:
+                continue
+            if names[i] is not None and name.decode("latin-1") not in names[i]:
+                raise corrupt("the filters exclude the command %r at offset %d" % (name, start))
+            if held[i] and not all(held[i].may_hold(key) for key in keys_of(name, args)):
+                raise corrupt("the filters exclude a key of the command at offset %d" % start)
+        if name == b"SELECT":
+            db = int(args[1])
+        elif name == b"MULTI":
+            group, before = True, db
+        elif name in (b"EXEC", b"DISCARD"):
+            group, db = False, before if name == b"DISCARD" else db
+    for block, first in zip(told, firsts):
+        if {key: block[key] for key in first} != first:
+            raise corrupt("a filter says that commands begin at offset %d, not at %d" % (block["first"], first["first"]))
+
+
+# ---- Sealed segments, again ------------------------------------------------------------------------------------------
 
 
 def time_of(footer):
@@ -1282,7 +1458,8 @@ def describe(data):
             return {"type": "open", "header": part(segment.header), "frames": segment.frames, "tail": tail}
         segment = SealedSegment(data)
         result = {"type": "sealed", "header": part(segment.header), "frames": segment.frames}
-        return dict(result, footer=part(segment.footer), trailer=segment.trailer)
+        result.update(footer=part(segment.footer), trailer=segment.trailer)
+        return result if segment.filters is None else dict(result, filters=part(segment.filters))
     except Problem as problem:
         return {"error": problem.kind}
 

@@ -101,7 +101,9 @@ export function checkSealed(header: SealedHeader, headerLength: number, footer: 
     next = block.end + 1;
     lastStamp = block.lastStamp;
   }
-  if (position !== trailer.position) throw new FormatError('corrupt', 'blocks do not fill the segment', position);
+  const { filters = { position, length: 0 } } = footer;
+  const isFilled = position === filters.position && position + filters.length === trailer.position;
+  if (!isFilled) throw new FormatError('corrupt', 'blocks do not fill the segment', position);
   const first = footer.blocks[0];
   const agrees =
     footer.start === header.start &&

@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import type { BaseRecord } from '../../journal-format/base.ts';
 import type { IdEntry } from '../../journal-format/fields.ts';
+import type { Filters } from '../../journal-format/filters.ts';
 import type { BlockEntry, Footer } from '../../journal-format/footer.ts';
 import type { GapRecord, GapSide } from '../../journal-format/gap.ts';
 import type { MarkRecord } from '../../journal-format/mark.ts';
@@ -94,16 +95,55 @@ export const footer: fc.Arbitrary<Footer> = fc
       }),
       { nil: undefined },
     ),
+    filters: fc.option(
+      fc.record({ position: uint53, length: fc.integer({ min: 16, max: 16 + 64 * 1024 * 1024 }), crc: uint32 }),
+      { nil: undefined },
+    ),
     sha256: fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => Buffer.from(bytes)),
   })
-  .map(({ offsets: [start, end], stamps: [first, last], evidence, ...rest }) => ({
+  .map(({ offsets: [start, end], stamps: [first, last], evidence, filters, ...rest }) => ({
     start: Math.max(1, start),
     end,
     first,
     last,
     ...rest,
     ...evidence,
+    ...(filters !== undefined && { filters }),
   }));
+
+const keyFilter: fc.Arbitrary<Buffer> = fc
+  .record({ seed: uint32, windows: fc.integer({ min: 1, max: 20 }), windowBits: fc.integer({ min: 0, max: 6 }) })
+  .map(({ seed, windows, windowBits }) => {
+    const filter = Buffer.alloc(9 + (windows + 2) * 2 ** windowBits, seed);
+    filter.writeUInt32LE(seed, 0);
+    filter.writeUInt32LE(windows, 4);
+    filter.writeUInt8(windowBits, 8);
+    return filter;
+  });
+
+export const filters: fc.Arbitrary<Filters> = fc
+  .uniqueArray(
+    fc
+      .uint8Array({ minLength: 1, maxLength: 64 })
+      .map((bytes) => Buffer.from(bytes).toString('latin1').replace(/[a-z]/g, '-')),
+    { maxLength: 8 },
+  )
+  .chain((names) =>
+    fc.record({
+      rule: positive,
+      names: fc.constant(names),
+      blocks: fc.array(
+        fc.record({
+          first: uint53,
+          db: uint32,
+          inMulti: fc.boolean(),
+          names: fc.option(fc.subarray(names.map((_, i) => i)), { nil: undefined }),
+          keys: fc.oneof(fc.constant(undefined), fc.constant(Buffer.alloc(0)), keyFilter),
+        }),
+        { maxLength: 4 },
+      ),
+    }),
+  );
 
 export const base: fc.Arbitrary<BaseRecord> = fc
   .record(

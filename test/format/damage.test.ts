@@ -17,6 +17,8 @@ import { vector, vectorNames } from './golden.ts';
 const documents = vectorNames.filter((name) => name.startsWith('document-'));
 const frames = vectorNames.filter((name) => name.startsWith('frame-') && !name.startsWith('frame-unknown-required'));
 
+const sealed = ['sealed', 'sealed-filters'];
+
 describe('a document', () => {
   test.each(documents)('%s is torn when cut anywhere', (name) => {
     const bytes = vector(name);
@@ -125,15 +127,15 @@ describe('an open segment', () => {
 });
 
 describe('a sealed segment', () => {
-  test('is corrupt when cut anywhere behind its header, for it got its name only when it was whole', () => {
-    const bytes = vector('sealed');
+  test.each(sealed)('%s is corrupt when cut anywhere behind its header: it got its name when it was whole', (name) => {
+    const bytes = vector(name);
     for (let length = documentLength(bytes) + 1; length < bytes.length; length += 1) {
       expect(describeVector(bytes.subarray(0, length)), `${length} bytes`).toEqual({ error: 'corrupt' });
     }
   });
 
-  test('is refused when any bit of it is flipped', () => {
-    const bytes = vector('sealed');
+  test.each(sealed)('%s is refused when any bit of it is flipped', (name) => {
+    const bytes = vector(name);
     forEachFlip(bytes, (damaged, at) => {
       const { error } = describeVector(damaged) as { error?: string };
       expect(['torn', 'corrupt'], `byte ${at}`).toContain(error);

@@ -5,6 +5,7 @@ import { addToSum, noData } from '../../journal-format/data-sum.ts';
 import { decodeAttach, encodeAttach } from '../../journal-format/attach.ts';
 import { decodeBase, encodeBase } from '../../journal-format/base.ts';
 import { Leb128Reader, leb128Bytes, writeLeb128 } from '../../journal-format/bytes.ts';
+import { decodeFilters, encodeFilters } from '../../journal-format/filters.ts';
 import { decodeFooter, encodeFooter } from '../../journal-format/footer.ts';
 import {
   checkFollows,
@@ -35,6 +36,7 @@ describe('a record', () => {
     ['segment header', () => roundTrip(any.segmentHeader, encodeSegmentHeader, decodeSegmentHeader)],
     ['sealed header', () => roundTrip(any.sealedHeader, encodeSealedHeader, decodeSealedHeader)],
     ['footer', () => roundTrip(any.footer, encodeFooter, decodeFooter)],
+    ['filters', () => roundTrip(any.filters, encodeFilters, decodeFilters)],
     ['base', () => roundTrip(any.base, encodeBase, decodeBase)],
     ['timeline', () => roundTrip(any.timelineRecord, encodeTimeline, decodeTimeline)],
     ['gap', () => roundTrip(any.gap, encodeGap, decodeGap)],

@@ -8,6 +8,8 @@ import { decodeBase } from '../../../journal-format/base.ts';
 import { decodeDocument, documentLength } from '../../../journal-format/document.ts';
 import type { DocumentKind } from '../../../journal-format/document.ts';
 import { FormatError, isFormatError } from '../../../journal-format/errors.ts';
+import { decodeFilters, decodeFiltersOf } from '../../../journal-format/filters.ts';
+import type { Footer } from '../../../journal-format/footer.ts';
 import { decodeFooter } from '../../../journal-format/footer.ts';
 import {
   checkFollows,
@@ -38,6 +40,7 @@ const decoders: Record<DocumentKind, (bytes: Uint8Array) => { record: unknown; l
   mark: decodeMark,
   stop: decodeStop,
   removed: decodeRemoved,
+  filters: decodeFilters,
 };
 
 /** A document alone, an open segment, or a sealed one; or `{ error }`. */
@@ -124,14 +127,24 @@ function describeSealed(bytes: Buffer): unknown {
   const trailer = decodeTrailer(bytes.subarray(Math.max(0, bytes.length - trailerBytes)), bytes.length);
   const footer = decodeFooter(bytes.subarray(trailer.position, trailer.position + trailer.length));
   checkSealed(header.record, header.length, footer.record, trailer);
-  const digest = createHash('sha256').update(bytes.subarray(0, trailer.position)).digest();
+  const filters = describeFilters(bytes, footer.record);
+  const blocksEnd = footer.record.filters?.position ?? trailer.position;
+  const digest = createHash('sha256').update(bytes.subarray(0, blocksEnd)).digest();
   if (!digest.equals(footer.record.sha256)) throw new FormatError('corrupt', 'SHA-256 is wrong');
   const raw = footer.record.blocks.map((block) => decodeBlock(block, bytes.subarray(block.position)));
   const place = { crc: header.record.chain, nextOffset: header.record.start, lastStamp: 0 };
   const { frames, problem } = walkFrames(Buffer.concat(raw), 0, header.record.salt, place);
   if (problem !== undefined) throw problem;
   if (frames.length !== footer.record.frames) throw new FormatError('corrupt', 'frames are missing');
-  return { type: 'sealed', header: plain(header), frames, footer: plain(footer), trailer };
+  return { type: 'sealed', header: plain(header), frames, footer: plain(footer), trailer, ...filters };
+}
+
+function describeFilters(bytes: Buffer, footer: Footer): { filters?: object } {
+  const { position, length } = footer.filters ?? {};
+  if (position === undefined || length === undefined) return {};
+  const document = bytes.subarray(position, position + length);
+  decodeFiltersOf(footer, document);
+  return { filters: plain(decodeFilters(document)) };
 }
 
 function describeFrame(header: FrameHeader, body: Buffer): unknown {

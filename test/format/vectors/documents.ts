@@ -6,8 +6,12 @@ import { crc32 } from 'node:zlib';
 import { encodeBase } from '../../../journal-format/base.ts';
 import type { BaseRecord } from '../../../journal-format/base.ts';
 import { encodeDocument } from '../../../journal-format/document.ts';
+import { encodeFilters } from '../../../journal-format/filters.ts';
 import { encodeFooter } from '../../../journal-format/footer.ts';
 import { encodeGap } from '../../../journal-format/gap.ts';
+import { KeyFilterMaker } from '../../../journal-format/key-filter.ts';
+import { hashKey } from '../../../journal-format/key-hash.ts';
+import { KeySet } from '../../../journal-format/key-set.ts';
 import { encodeMark } from '../../../journal-format/mark.ts';
 import { encodeRemoved } from '../../../journal-format/removed.ts';
 import { encodeSealedHeader, encodeSegmentHeader } from '../../../journal-format/segment-header.ts';
@@ -85,6 +89,15 @@ function kinds(): Record<string, Buffer> {
       blocks: [{ ...block, firstStamp: noon, lastStamp: noon + 5 }],
       sha256: Buffer.alloc(32, 0xa5),
     }).bytes,
+    'document-filters': encodeFilters({
+      rule: 1,
+      names: ['SET', 'DEL', 'MODULE.\xc3\xa9'],
+      blocks: [
+        { first: 1001, db: 0, inMulti: false, names: [0, 2], keys: undefined },
+        { first: 1100, db: 7, inMulti: true, names: undefined, keys: keyFilter(['user', 'user:2', '']) },
+        { first: 1200, db: 0, inMulti: false, names: [], keys: Buffer.alloc(0) },
+      ],
+    }).bytes,
     'document-timeline': encodeTimeline({
       source: 'cache-1',
       timeline: 1,
@@ -142,6 +155,18 @@ function kinds(): Record<string, Buffer> {
 }
 
 /** Bodies as another writer may form them. */
+/** As the sealer makes it. */
+export function keyFilter(keys: readonly string[]): Buffer {
+  const set = new KeySet(keys.length);
+  for (const key of keys) {
+    const { high, low } = hashKey(Buffer.from(key));
+    set.add(high, low);
+  }
+  const filter = new KeyFilterMaker().make(set);
+  if (filter === undefined) throw new RangeError('these keys collide');
+  return filter;
+}
+
 function accepted(): Record<string, Buffer> {
   return {
     'accepted-unknown-key': encodeDocument('mark', { ...mark, colour: [true, null, { deep: -1 }] }).bytes,
@@ -153,6 +178,10 @@ function accepted(): Record<string, Buffer> {
       ...[0xd9, 5, ...text('stamp'), 0xd1, 0, 9],
     ]),
   };
+}
+
+function filtersOf(names: readonly Buffer[], ...blocks: readonly unknown[][]): Buffer {
+  return encodeDocument('filters', { rule: 1, names, blocks }).bytes;
 }
 
 function refused(): Record<string, Buffer> {
@@ -194,6 +223,10 @@ function refused(): Record<string, Buffer> {
     'refused-deep': envelope(8, 1, [0x84, ...stop, ...key, 1, 0xa1, 0x78, ...Array<number>(8).fill(0x91), 1]),
     'refused-not-a-map': envelope(8, 1, [0x93, 1, 2, 3]),
     'refused-empty-body': envelope(8, 1, []),
+    'refused-filters-name': filtersOf([Buffer.from('set')], [1001, 0, 0, [0], null]),
+    'refused-filters-no-such-name': filtersOf([Buffer.from('SET')], [1001, 0, 0, [1], null]),
+    'refused-filters-order': filtersOf([Buffer.from('SET'), Buffer.from('DEL')], [1001, 0, 0, [1, 0], null]),
+    'refused-filters-keys': filtersOf([], [1001, 0, 0, [], keyFilter(['user', 'user:2']).subarray(1)]),
     'refused-mark-name': encodeDocument('mark', { ...mark, name: 'a\nb' }).bytes,
     'refused-id': encodeDocument('mark', { ...mark, id: firstId.toUpperCase() }).bytes,
   };

@@ -6,6 +6,8 @@ import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { addToSum, noData } from '../../../journal-format/data-sum.ts';
 import { encodeAttach } from '../../../journal-format/attach.ts';
+import { encodeFilters } from '../../../journal-format/filters.ts';
+import type { Filters } from '../../../journal-format/filters.ts';
 import { encodeFooter } from '../../../journal-format/footer.ts';
 import type { BlockEntry, Footer } from '../../../journal-format/footer.ts';
 import { decodeFrameHeader, encodeFrame, frameHeaderBytes } from '../../../journal-format/frame.ts';
@@ -15,7 +17,7 @@ import { encodeSamples } from '../../../journal-format/samples.ts';
 import { encodeBlock, encodeTrailer } from '../../../journal-format/sealed.ts';
 import { encodeSealedHeader, encodeSegmentHeader } from '../../../journal-format/segment-header.ts';
 import type { SegmentHeader } from '../../../journal-format/segment-header.ts';
-import { firstId, header, noon, secondId } from './documents.ts';
+import { firstId, header, keyFilter, noon, secondId } from './documents.ts';
 
 const none: Buffer = Buffer.alloc(0);
 
@@ -174,6 +176,7 @@ function sealedVectors(): Record<string, Buffer> {
   return {
     sealed: sealed.bytes,
     'sealed-evidence': seal(typicalSegment(), [3, 4], typicalEvidence).bytes,
+    'sealed-filters': seal(typicalSegment(), [3, 4], typicalEvidence, typicalFilters).bytes,
     'sealed-one-block': seal(begin().stream([ping]), []).bytes,
     'sealed-rotten-block': rotten,
     'sealed-truncated': sealed.bytes.subarray(0, sealed.bytes.length - 1),
@@ -186,11 +189,23 @@ const typicalEvidence: Pick<Footer, 'attaches' | 'samples'> = {
   samples: [sample(0), sample(1)],
 };
 
+/** What is in the blocks of the typical segment: the second one holds nothing of the stream, MULTI reaches into none. */
+const typicalFilters: Filters = {
+  rule: 1,
+  names: ['PING', 'SELECT', 'SET', 'MULTI', 'EXEC'],
+  blocks: [
+    { first: 1001, db: 0, inMulti: false, names: [0, 1, 2, 3, 4], keys: keyFilter(['user']) },
+    { first: 1135, db: 0, inMulti: false, names: [], keys: Buffer.alloc(0) },
+    { first: 1135, db: 7, inMulti: false, names: [0, 2], keys: keyFilter(['user']) },
+  ],
+};
+
 /** A sealed segment whose blocks end before the frames numbered in `cuts`. */
 export function seal(
   segment: SegmentBuilder,
   cuts: readonly number[],
   evidence: Pick<Footer, 'attaches' | 'samples'> = {},
+  filters?: Filters,
 ): { bytes: Buffer; footer: Footer } {
   const { header: record, frames, documentCrc } = segment;
   const head = encodeSealedHeader({ ...record, codec: 'zstd', chain: documentCrc }).bytes;
@@ -212,6 +227,7 @@ export function seal(
     before = { boundary, db };
   }
   const body = Buffer.concat(parts);
+  const { bytes: filterBytes = none, crc: filterCrc = 0 } = filters === undefined ? {} : encodeFilters(filters);
   const footer: Footer = {
     start: record.start,
     end: segment.next - 1,
@@ -224,10 +240,12 @@ export function seal(
     raw: frames.reduce((sum, frame) => sum + frame.length, 0),
     blocks,
     ...evidence,
+    ...(filters !== undefined && { filters: { position, length: filterBytes.length, crc: filterCrc } }),
     sha256: createHash('sha256').update(body).digest(),
   };
   const tail = encodeFooter(footer).bytes;
-  return { bytes: Buffer.concat([body, tail, encodeTrailer({ position, length: tail.length })]), footer };
+  const trailer = encodeTrailer({ position: position + filterBytes.length, length: tail.length });
+  return { bytes: Buffer.concat([body, filterBytes, tail, trailer]), footer };
 }
 
 function segmentIds({ header: { ids, salt }, frames }: SegmentBuilder): Footer['ids'] {
