@@ -69,6 +69,19 @@ export const rdbHeadBytesMax = 1024 * 1024;
 export const keptArgumentBytesDefault = 64 * 1024;
 export const keptCommandBytesMax: number = 8 * 1024 * 1024;
 
+/**
+ * The same where only its keys are asked for, while it is sealed: a longer key, or one of more than fit, is not told from
+ * others, so that its block may hold any.
+ */
+export const collectedArgumentBytesMax = 1024;
+export const collectedBytesMax: number = 4 * 1024 * 1024;
+
+/** More keys than this in a block are not told apart; one of 1 MiB holds 120,000 at most. Names likewise. */
+export const keySetKeysMax: number = 256 * 1024;
+export const blockNamesMax = 1024;
+/** Of the filters of a segment: what would go beyond may be anything. Segments of 64 MiB have 9 MB of them at most. */
+export const filtersBytesMax: number = 16 * 1024 * 1024;
+
 /** What a replica that we feed may ask: real ones send five arguments, some hundred bytes. */
 export const requestArgumentsMax = 16;
 export const requestBytesMax = 16 * 1024;

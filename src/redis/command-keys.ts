@@ -137,7 +137,8 @@ function touches({ places }: Row, { bytes, count, at, length }: CommandGlance, i
   return false;
 }
 
-function lastAt({ begin, last }: Place, count: number): number {
+/** The last key of a place of a plain command. */
+export function lastAt({ begin, last }: Pick<Place, 'begin' | 'last'>, count: number): number {
   return last < 0 ? count + last : Math.min(begin + last, count - 1);
 }
 
@@ -155,6 +156,17 @@ export function mayWrite(command: CommandArguments): boolean {
 /** Whether a server of the table knows it. */
 export function isKnownCommand(name: string): boolean {
   return rows.byName.has(name.toUpperCase());
+}
+
+/** What is known of a command before its arguments are looked at. */
+export type KnownCommand = Pick<Row, 'name' | 'isPlain'> & {
+  /** Of a plain one: from the one at `begin` to the last (see lastAt), every so many. */
+  readonly places: readonly Pick<Place, 'begin' | 'last' | 'step'>[];
+};
+
+/** That of the name in bytes[at, at + length). */
+export function knownCommandAt(bytes: Buffer, at: number, length: number): KnownCommand | undefined {
+  return rowAt(bytes, at, length);
 }
 
 /** Names are compared in place, so that nothing is made of what most commands are. */

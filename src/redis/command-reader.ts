@@ -39,6 +39,12 @@ export interface StreamCommand {
   readonly inMulti: boolean;
 }
 
+/** A boundary, or where a command begins inside MULTI. */
+export interface ReaderState extends ScannerState {
+  /** Inside MULTI: the db that was selected before it. */
+  readonly multiDb?: number | undefined;
+}
+
 export interface CommandReaderOptions {
   /** Most that is kept of one argument, at least 64 bytes; Infinity for all of it. */
   readonly keepBytes?: number;
@@ -97,11 +103,12 @@ export class CommandReader {
   #pieces: Buffer[] = [];
   #piecesBytes = 0;
 
-  /** `state` is the boundary that the first pushed byte follows. */
-  constructor(state: ScannerState, options: CommandReaderOptions = {}) {
+  /** `state` is what the first pushed byte follows. */
+  constructor(state: ReaderState, options: CommandReaderOptions = {}) {
     this.#base = state.offset;
     this.#db = state.db;
-    this.#dbBeforeMulti = state.db;
+    this.#inMulti = state.multiDb !== undefined;
+    this.#dbBeforeMulti = state.multiDb ?? state.db;
     this.#keepBytes = Math.max(options.keepBytes ?? keptArgumentBytesDefault, KEPT_BYTES_MIN);
     this.#isWanted = options.isWanted;
     this.#isMatch = options.isMatch;
