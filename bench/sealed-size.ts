@@ -14,6 +14,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { sealSegment } from '../src/log/sealing.ts';
+import { knownCommands } from '../src/redis/command-scan.ts';
 import { localDisk } from '../src/storage/local-disk.ts';
 import { RedisServer } from '../test/support/redis-server.ts';
 import { pickServer, serverLabel } from '../test/support/servers.ts';
@@ -154,7 +155,7 @@ async function runBenchmark(server: RedisServer, args: readonly string[], reques
 async function sealRest(journal: string): Promise<void> {
   const { segments } = await onlyTimeline(journal);
   for (const { kind, path: file, end } of segments) {
-    if (kind === 'open') await sealSegment(localDisk, file, end);
+    if (kind === 'open') await sealSegment(localDisk, file, end, knownCommands);
   }
 }
 

@@ -10,6 +10,7 @@ import { Capture } from '../../src/daemon/capture.ts';
 import { WorkerBaseChecker } from '../../src/daemon/base-checker.ts';
 import { sealSegment } from '../../src/log/sealing.ts';
 import { sourceTree } from '../../src/log/source-tree.ts';
+import { knownCommands } from '../../src/redis/command-scan.ts';
 import type { Disk } from '../../src/storage/disk.ts';
 import type { StreamSink } from '../../src/upstream/sink.ts';
 import { diskWithFiles } from './wrapped-disk.ts';
@@ -56,7 +57,7 @@ export async function makeLongJournal(root: string, segments: number, fullEvery:
     tree: sourceTree(root, sourceName),
     address: '127.0.0.1:6379',
     relativeTtl: 'refuse',
-    seal: (path, end) => sealSegment(unsyncedDisk, path, end),
+    seal: (path, end) => sealSegment(unsyncedDisk, path, end, knownCommands),
     check: (path) => new WorkerBaseChecker(path),
     events: {
       recovered: () => undefined,

@@ -1,6 +1,6 @@
 /**
  * Turns an open segment that is complete into a sealed one (SPEC.md 10, step 6): the same frames, verbatim, in zstd
- * blocks, with an index, a footer and a digest. A pure transformation of files: it needs nothing of the writer and runs
+ * blocks, with filters, an index, a footer and a digest. A pure transformation of files: it needs nothing of the writer and runs
  * in a worker of its own (sealer.ts).
  *
  * Invariant: the open file is removed only when the sealed one is whole, synced and has its name.
@@ -8,9 +8,11 @@
 import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { decodeAttach } from '../../journal-format/attach.ts';
+import { encodeFilters } from '../../journal-format/filters.ts';
 import { encodeFooter } from '../../journal-format/footer.ts';
 import type { BlockEntry } from '../../journal-format/footer.ts';
 import { sealedSegmentName } from '../../journal-format/names.ts';
+import type { Encoded } from '../../journal-format/record.ts';
 import { encodeBlock, encodeTrailer } from '../../journal-format/sealed.ts';
 import { encodeSealedHeader } from '../../journal-format/segment-header.ts';
 import type { SegmentHeader } from '../../journal-format/segment-header.ts';
@@ -18,9 +20,11 @@ import { IntegrityError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
 import type { Disk, DiskFile } from '../storage/disk.ts';
 import { temporaryPath } from '../storage/publish.ts';
+import type { KnownCommands } from './block-contents.ts';
 import { readDocument } from './document-file.ts';
 import { fileProblem } from './format-problem.ts';
 import { TimeEvidence } from './evidence.ts';
+import { FiltersMaker } from './filters-maker.ts';
 import { FrameFile, lastOffset } from './frame-file.ts';
 import type { Frame } from './frames.ts';
 import { idsAfter } from './open-tail.ts';
@@ -38,13 +42,18 @@ export interface Sealed {
 /**
  * Seals the segment at `path`, which must be complete: `end` is the last offset that counts, where the next segment
  * begins less one. Returns undefined where there is nothing to seal: frames lie beyond `end`, or the beginning of one (an
- * abandoned file), or there are none. Such a file stays open for ever.
+ * abandoned file), or there are none. Such a file stays open for ever. It gets filters where `known` tells of its commands.
  */
-export async function sealSegment(disk: Disk, path: string, end: Offset): Promise<Sealed | undefined> {
+export async function sealSegment(
+  disk: Disk,
+  path: string,
+  end: Offset,
+  known?: KnownCommands,
+): Promise<Sealed | undefined> {
   const temporary = temporaryPath(dirname(path));
   await using target = await disk.create(temporary);
   try {
-    const sealed = await writeSealed(disk, path, end, target);
+    const sealed = await writeSealed(disk, path, end, new SealedWriter(target, known));
     if (sealed === undefined) await disk.remove(temporary);
     return sealed;
   } catch (error) {
@@ -53,10 +62,9 @@ export async function sealSegment(disk: Disk, path: string, end: Offset): Promis
   }
 }
 
-async function writeSealed(disk: Disk, path: string, end: Offset, target: DiskFile): Promise<Sealed | undefined> {
+async function writeSealed(disk: Disk, path: string, end: Offset, writer: SealedWriter): Promise<Sealed | undefined> {
   const directory = dirname(path);
   await using source = await disk.open(path, 'read');
-  const writer = new SealedWriter(target);
   const walk = await begin(source, writer);
   for (let frame = await walk.next(); frame !== undefined; frame = await walk.next()) await writer.add(frame);
   if (lastOffset(walk.place) > end || writer.isEmpty) return undefined;
@@ -66,8 +74,8 @@ async function writeSealed(disk: Disk, path: string, end: Offset, target: DiskFi
   // The write that failed, behind the last whole command: verify takes it for one that was not finished, too.
   if (rest === 'remains') return undefined;
   const { name, raw, stored } = await writer.finish(walk.header);
-  await target.sync();
-  await disk.rename(target.path, join(directory, name));
+  await writer.file.sync();
+  await disk.rename(writer.file.path, join(directory, name));
   await disk.syncDirectory(directory);
   await disk.remove(path);
   await disk.syncDirectory(directory);
@@ -95,7 +103,9 @@ function incomplete(path: string, walk: FrameFile, end: Offset): Error {
 type Content = Omit<BlockEntry, 'position' | 'storedLength' | 'rawLength' | 'crc'>;
 
 class SealedWriter {
-  readonly #file: DiskFile;
+  readonly file: DiskFile;
+  readonly #known: KnownCommands | undefined;
+  #filters: FiltersMaker | undefined;
   readonly #digest = createHash('sha256');
   readonly #blocks: BlockEntry[] = [];
   readonly #gathered = Buffer.allocUnsafeSlow(blockBytes);
@@ -112,8 +122,9 @@ class SealedWriter {
   #first: number | undefined;
   #last = 0;
 
-  constructor(file: DiskFile) {
-    this.#file = file;
+  constructor(file: DiskFile, known: KnownCommands | undefined) {
+    this.file = file;
+    this.#known = known;
   }
 
   get isEmpty(): boolean {
@@ -124,6 +135,9 @@ class SealedWriter {
     this.#boundary = header.start - 1;
     this.#db = header.db;
     this.#ids = header.ids;
+    if (this.#known !== undefined) {
+      this.#filters = new FiltersMaker(this.#known, { offset: header.start - 1, db: header.db });
+    }
     await this.#write(encodeSealedHeader({ ...header, codec: 'zstd', chain }).bytes);
   }
 
@@ -133,6 +147,7 @@ class SealedWriter {
     const { start, end, firstStamp, lastStamp } = header;
     this.#block ??= { start, end, boundary: this.#boundary, db: this.#db, firstStamp, lastStamp };
     this.#block = { ...this.#block, end, lastStamp };
+    this.#filters?.push(frame.data);
     if (header.length > blockBytes) {
       await this.#writeBlock(this.#block, frame.bytes);
     } else {
@@ -154,6 +169,7 @@ class SealedWriter {
     const end = this.#blocks.at(-1)?.end ?? header.start - 1;
     const first = this.#first ?? header.stamp;
     const last = Math.max(first, this.#last);
+    const filters = this.#encodeFilters();
     const footer = encodeFooter({
       start: header.start,
       end,
@@ -167,16 +183,23 @@ class SealedWriter {
       blocks: this.#blocks,
       attaches: this.#evidence.attaches,
       samples: this.#evidence.samples,
+      filters: filters && { position: this.#position, length: filters.bytes.length, crc: filters.crc },
       sha256: this.#digest.digest(),
     }).bytes;
-    const trailer = encodeTrailer({ position: this.#position, length: footer.length });
-    await this.#file.write([footer, trailer], this.#position);
-    const stored = this.#position + footer.length + trailer.length;
+    const position = this.#position + (filters?.bytes.length ?? 0);
+    const trailer = encodeTrailer({ position, length: footer.length });
+    await this.file.write([...(filters === undefined ? [] : [filters.bytes]), footer, trailer], this.#position);
+    const stored = position + footer.length + trailer.length;
     return {
       name: sealedSegmentName({ start: header.start, end, first, last }, header.segment),
       raw: this.#raw,
       stored,
     };
+  }
+
+  #encodeFilters(): Encoded | undefined {
+    const filters = this.#filters?.finish();
+    return filters && encodeFilters(filters);
   }
 
   async #closeBlock(): Promise<void> {
@@ -193,12 +216,13 @@ class SealedWriter {
     // Its memory goes back now: the collector, which sees little garbage in this thread, would let 50 MB pile up.
     stored.buffer.transfer(0);
     this.#raw += raw.length;
+    this.#filters?.endBlock(block.end);
     this.#block = undefined;
   }
 
   async #write(bytes: Buffer): Promise<void> {
     this.#digest.update(bytes);
-    await this.#file.write([bytes], this.#position);
+    await this.file.write([bytes], this.#position);
     this.#position += bytes.length;
   }
 }

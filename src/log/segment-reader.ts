@@ -10,6 +10,8 @@ import { basename, dirname, join } from 'node:path';
 import { FormatError } from '../../journal-format/errors.ts';
 import { placeAfter } from '../../journal-format/frame.ts';
 import type { FramePlace } from '../../journal-format/frame.ts';
+import { decodeFiltersOf } from '../../journal-format/filters.ts';
+import type { Filters } from '../../journal-format/filters.ts';
 import type { BlockEntry, Footer } from '../../journal-format/footer.ts';
 import { decodeFooter } from '../../journal-format/footer.ts';
 import { parseTimelineEntry } from '../../journal-format/names.ts';
@@ -170,6 +172,15 @@ export class SealedReader implements SegmentReader {
       }
       if (place !== undefined && place.nextOffset !== block.end + 1) throw this.#disagrees(block);
     }
+  }
+
+  /** What need not be looked for in which block; undefined where nothing is said. FormatError when it is damaged. */
+  async filters(): Promise<Filters | undefined> {
+    const { filters } = this.footer;
+    if (filters === undefined) return undefined;
+    const bytes = Buffer.allocUnsafe(filters.length);
+    const got = await this.#file.read(bytes, filters.position);
+    return decodeFiltersOf(this.footer, bytes.subarray(0, got));
   }
 
   /** The stored bytes of a block, as they are in the file. */

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../core/clock.ts';
 import type { Disk } from '../storage/disk.ts';
+import type { KnownCommands } from './block-contents.ts';
 import { Findings } from './verify-report.ts';
 
 export interface VerifyOptions {
@@ -12,6 +13,8 @@ export interface VerifyOptions {
   /** Told now and then; `total` is what there was to read at the beginning, and may be exceeded. */
   readonly progress?: ((doneBytes: number, totalBytes: number) => void) | undefined;
   readonly clock?: Clock | undefined;
+  /** Filters are held against the commands in their blocks where it is said what there is to know of commands. */
+  readonly known?: KnownCommands | undefined;
 }
 
 /** A tail that looks unfinished is looked at again so often, for a living writer may be at work on it. */
@@ -28,6 +31,10 @@ export class VerifyRun {
   constructor(disk: Disk, options: VerifyOptions & { readonly clock: Clock }) {
     this.disk = disk;
     this.#options = options;
+  }
+
+  get known(): KnownCommands | undefined {
+    return this.#options.known;
   }
 
   /** Bytes read so far. */

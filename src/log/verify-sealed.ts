@@ -14,6 +14,7 @@ import type { TimeEvidence } from './evidence.ts';
 import { takeFrame } from './frames.ts';
 import type { SealedReader } from './segment-reader.ts';
 import type { FrameAudit } from './verify-frames.ts';
+import { FiltersAudit } from './verify-filters.ts';
 import type { VerifyRun } from './verify-run.ts';
 
 export interface SealedPlace {
@@ -31,6 +32,7 @@ export async function auditBlocks(run: VerifyRun, place: SealedPlace): Promise<v
   const headerBytes = Buffer.alloc(footer.blocks[0]?.position ?? 0);
   await file.read(headerBytes, 0);
   const digest = createHash('sha256').update(headerBytes);
+  const filters = await filtersAudit(run, place);
   const counts = { frames: 0, raw: 0 };
   let isWhole = true;
   let before: FramePlace | undefined = { crc: header.chain, nextOffset: header.start, lastStamp: 0 };
@@ -38,12 +40,13 @@ export async function auditBlocks(run: VerifyRun, place: SealedPlace): Promise<v
     run.advance(block.storedLength);
     const stored = await reader.storedBlock(block);
     digest.update(stored);
-    const next = auditBlock(run, place, block, stored, before, counts);
+    const next = auditBlock(run, place, block, stored, before, counts, isWhole ? filters : undefined);
     isWhole &&= next !== undefined;
     before = next;
   }
   // Where a block is damaged, sums and digest are wrong as a matter of course.
   if (!isWhole) return;
+  filters?.end();
   const { tail } = audit;
   const sums: readonly (readonly [string, unknown, unknown])[] = [
     ['frames', footer.frames, counts.frames],
@@ -62,6 +65,18 @@ export async function auditBlocks(run: VerifyRun, place: SealedPlace): Promise<v
     if (said === found) continue;
     const message = `the footer's ${key} is ${String(said)}, but that of its blocks is ${String(found)}`;
     run.findings.add({ kind: 'corrupt', path, timeline, message });
+  }
+}
+
+/** Undefined where there are none, or such as cannot be read, which is told. */
+async function filtersAudit(run: VerifyRun, place: SealedPlace): Promise<FiltersAudit | undefined> {
+  const { reader, path, timeline } = place;
+  try {
+    const filters = await reader.filters();
+    return filters && run.known && new FiltersAudit(run, place, filters, run.known);
+  } catch (error) {
+    run.findings.addError(error, { path, timeline, position: reader.footer.filters?.position });
+    return undefined;
   }
 }
 
@@ -85,6 +100,7 @@ function auditBlock(
   stored: Buffer,
   before: FramePlace | undefined,
   counts: { frames: number; raw: number },
+  filters: FiltersAudit | undefined,
 ): FramePlace | undefined {
   const { salt } = reader.header;
   let next = before;
@@ -96,12 +112,14 @@ function auditBlock(
       const frame = takeFrame(raw, at, salt, next);
       if (at === 0) checkIndex(block, { start: frame.header.start, firstStamp: frame.header.firstStamp });
       audit.add(frame);
+      filters?.push(frame.data);
       next = placeAfter(frame.header);
       start = next.nextOffset;
       at += frame.header.length;
       counts.frames += 1;
     }
     counts.raw += raw.length;
+    filters?.endBlock(block.end);
     checkIndex(block, { end: audit.tail.end, lastStamp: audit.tail.lastStamp });
     return next;
   } catch (error) {

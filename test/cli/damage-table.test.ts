@@ -5,6 +5,8 @@ import path from 'node:path';
 import { crc32 } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decodeDocument } from '../../journal-format/document.ts';
+import { decodeFooter } from '../../journal-format/footer.ts';
+import { decodeTrailer, trailerBytes } from '../../journal-format/sealed.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { JournalError } from '../../src/core/errors.ts';
 import { recover } from '../../src/log/recovery.ts';
@@ -200,6 +202,14 @@ function frameBytes({ last }: Patient): number {
   return readFileSync(last).length - readFileSync(last).lastIndexOf('JFRM');
 }
 
+/** Where the filters of a sealed segment begin. */
+function filtersAt(bytes: Buffer): number {
+  const { position } = decodeTrailer(bytes.subarray(-trailerBytes), bytes.length);
+  const { filters } = decodeFooter(bytes.subarray(position)).record;
+  if (filters === undefined) throw new Error('there are no filters');
+  return filters.position;
+}
+
 const damages: Readonly<Record<string, Damage>> = {
   nothing: () => undefined,
   'tail: cut inside its last frame': (p) => p.change(p.last, cut(5)),
@@ -229,6 +239,7 @@ const damages: Readonly<Record<string, Damage>> = {
   'open, with a successor: not there': (p) => rmSync(p.waiting),
   'sealed: a bit in a block': (p) => p.change(p.sealed, flip(450)),
   'sealed: a bit in its header': (p) => p.change(p.sealed, flip(40)),
+  'sealed: a bit in its filters': (p) => p.change(p.sealed, (bytes) => flip(filtersAt(bytes) + 40)(bytes)),
   'sealed: a bit in its footer': (p) => p.change(p.sealed, flip(-60)),
   'sealed: a bit in its trailer': (p) => p.change(p.sealed, flip(-3)),
   'sealed: cut': (p) => p.change(p.sealed, cut(1)),

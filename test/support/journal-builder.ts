@@ -20,6 +20,7 @@ import type { SourceTree } from '../../src/log/source-tree.ts';
 import { StreamWriter } from '../../src/log/stream-writer.ts';
 import { beginTimeline, writeMark } from '../../src/log/timeline-store.ts';
 import { BoundaryScanner } from '../../src/redis/boundary-scanner.ts';
+import { knownCommands } from '../../src/redis/command-scan.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import { temporaryDirectory } from './leash.ts';
 
@@ -215,7 +216,7 @@ export class TimelineBuilder {
   async seal(keepOpen = 0): Promise<void> {
     await this.commit();
     const segments = this.#completed.splice(0, Math.max(0, this.#completed.length - keepOpen));
-    for (const { path, end } of segments) await sealSegment(localDisk, path, end);
+    for (const { path, end } of segments) await sealSegment(localDisk, path, end, knownCommands);
   }
 
   async close(): Promise<void> {

@@ -8,6 +8,7 @@ import { chooseSource } from '../../log/source-tree.ts';
 import { verifySource } from '../../log/verify.ts';
 import { verifyToJson } from '../../log/verify-report.ts';
 import type { VerifyProblem, VerifyReport } from '../../log/verify-report.ts';
+import { knownCommands } from '../../redis/command-scan.ts';
 import type { Output, Style } from '../output.ts';
 import { formatTable } from '../table.ts';
 import { formatBytes, formatCount, formatSeconds, formatTime, printable } from '../units.ts';
@@ -55,6 +56,7 @@ export const verifyVerb: Verb = {
       report = await verifySource(disk, tree, {
         clock,
         signal,
+        known: knownCommands,
         progress: (done, total) => {
           progress.update(done, Math.max(done, total));
         },
