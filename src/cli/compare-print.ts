@@ -51,9 +51,10 @@ export class ComparePrinter {
     ]);
   }
 
-  #jsonRow({ state, db, key, name, differs }: KeyRow): string {
+  #jsonRow({ state, at, db, key, name, differs }: KeyRow): string {
     const row = {
       state,
+      ...(this.#plan.destination?.cluster !== undefined && { primary: at }),
       db,
       ...keyJson('key', key),
       ...(name !== key && !name.equals(key) && keyJson('name', name)),
@@ -101,9 +102,14 @@ function hex(character: string): string {
   return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
 }
 
-function summary({ created, changed, identical, absent, elapsed }: Comparison, { destination }: Plan): string[] {
+function summary(comparison: Comparison, { destination }: Plan): string[] {
+  const { created, changed, identical, absent, elapsed, primaries } = comparison;
   const fate = destination?.part?.deletesAbsent === true ? 'they would be deleted' : 'they would stay';
   return [
+    ...primaries.map(
+      (one) =>
+        `${one.address}: ${one.created} created, ${one.changed} changed, ${one.identical} identical, ${one.absent ?? 'unknown how many'} absent`,
+    ),
     `${created} keys would be created, ${changed} changed; ${identical} are identical already`,
     absent === null
       ? 'keys that were not there at T were not looked for: they come under other names'

@@ -7,7 +7,7 @@ import { JournalError } from '../core/errors.ts';
 import type { ExitCode } from '../core/errors.ts';
 import type { CliIo } from './io.ts';
 import { openProgress } from './progress.ts';
-import type { Progress } from './progress.ts';
+import type { FormatAmount, Progress } from './progress.ts';
 import { printable } from './units.ts';
 
 export interface OutputOptions {
@@ -66,9 +66,9 @@ export class Output {
   }
 
   /** How far something is that may take longer than a second. */
-  progress(label: string): Progress {
+  progress(label: string, format?: FormatAmount): Progress {
     const isSilent = this.isJson || this.#options.quiet;
-    return openProgress(isSilent ? undefined : this.#io.stderr, this.#io.clock, label);
+    return openProgress(isSilent ? undefined : this.#io.stderr, this.#io.clock, label, format);
   }
 
   /** Prints why it failed, and returns what the process shall exit with. */

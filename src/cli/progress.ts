@@ -8,19 +8,27 @@ import type { TextStream } from './io.ts';
 import { formatBytes, formatSeconds } from './units.ts';
 
 export interface Progress {
-  /** Bytes done, and in all where that is known. */
+  /** How much is done, and in all where that is known. */
   update(done: number, total: number | undefined): void;
   /** Takes the bar away. May be called twice. */
   stop(): void;
 }
 
+/** An amount in words: of bytes, unless it is said otherwise. */
+export type FormatAmount = (amount: number) => string;
+
 const quietMicros: Micros = 1_000_000;
 const lineEveryMicros: Micros = 10_000_000;
 
 /** `stream` undefined: says nothing. */
-export function openProgress(stream: TextStream | undefined, clock: Clock, label: string): Progress {
+export function openProgress(
+  stream: TextStream | undefined,
+  clock: Clock,
+  label: string,
+  format: FormatAmount = formatBytes,
+): Progress {
   if (stream === undefined) return silent;
-  return stream.isTTY === true ? new Bar(stream, clock, label) : new Lines(stream, clock, label);
+  return stream.isTTY === true ? new Bar(stream, clock, label, format) : new Lines(stream, clock, label, format);
 }
 
 const silent: Progress = { update: () => undefined, stop: () => undefined };
@@ -29,9 +37,11 @@ class Bar implements Progress {
   readonly #clock: Clock;
   readonly #begun: Micros;
   readonly #bar: SingleBar;
+  readonly #format: FormatAmount;
   #isShown = false;
 
-  constructor(stream: TextStream, clock: Clock, label: string) {
+  constructor(stream: TextStream, clock: Clock, label: string, format: FormatAmount) {
+    this.#format = format;
     this.#clock = clock;
     this.#begun = clock.monotonic();
     this.#bar = new SingleBar({
@@ -51,8 +61,8 @@ class Bar implements Progress {
     const elapsed = this.#clock.monotonic() - this.#begun;
     if (elapsed < quietMicros) return;
     const all = total ?? done;
-    const rate = formatBytes(Math.round((done * 1_000_000) / elapsed));
-    const shown = { done: formatBytes(done), all: total === undefined ? '?' : formatBytes(total), rate };
+    const rate = this.#format(Math.round((done * 1_000_000) / elapsed));
+    const shown = { done: this.#format(done), all: total === undefined ? '?' : this.#format(total), rate };
     if (this.#isShown) {
       this.#bar.setTotal(all);
       this.#bar.update(done, shown);
@@ -72,10 +82,12 @@ class Lines implements Progress {
   readonly #stream: TextStream;
   readonly #clock: Clock;
   readonly #label: string;
+  readonly #format: FormatAmount;
   readonly #begun: Micros;
   #next: Micros;
 
-  constructor(stream: TextStream, clock: Clock, label: string) {
+  constructor(stream: TextStream, clock: Clock, label: string, format: FormatAmount) {
+    this.#format = format;
     this.#stream = stream;
     this.#clock = clock;
     this.#label = label;
@@ -88,9 +100,9 @@ class Lines implements Progress {
     if (now < this.#next) return;
     this.#next = now + lineEveryMicros;
     const share =
-      total === undefined || total === 0 ? '' : ` of ${formatBytes(total)} (${Math.floor((done / total) * 100)} %)`;
+      total === undefined || total === 0 ? '' : ` of ${this.#format(total)} (${Math.floor((done / total) * 100)} %)`;
     const elapsed = formatSeconds((now - this.#begun) / 1_000_000);
-    this.#stream.write(`journal: ${this.#label}: ${formatBytes(done)}${share} after ${elapsed}\n`);
+    this.#stream.write(`journal: ${this.#label}: ${this.#format(done)}${share} after ${elapsed}\n`);
   }
 
   stop(): void {

@@ -14,7 +14,7 @@ import type { ReplicationInfo } from '../redis/replication-info.ts';
 import { loadableFirst } from '../restore/plan/plan-scratch.ts';
 import type { Plan } from '../restore/plan/plan.ts';
 import { ClusterLink } from '../restore/servers/cluster-link.ts';
-import type { ServerTarget } from '../restore/servers/server-output.ts';
+import type { ServerTarget } from '../restore/servers/target-output.ts';
 import { decideCluster } from '../restore/plan/target-cluster.ts';
 import type { PrimaryFacts } from '../restore/plan/target-cluster.ts';
 import { TargetLink } from '../restore/servers/target-link.ts';
@@ -26,6 +26,7 @@ import { formatAddress } from '../upstream/address.ts';
 import type { SourceAddress } from '../upstream/address.ts';
 import { tlsOptions, tlsProblem } from '../upstream/tls.ts';
 import type { CliIo } from './io.ts';
+import { sizeSetting } from './size-setting.ts';
 import type { VerbContext } from './verb.ts';
 
 /** A server that has answered, before there is a plan. */
@@ -58,7 +59,8 @@ export async function askTarget(url: string, { io, layers, output }: VerbContext
   const facts = await factsOf(config, io);
   const { replace, method, 'i-know-this-is-live': live, 'delete-absent': deletesAbsent } = values;
   const part = parseSelection(values) === undefined ? undefined : { deletesAbsent };
-  const asked = { address: config.address, replace, live, method, part };
+  const memoryBytes = sizeSetting(layers, 'target-memory');
+  const asked = { address: config.address, replace, live, method, memoryBytes, part };
   return { config, asked, facts, primaries: facts.mode === 'cluster' ? await primariesOf(config, io) : undefined };
 }
 
@@ -83,7 +85,7 @@ export async function decideFor(plan: Plan, target: AskedTarget, context: VerbCo
   const { aux, size } = plan.base.record;
   const used = aux['used-mem'] ?? '';
   const need = { histories, bytes: /^\d{1,15}$/.test(used) ? Number(used) : size, rdb: plan.scratch.rdb };
-  const mark = (now: ReplicationInfo): Promise<string> => markBefore(plan, asked.address, now, context);
+  const mark = (address: string, now: ReplicationInfo): Promise<string> => markBefore(plan, address, now, context);
   const decided = primaries === undefined ? decideTarget(facts, asked, need) : decideCluster(primaries, asked, need);
   return { config, asked, need, plan: decided, mark };
 }
@@ -95,8 +97,12 @@ export async function confirm(target: TargetPlan, { io, layers }: VerbContext): 
   const loss = part === undefined && (keys > 0 || libraries > 0) ? `, in place of ${contentsOf(target)}` : '';
   const some =
     part === undefined ? '' : part.deletesAbsent ? 'some keys, and delete those that were not there, ' : 'some keys ';
-  const members = cluster === undefined ? '' : `the cluster of ${cluster.length} primaries at `;
-  const what = `restore ${some}into ${members}${isLive ? 'the live primary ' : ''}${address}${loss}`;
+  const live = cluster?.find((primary) => primary.isLive)?.address;
+  const where =
+    cluster === undefined
+      ? `${isLive ? 'the live primary ' : ''}${address}`
+      : `the cluster of ${cluster.length} primaries at ${address}${live === undefined ? '' : `, of which ${live} is live`}`;
+  const what = `restore ${some}into ${where}${loss}`;
   if (io.ask === undefined) {
     throw new UsageError('not-confirmed', `${what}? There is no terminal to ask at`, {
       hint: 'add --yes to go on without being asked; nothing was changed',

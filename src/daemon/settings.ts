@@ -76,6 +76,7 @@ export const settingsSchema = z.object({
   method: z.enum(['replicaof', 'restore'], 'is not replicaof or restore').optional(),
   'feed-address': text.optional(),
   'i-know-this-is-live': text.optional(),
+  'target-memory': text.optional(),
   'target-user': text.optional(),
   'target-password-file': text.optional(),
   'target-tls-ca': text.optional(),
@@ -228,6 +229,11 @@ export const settings: Readonly<Record<SettingKey, Setting>> = {
   'i-know-this-is-live': {
     value: 'HOST:PORT',
     help: 'repeats the address of a server that is the live primary, or has replicas',
+  },
+  'target-memory': {
+    value: 'SIZE',
+    help: 'memory that a running server (each primary of a cluster) may come to use, such as 8GB',
+    fallback: 'its maxmemory, else what its machine has',
   },
   'target-user': { value: 'NAME', help: 'ACL user to log in there as', fallback: 'the user in the URL' },
   'target-password-file': {

@@ -20,7 +20,6 @@ import { loadCatalogLeft } from '../log/catalog.ts';
 import { readRemoved } from '../log/removed.ts';
 import { isNotFound } from '../log/source-tree.ts';
 import type { Disk } from '../storage/disk.ts';
-import { ClusterOutput } from './servers/cluster-output.ts';
 import { CompareOutput } from './servers/compare-output.ts';
 import type { TellRows } from './servers/compare-output.ts';
 import type { Comparison } from './servers/compare-keys.ts';
@@ -31,7 +30,14 @@ import { throwIfInterrupted } from './interruption.ts';
 import { KeysOutput } from './servers/keys-output.ts';
 import { loadScratch } from './replay/load-scratch.ts';
 import { removedError } from './locate/locate-removed.ts';
-import type { RestoredFile, RestoreOutput, RestoreSource, ServerChanges, Written } from './outputs/output.ts';
+import type {
+  RestoredFile,
+  RestoreOutput,
+  RestoreSource,
+  ServerChanges,
+  ServerStep,
+  Written,
+} from './outputs/output.ts';
 import { resolveOwner } from './outputs/owner.ts';
 import type { Plan } from './plan/plan.ts';
 import { orphanWarning, planToJson } from './plan/plan-print.ts';
@@ -40,9 +46,10 @@ import { PlannedBytes } from './replay/planned-bytes.ts';
 import { RdbOutput } from './outputs/rdb-output.ts';
 import { RespOutput } from './outputs/resp-output.ts';
 import type { WriteBytes } from './outputs/resp-output.ts';
-import { ServerOutput } from './servers/server-output.ts';
-import type { ServerTarget } from './servers/server-output.ts';
+import { ReplicaOutput } from './servers/replica-output.ts';
+import type { ServerTarget } from './servers/target-output.ts';
 import type { TtlOutcome } from './plan/ttl-mode.ts';
+import { WholeOutput } from './servers/whole-output.ts';
 
 export interface RestoreOptions {
   /** The directory or file to be made. */
@@ -61,8 +68,8 @@ export interface RestoreOptions {
   /** Program and version, for restore.json. */
   readonly writer: string;
   readonly signal?: AbortSignal | undefined;
-  /** Bytes of the plan that are done, of all. */
-  readonly progress?: ((done: number, total: number) => void) | undefined;
+  /** What is done, of all: first bytes of the plan (`restoring`), then what a running server is to do. */
+  readonly progress?: ((done: number, total: number, step: 'restoring' | ServerStep) => void) | undefined;
 }
 
 /** What restore.json holds. */
@@ -148,9 +155,9 @@ async function openOutput(disk: Disk, { form, selection }: Plan, options: Restor
       if (options.compare !== undefined)
         return new CompareOutput(options.target, options.clock, signal, options.compare);
       if (selection !== undefined) return new KeysOutput(options.target, options.clock, signal);
-      return options.target.plan.cluster === undefined
-        ? new ServerOutput(options.target, options.clock, signal)
-        : new ClusterOutput(options.target, options.clock, signal);
+      return options.target.plan.method === 'replicaof'
+        ? new ReplicaOutput(options.target, options.clock, signal)
+        : new WholeOutput(options.target, options.clock, signal);
   }
 }
 
@@ -164,13 +171,14 @@ async function write(disk: Disk, plan: Plan, output: RestoreOutput, options: Res
   const advance = (bytes: number): void => {
     throwIfInterrupted(options.signal);
     done += bytes;
-    options.progress?.(done, plan.bytes.total);
+    options.progress?.(done, plan.bytes.total, 'restoring');
   };
+  const step = options.progress ?? ((): void => undefined);
   if (plan.scratch === undefined) {
-    return { ...(await output.write({ disk, plan, dataset: undefined, advance })), ttlOutcome: null };
+    return { ...(await output.write({ disk, plan, dataset: undefined, advance, step })), ttlOutcome: null };
   }
   try {
-    return await throughScratch({ disk, plan, advance }, output, options);
+    return await throughScratch({ disk, plan, advance, step }, output, options);
   } catch (error) {
     // One that says what an interruption has left behind is not replaced.
     if (!(error instanceof InterruptedError)) throwIfInterrupted(options.signal);
@@ -179,7 +187,7 @@ async function write(disk: Disk, plan: Plan, output: RestoreOutput, options: Res
 }
 
 async function throughScratch(
-  { disk, plan, advance }: Omit<RestoreSource, 'dataset'>,
+  { disk, plan, advance, step }: Omit<RestoreSource, 'dataset'>,
   output: RestoreOutput,
   { clock, scratch, signal = new AbortController().signal }: RestoreOptions,
 ): Promise<Made> {
@@ -191,7 +199,7 @@ async function throughScratch(
   });
   const failed = plan.undo === undefined ? [] : failedWarning(dataset.failures);
   const { ttl, told } = await giveTtls(disk, plan, dataset, clock, signal);
-  const written = await output.write({ disk, plan, dataset, ttl, advance });
+  const written = await output.write({ disk, plan, dataset, ttl, advance, step });
   const { ttlOutcome, warnings } = told();
   return { ...written, ttlOutcome, warnings: [...replayed.warnings(), ...failed, ...warnings, ...written.warnings] };
 }

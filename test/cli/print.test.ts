@@ -1,8 +1,11 @@
 // What people read: quantities, tables, progress.
 import { describe, expect, test } from 'vitest';
 import { openProgress } from '../../src/cli/progress.ts';
+import { Output } from '../../src/cli/output.ts';
+import { StepProgress } from '../../src/cli/step-progress.ts';
 import { formatFacts, formatTable } from '../../src/cli/table.ts';
 import { formatBytes, formatCount, formatSeconds, formatTime, printable } from '../../src/cli/units.ts';
+import { localDisk } from '../../src/storage/local-disk.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { KeepingStream } from './cli.ts';
 
@@ -98,6 +101,28 @@ describe('progress', () => {
     expect(stream.text).toContain('50.0 MB of 100.0 MB');
     progress.stop();
     progress.stop();
+  });
+
+  test('of a step begins anew with each, in its own unit', () => {
+    const clock = new ManualClock();
+    const stderr = new KeepingStream(false);
+    const output = new Output(
+      { stdout: stderr, stderr, env: {}, disk: localDisk, clock, signal: new AbortController().signal },
+      { json: false, quiet: false, color: false },
+    );
+    const progress = new StepProgress(output);
+    for (const step of ['restoring', 'writing'] as const) {
+      progress.update(1, 50_000, step);
+      clock.advance(9_000);
+      progress.update(2, 50_000, step);
+      clock.advance(1_000);
+      progress.update(25_000, 50_000, step);
+    }
+    progress.stop();
+    expect(stderr.text).toBe(
+      'journal: restoring: 25.0 KB of 50.0 KB (50 %) after 10 s\n' +
+        'journal: writing keys: 25,000 of 50,000 (50 %) after 10 s\n',
+    );
   });
 
   test('without a stream is nothing', () => {

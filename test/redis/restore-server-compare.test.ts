@@ -1,17 +1,16 @@
 // What some keys would do to a running server: every row is what a comparison of two fingerprints says, nothing is written,
 // and afterwards it is done as it was said.
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type CliResult, cli, json } from '../cli/cli.ts';
+import { json } from '../cli/cli.ts';
 import { describeServers } from '../support/describe-servers.ts';
 import { explainDifference } from '../support/fingerprint-difference.ts';
 import { type Fingerprint, fingerprint, type KeyFacts } from '../support/fingerprint.ts';
 import { printable } from '../support/rdb-stream.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import type { RespClient } from '../support/resp-client.ts';
-import { journaled, RunningJournal } from '../support/running-journal.ts';
 import { isAtLeast } from '../support/servers.ts';
 import { Workload } from '../support/workload.ts';
+import { TakenJournal } from './taken-journal.ts';
 
 interface Row {
   readonly state: string;
@@ -23,53 +22,27 @@ interface Row {
 }
 
 describeServers('some keys beside those of a running server', (binary) => {
-  const seed = Date.now() >>> 0;
-  const options = { hashFieldTtl: true, keysPerType: 12, without: ['flushall'] };
-  let primary: RedisServer;
-  let journal: RunningJournal;
-  let position: string;
+  let source: TakenJournal;
   /** What a restore of everything sets. */
   let whole: Fingerprint;
-  /** The same, elapsed keys included. */
-  let taken: Fingerprint;
 
   beforeAll(async () => {
-    primary = await RedisServer.start(binary);
-    await using client = await primary.connect();
-    const workload = new Workload(seed, binary, options);
-    await workload.run(client, 300);
-    journal = await RunningJournal.attach({ port: primary.port });
-    await client.call('DEBUG', 'SET-ACTIVE-EXPIRE', 0);
-    await workload.run(client, 500);
-    await client.callMany([
-      ['SELECT', 3],
-      ['SET', 'string:elapsed', 'x', 'PX', 5],
-      ['SET', 'string:expires', 'x', 'PX', 3_600_000],
-      ['SET', Buffer.from('string:\xff\x00', 'latin1'), 'binary'],
-    ]);
-    await sleep(20);
-    taken = await fingerprint(client, binary);
-    await journaled(client);
-    position = `${taken.position.id}:${taken.position.offset}`;
+    source = await TakenJournal.start(binary, {
+      workload: { keysPerType: 12, without: ['flushall'] },
+      commands: [
+        ['SELECT', 3],
+        ['SET', 'string:elapsed', 'x', 'PX', 5],
+        ['SET', 'string:expires', 'x', 'PX', 3_600_000],
+        ['SET', Buffer.from('string:\xff\x00', 'latin1'), 'binary'],
+      ],
+    });
     await using server = await RedisServer.start(binary);
     await using look = await server.connect();
-    const result = await restore(server, ['--yes']);
-    expect(result.exitCode, result.stderr).toBe(0);
+    await source.done(server);
     whole = await fingerprint(look, binary);
   });
 
-  afterAll(async () => {
-    await journal[Symbol.asyncDispose]();
-    await primary[Symbol.asyncDispose]();
-  });
-
-  function restore({ port }: { readonly port: number }, words: readonly string[]): Promise<CliResult> {
-    const argv = ['restore', '--at', position, '--dir', journal.root, '--server-bin', binary.path];
-    const all = [...argv, '--relative-ttl', 'convert', '--to', `redis://127.0.0.1:${port}`, ...words];
-    return cli(words.includes('--text') ? all.filter((word) => word !== '--text') : [...all, '--json'], {
-      env: { PATH: process.env.PATH },
-    });
-  }
+  afterAll(() => source[Symbol.asyncDispose]());
 
   /** With some of the keys as they were, some that have changed since, and others. */
   async function startOther(): Promise<RedisServer> {
@@ -82,9 +55,9 @@ describeServers('some keys beside those of a running server', (binary) => {
       ['SET', 'string:only now', 'x'],
       ['SET', 'other', 'x'],
     ]);
-    const result = await restore(server, ['--yes', '--exclude', '*:1*', '--exclude', '*elapsed']);
-    expect(result.exitCode, result.stderr).toBe(0);
-    await new Workload(seed + 1, binary, { ...options, keysPerType: 20 }).run(client, 60);
+    await source.done(server, ['--exclude', '*:1*', '--exclude', '*elapsed']);
+    const options = { hashFieldTtl: true, keysPerType: 20, without: ['flushall'] };
+    await new Workload(source.seed + 1, binary, options).run(client, 60);
     await client.callMany([
       ['SELECT', 3],
       ['SET', 'string:expires', 'x', 'PX', 7_200_000],
@@ -98,7 +71,7 @@ describeServers('some keys beside those of a running server', (binary) => {
       if (wants(full)) rows.set(full, stateOf(full, facts, before));
     }
     for (const full of before.keys.keys()) {
-      if (wants(full) && !whole.keys.has(full)) rows.set(full, taken.keys.has(full) ? 'elapsed' : 'absent');
+      if (wants(full) && !whole.keys.has(full)) rows.set(full, source.taken.keys.has(full) ? 'elapsed' : 'absent');
     }
     return rows;
   }
@@ -138,17 +111,17 @@ describeServers('some keys beside those of a running server', (binary) => {
     await using client = await server.connect();
     const before = await fingerprint(client, binary);
     const wrote = await writes(client);
-    const result = await restore(server, ['--dry-run', ...words.split(' ')]);
+    const result = await source.restore(server, ['--dry-run', ...words.split(' ')]);
     expect(result.exitCode, result.stderr).toBe(0);
     expect(await writes(client)).toEqual(wrote);
     const after = await fingerprint(client, binary);
     expect(explainDifference(before, after, { elapsedAtMs: Date.now() })).toEqual([]);
 
     const { rows, comparison } = json(result) as { rows: Row[]; comparison: Record<string, number> };
-    const wants = (full: string): boolean => pattern.test(full) && staysPut(full, before, whole, taken);
+    const wants = (full: string): boolean => pattern.test(full) && staysPut(full, before, whole, source.taken);
     const found = new Map(rows.map((row) => [fullName(row), row.state]));
     const told = [...found].filter(([full]) => wants(full)).sort();
-    expect(told, `seed ${seed}`).toEqual([...expectedRows(before, wants)].sort());
+    expect(told, `seed ${source.seed}`).toEqual([...expectedRows(before, wants)].sort());
     for (const state of ['created', 'changed', 'identical', 'absent']) {
       expect(comparison[state]).toBe(rows.filter((row) => row.state === state).length);
     }
@@ -158,20 +131,19 @@ describeServers('some keys beside those of a running server', (binary) => {
     await using server = await startOther();
     await using client = await server.connect();
     const words = ['--keys', 'string:*', '--db', '3'];
-    const said = json(await restore(server, ['--dry-run', ...words, '--delete-absent']));
+    const said = json(await source.restore(server, ['--dry-run', ...words, '--delete-absent']));
     const rows = new Map((said.rows as Row[]).map((row) => [row.key ?? row.keyBase64, row]));
     expect(rows.get('string:expires')).toMatchObject({ state: 'changed', differs: ['expiry'] });
     expect(rows.get('string:only now')).toMatchObject({ state: 'absent' });
     expect(rows.get('string:elapsed')).toMatchObject({ state: 'elapsed' });
     expect(rows.get(Buffer.from('string:\xff\x00', 'latin1').toString('base64'))).toMatchObject({ state: 'identical' });
-    const text = await restore(server, ['--text', '--dry-run', ...words, '--delete-absent']);
+    const text = await source.restore(server, ['--dry-run', ...words, '--delete-absent'], { isText: true });
     expect(text.stdout).toMatch(/^changed {4}db 3 {2}"string:expires" {2}\(expiry\)$/m);
     expect(text.stdout).toMatch(/^absent {5}db 3 {2}"string:only now" {2}\(to be deleted\)$/m);
     expect(text.stdout).toMatch(/^identical {2}db 3 {2}"string:\\xff\\x00"$/m);
     expect(text.stdout).toContain('nothing was written');
-    const done = await restore(server, ['--yes', ...words, '--delete-absent']);
-    expect(done.exitCode, done.stderr).toBe(0);
-    const { comparison, rows: again } = json(await restore(server, ['--dry-run', ...words])) as {
+    await source.done(server, [...words, '--delete-absent']);
+    const { comparison, rows: again } = json(await source.restore(server, ['--dry-run', ...words])) as {
       comparison: Record<string, number>;
       rows: Row[];
     };
@@ -188,7 +160,15 @@ describeServers('some keys beside those of a running server', (binary) => {
       ['SELECT', 3],
       ['SET', 'old string:expires', 'another'],
     ]);
-    const result = await restore(server, ['--dry-run', '--keys', 'string:*', '--db', '3', '--rename', 's/^/old /']);
+    const result = await source.restore(server, [
+      '--dry-run',
+      '--keys',
+      'string:*',
+      '--db',
+      '3',
+      '--rename',
+      's/^/old /',
+    ]);
     const { rows, comparison } = json(result) as { rows: Row[]; comparison: Record<string, number | null> };
     expect(comparison).toMatchObject({ absent: null, identical: 0, changed: 1 });
     const changed = { state: 'changed', name: 'old string:expires', key: 'string:expires' };
@@ -197,7 +177,7 @@ describeServers('some keys beside those of a running server', (binary) => {
 
   test('that are none are an empty list, with exit code 3', async () => {
     await using server = await startOther();
-    const result = await restore(server, ['--dry-run', '--keys', 'no such key']);
+    const result = await source.restore(server, ['--dry-run', '--keys', 'no such key']);
     expect(result.exitCode).toBe(3);
     expect(json(result)).toMatchObject({ rows: [], comparison: { created: 0, changed: 0 }, keys: { taken: 0 } });
   });
@@ -220,7 +200,7 @@ describeServers('some keys beside those of a running server', (binary) => {
       '+config',
       ...functions,
     );
-    const result = await restore(server, ['--dry-run', '--keys', 'string:*']);
+    const result = await source.restore(server, ['--dry-run', '--keys', 'string:*']);
     expect(result.exitCode).toBe(10);
     expect(result.stderr).toContain('+dump');
   });

@@ -1,20 +1,19 @@
 // Some keys of a moment, written into a server that goes on: they are there what they were, in every TTL mode, under their
 // names or others, and every other key is byte for byte as it was. A live primary is given a mark first, and is brought back
 // by it. What would hurt is refused, with the server as it was.
-import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type CliOptions, type CliResult, cli, json, jsonError } from '../cli/cli.ts';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { type CliResult, json, jsonError } from '../cli/cli.ts';
+import { StepProgress } from '../../src/cli/step-progress.ts';
 import { InterruptedError } from '../../src/core/errors.ts';
 import { glob } from '../../src/redis/glob.ts';
 import { describeServers } from '../support/describe-servers.ts';
 import { eventually } from '../support/eventually.ts';
-import { explainDifference } from '../support/fingerprint-difference.ts';
-import { type Fingerprint, fingerprint, type KeyFacts } from '../support/fingerprint.ts';
+import { fingerprint } from '../support/fingerprint.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import type { RespClient } from '../support/resp-client.ts';
 import { journaled, RunningJournal } from '../support/running-journal.ts';
 import { isAtLeast } from '../support/servers.ts';
-import { Workload } from '../support/workload.ts';
+import { expectRefused, type Named, named, TakenJournal } from './taken-journal.ts';
 
 interface Changes {
   readonly written: number;
@@ -24,66 +23,31 @@ interface Changes {
 }
 
 describeServers('some keys into a running server', (binary) => {
-  const seed = Date.now() >>> 0;
-  const tolerance = isAtLeast(binary, { redis: 7, valkey: 7 }) ? {} : { expiryToleranceMs: 1000 };
-  let primary: RedisServer;
-  let journal: RunningJournal;
-  /** At T. */
-  let taken: Fingerprint;
+  let source: TakenJournal;
 
   beforeAll(async () => {
-    primary = await RedisServer.start(binary);
-    await using client = await primary.connect();
-    const workload = new Workload(seed, binary, { hashFieldTtl: true, keysPerType: 12, without: ['flushall'] });
-    await workload.run(client, 300);
-    journal = await RunningJournal.attach({ port: primary.port });
-    await client.call('DEBUG', 'SET-ACTIVE-EXPIRE', 0);
-    await workload.run(client, 500);
-    await client.callMany([
-      ['SELECT', 3],
-      ['SET', 'string:elapsed', 'x', 'PX', 5],
-      ['SET', 'string:stays', 'x', 'PX', 3_600_000],
-      ['SET', 'string:only then', 'x'],
-      ['SET', Buffer.from('string:\xff\x00', 'latin1'), 'binary'],
-      ['SET', 'string:large', Buffer.alloc(3_000_000, 7)],
-    ]);
-    await sleep(20);
-    taken = await fingerprint(client, binary);
-    await journaled(client);
+    source = await TakenJournal.start(binary, {
+      workload: { keysPerType: 12, without: ['flushall'] },
+      commands: [
+        ['SELECT', 3],
+        ['SET', 'string:elapsed', 'x', 'PX', 5],
+        ['SET', 'string:stays', 'x', 'PX', 3_600_000],
+        ['SET', 'string:only then', 'x'],
+        ['SET', Buffer.from('string:\xff\x00', 'latin1'), 'binary'],
+        ['SET', 'string:large', Buffer.alloc(3_000_000, 7)],
+      ],
+    });
   });
 
-  afterAll(async () => {
-    await journal[Symbol.asyncDispose]();
-    await primary[Symbol.asyncDispose]();
-  });
-
-  function restore(
-    to: { readonly port: number },
-    words: readonly string[],
-    options: CliOptions & { readonly from?: { readonly root: string; readonly at: string } } = {},
-  ): Promise<CliResult> {
-    const { id, offset } = taken.position;
-    const { root, at } = options.from ?? { root: journal.root, at: `${id}:${offset}` };
-    const argv = ['restore', '--at', at, '--dir', root, '--server-bin', binary.path, '--relative-ttl', 'convert'];
-    const all = [...argv, '--json', '--to', `redis://127.0.0.1:${to.port}`, ...words];
-    return cli(all, { ...options, env: { PATH: process.env.PATH, ...options.env } });
-  }
+  afterAll(() => source[Symbol.asyncDispose]());
 
   async function done(to: { readonly port: number }, words: readonly string[]): Promise<Changes> {
-    const result = await restore(to, ['--yes', ...words]);
-    expect(result.exitCode, result.stderr).toBe(0);
-    return json(result).changes as Changes;
+    return (await source.done(to, words)).changes as Changes;
   }
 
-  /** A server that has keys of these names, and others. */
   async function startBusy(): Promise<RedisServer> {
-    const server = await RedisServer.start(binary);
+    const server = await source.startBusy();
     await using client = await server.connect();
-    await client.call('DEBUG', 'SET-ACTIVE-EXPIRE', 0);
-    await new Workload(seed + 1, binary, { hashFieldTtl: true, keysPerType: 16, without: ['flushall'] }).run(
-      client,
-      400,
-    );
     await client.callMany([
       ['SELECT', 3],
       ['SET', 'string:elapsed', 'of now'],
@@ -93,32 +57,6 @@ describeServers('some keys into a running server', (binary) => {
       ['SET', 'other', 'x'],
     ]);
     return server;
-  }
-
-  /** What is there afterwards, but for what elapses meanwhile. */
-  async function expectKeys(client: RespClient, wanted: ReadonlyMap<string, KeyFacts>, of: Fingerprint): Promise<void> {
-    const found = await fingerprint(client, binary);
-    const expected = { ...of, digest: '', keys: wanted };
-    const differences = explainDifference(
-      expected,
-      { ...found, digest: '' },
-      { ...tolerance, elapsedAtMs: Date.now() },
-    );
-    expect(differences, `seed ${seed}`).toEqual([]);
-  }
-
-  /** Those of `before`, and of T the ones that are wanted and have not elapsed. */
-  function merged(
-    before: Fingerprint,
-    wants: (key: Named) => boolean,
-    rename = (full: string): string => full,
-  ): Map<string, KeyFacts> {
-    const keys = new Map(before.keys);
-    for (const [full, facts] of taken.keys) {
-      if (!wants(named(full)) || (facts.expireMs !== null && facts.expireMs <= Date.now())) continue;
-      keys.set(rename(full), facts);
-    }
-    return keys;
   }
 
   test('are what they were, and all others, and the functions, byte for byte as they were', async () => {
@@ -132,9 +70,9 @@ describeServers('some keys into a running server', (binary) => {
       );
       const matchers = globs.map(glob);
       const wants = ({ name }: Named): boolean => matchers.some(({ matches }) => matches(name));
-      await expectKeys(client, merged(before, wants), before);
+      await source.expectKeys(client, source.merged(before.keys, wants), before);
       expect(changes).toMatchObject({ deleted: 0, mark: null });
-      const selected = [...taken.keys.keys()].filter((full) => wants(named(full))).length;
+      const selected = [...source.taken.keys.keys()].filter((full) => wants(named(full))).length;
       expect(changes.written + changes.elapsed).toBe(selected);
       // Of what has elapsed nothing was written: the server's own stays.
       await client.call('SELECT', 3);
@@ -150,9 +88,9 @@ describeServers('some keys into a running server', (binary) => {
     const isString = ({ name }: Named): boolean => /^(string|number|float|bits|hll):/.test(name.toString('latin1'));
     const wants = (key: Named): boolean =>
       key.db === 3 && isString(key) && !key.name.toString('latin1').endsWith(':large');
-    await expectKeys(
+    await source.expectKeys(
       client,
-      merged(before, wants, (full) => full.replace(/^db3:/, 'db3:old ')),
+      source.merged(before.keys, wants, (full) => full.replace(/^db3:/, 'db3:old ')),
       before,
     );
   });
@@ -164,7 +102,7 @@ describeServers('some keys into a running server', (binary) => {
     const { deleted } = await done(server, ['--keys', 'string:*', '--keys', 'list:*', '--delete-absent']);
     const wants = ({ name }: Named): boolean => /^(string|list):/.test(name.toString('latin1'));
     const kept = new Map([...before.keys].filter(([full]) => !wants(named(full))));
-    await expectKeys(client, merged({ ...before, keys: kept }, wants), before);
+    await source.expectKeys(client, source.merged(kept, wants), before);
     expect(deleted).toBeGreaterThanOrEqual(3);
     await client.call('SELECT', 3);
     expect(await client.call('EXISTS', 'string:elapsed', 'string:only now')).toBe(0);
@@ -174,37 +112,104 @@ describeServers('some keys into a running server', (binary) => {
   });
 
   test.each(['as-of', 'shift', 'persist'])('with --ttl %s are those of the whole restore with that', async (ttl) => {
+    const soon = Date.now() + 60_000;
+    const short = [...source.taken.keys].filter(([, { expireMs, fieldExpiries }]) =>
+      [expireMs ?? 0, ...(fieldExpiries?.values() ?? [])].some((at) => at > 0 && at < soon),
+    );
     const shiftOf = (result: CliResult): number => {
       expect(result.exitCode, result.stderr).toBe(0);
       return Math.round((json(result).ttlOutcome as { readonly shiftedBy: number }).shiftedBy * 1000);
     };
     await using whole = await RedisServer.start(binary);
-    const shifted = shiftOf(await restore(whole, ['--yes', '--ttl', ttl]));
+    const shifted = shiftOf(await source.restore(whole, ['--yes', '--ttl', ttl]));
     await using look = await whole.connect();
     const reference = await fingerprint(look, binary);
     await using server = await startBusy();
     await using client = await server.connect();
     const before = await fingerprint(client, binary);
-    const later = shiftOf(await restore(server, ['--yes', '--keys', 's*', '--keys', 'h*', '--ttl', ttl])) - shifted;
+    const later =
+      shiftOf(await source.restore(server, ['--yes', '--keys', 's*', '--keys', 'h*', '--ttl', ttl])) - shifted;
     expect(later > 0).toBe(ttl === 'shift');
     const wanted = new Map(before.keys);
+    const found = await fingerprint(client, binary);
     for (const [full, { expireMs, fieldExpiries, ...facts }] of reference.keys) {
       if (!/^[sh]/.test(named(full).name.toString('latin1'))) continue;
       const fields = fieldExpiries && new Map([...fieldExpiries].map(([name, at]) => [name, at + later]));
       const moved = { expireMs: expireMs && expireMs + later, ...(fields !== undefined && { fieldExpiries: fields }) };
       wanted.set(full, { ...facts, ...moved });
     }
-    await expectKeys(client, wanted, before);
+    // One that was almost over is there in one of the two, and has gone from the other.
+    const there = new Map(found.keys);
+    for (const keys of [wanted, there]) for (const [full] of short) keys.delete(full);
+    source.expectSame({ ...before, digest: '', keys: wanted }, { ...found, digest: '', keys: there });
+  });
+
+  describe('that may not have the room', () => {
+    /** A server with a maxmemory of so many MiB beyond what it uses, and 4 MB of a selected key. */
+    async function startSmall(mebibytes: number, policy: string): Promise<RedisServer> {
+      const server = await RedisServer.start(binary, { config: { 'maxmemory-policy': policy } });
+      await using client = await server.connect();
+      await client.callMany([
+        ['SELECT', 3],
+        ['SET', 'string:large', Buffer.alloc(4_000_000, 1)],
+        ['SET', 'string:other', Buffer.alloc(100_000, 1)],
+      ]);
+      const used = Number(/used_memory:(\d+)/.exec(await client.text('INFO', 'memory'))?.[1]);
+      await client.call('CONFIG', 'SET', 'maxmemory', used + mebibytes * 2 ** 20);
+      return server;
+    }
+
+    test.each([
+      ['noeviction', 'it would refuse the rest'],
+      ['allkeys-lru', 'it would let go of keys (allkeys-lru)'],
+    ])('are refused where they have not, with %s', async (policy, what) => {
+      await using server = await startSmall(1, policy);
+      await using client = await server.connect();
+      const before = await fingerprint(client, binary);
+      const words = ['--keys', 'string:large', '--db', '3', '--rename', 's/^/old /'];
+      for (const how of ['--yes', '--dry-run']) {
+        const result = await expectRefused(source.restore(server, [how, ...words]), 'target-memory', 1);
+        expect(jsonError(result).message).toContain(what);
+        expect(jsonError(result).hint).toContain('--target-memory');
+      }
+      await source.expectKeys(client, before.keys, before);
+      await client.call('CONFIG', 'SET', 'maxmemory', '1gb');
+      await expectRefused(source.restore(server, ['--yes', '--target-memory', '2MB', ...words]), 'target-memory', 1);
+      await expectRefused(source.restore(server, ['--yes', '--target-memory', 'lots', ...words]), 'bad-setting', 2);
+    });
+
+    test('are written where they replace as much, or where it is said what the server may take', async () => {
+      await using server = await startSmall(7, 'noeviction');
+      await using client = await server.connect();
+      const large = ['--keys', 'string:large', '--db', '3'];
+      expect(await done(server, large)).toMatchObject({ written: 1 });
+      await client.call('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
+      const again = ['--target-memory', '1GB', ...large, '--rename', 's/^/old /'];
+      expect(await done(server, again)).toMatchObject({ written: 1 });
+    });
+  });
+
+  test('are counted while they are compared, and while they are written', async () => {
+    await using server = await RedisServer.start(binary);
+    const update = vi.spyOn(StepProgress.prototype, 'update');
+    for (const [how, step] of [
+      ['--dry-run', 'comparing'],
+      ['--yes', 'writing'],
+    ] as const) {
+      const { taken } = json(await source.restore(server, [how, '--keys', 'stream:*'])).keys as { taken: number };
+      expect(update.mock.calls.findLast(([, , told]) => told === step)).toEqual([taken, taken, step]);
+    }
+    update.mockRestore();
   });
 
   test('of which there are none leave the server as it was, with exit code 3', async () => {
     await using server = await startBusy();
     await using client = await server.connect();
     const before = await fingerprint(client, binary);
-    const result = await restore(server, ['--yes', '--keys', 'no such key']);
+    const result = await source.restore(server, ['--yes', '--keys', 'no such key']);
     expect(result.exitCode).toBe(3);
     expect(json(result).warnings).toContain('no key is what was asked for: nothing is written');
-    await expectKeys(client, before.keys, before);
+    await source.expectKeys(client, before.keys, before);
   });
 
   describe('are refused, and the server is as it was:', () => {
@@ -218,31 +223,31 @@ describeServers('some keys into a running server', (binary) => {
       await using server = await startBusy();
       await using client = await server.connect();
       const before = await fingerprint(client, binary);
-      const refused = await restore(server, ['--keys', 'string:*', ...words]);
+      const refused = await source.restore(server, ['--keys', 'string:*', ...words]);
       expect(refused.stderr).toContain(code);
       expect(jsonError(refused)).toMatchObject({ code, exitCode });
-      await expectKeys(client, before.keys, before);
+      await source.expectKeys(client, before.keys, before);
     });
 
     test('where there is no such db, or a replica that nobody spoke of', async () => {
       await using server = await RedisServer.start(binary, { config: { databases: '2' } });
       await using client = await server.connect();
-      const refused = await restore(server, ['--yes', '--keys', 'string:*']);
+      const refused = await source.restore(server, ['--yes', '--keys', 'string:*']);
       expect(jsonError(refused)).toMatchObject({ code: 'target-db', exitCode: 1 });
       expect(await client.call('DBSIZE')).toBe(0);
       await using replica = await RedisServer.start(binary, { config: { replicaof: `127.0.0.1 ${server.port}` } });
       await eventually('the replica', async () => (await client.text('INFO', 'replication')).includes('state=online'));
-      const has = await restore(server, ['--yes', '--keys', 'string:*', '--db', '0']);
+      const has = await source.restore(server, ['--yes', '--keys', 'string:*', '--db', '0']);
       expect(jsonError(has)).toMatchObject({ code: 'target-has-replicas', exitCode: 7 });
       expect(jsonError(has).message).toContain('which would be given the same keys');
-      const into = await restore(replica, ['--yes', '--keys', 'string:*', '--db', '0']);
+      const into = await source.restore(replica, ['--yes', '--keys', 'string:*', '--db', '0']);
       expect(jsonError(into)).toMatchObject({ code: 'target-is-replica', exitCode: 7 });
       expect(await client.call('DBSIZE')).toBe(0);
     });
 
     test('--delete-absent of everything, or of no server', async () => {
       await using server = await startBusy();
-      const refused = await restore(server, ['--yes', '--delete-absent']);
+      const refused = await source.restore(server, ['--yes', '--delete-absent']);
       expect(jsonError(refused)).toMatchObject({ code: 'delete-absent-of-what', exitCode: 2 });
     });
   });
@@ -265,17 +270,18 @@ describeServers('some keys into a running server', (binary) => {
       ...functions,
     );
     const env = { JOURNAL_TARGET_PASSWORD: 'pw' };
-    const result = await restore(server, ['--yes', '--keys', 'string:*', '--target-user', 'narrow'], { env });
+    const result = await source.restore(server, ['--yes', '--keys', 'string:*', '--target-user', 'narrow'], { env });
     expect(result.exitCode).toBe(10);
     expect(jsonError(result).message).toMatch(
       /RESTORE of the key 'string:.*' of db \d+ failed: NOPERM.*has taken at least \d+ of \d+ keys; all that are not/,
     );
     await done(server, ['--keys', 'string:*']);
     const wants = ({ name }: Named): boolean => name.toString('latin1').startsWith('string:');
-    await expectKeys(client, merged(before, wants), before);
+    await source.expectKeys(client, source.merged(before.keys, wants), before);
   });
 
   test('go into the live primary with a mark before them, and to its replica; the mark is the way back', async () => {
+    const { primary, journal } = source;
     await using client = await primary.connect();
     await using replica = await RedisServer.start(binary, { config: { replicaof: `127.0.0.1 ${primary.port}` } });
     await eventually('the replica', async () =>
@@ -289,14 +295,14 @@ describeServers('some keys into a running server', (binary) => {
     ]);
     const before = await fingerprint(client, binary);
     const words = ['--yes', '--keys', 'string:*'];
-    const refused = await restore(primary, words);
+    const refused = await source.restore(primary, words);
     expect(jsonError(refused)).toMatchObject({ code: 'target-is-live', exitCode: 7 });
-    await expectKeys(client, before.keys, before);
+    await source.expectKeys(client, before.keys, before);
     const live = ['--i-know-this-is-live', `127.0.0.1:${primary.port}`];
     const { mark } = await done(primary, [...words.slice(1), ...live]);
     expect(mark).toMatch(/^before-restore-/);
     const wants = ({ name }: Named): boolean => name.toString('latin1').startsWith('string:');
-    await expectKeys(client, merged(before, wants), before);
+    await source.expectKeys(client, source.merged(before.keys, wants), before);
     await journaled(client);
     const [its, ours] = await Promise.all([replica.connect(), primary.connect()]);
     await using _its = its;
@@ -305,14 +311,14 @@ describeServers('some keys into a running server', (binary) => {
       return (await its.text('INFO', 'replication')).includes(`slave_repl_offset:${(await offsetOf(ours)) ?? ''}`);
     });
     const [one, other] = [await fingerprint(ours, binary), await fingerprint(its, binary)];
-    expect(explainDifference(one, other, { ...tolerance, elapsedAtMs: Date.now() })).toEqual([]);
+    source.expectSame(one, other);
     // Back again.
     await using restored = await RedisServer.start(binary);
     await using look = await restored.connect();
     const from = { root: journal.root, at: `mark:${mark}` };
-    const back = await restore(restored, ['--yes'], { from });
+    const back = await source.restore(restored, ['--yes'], { from });
     expect(back.exitCode, back.stderr).toBe(0);
-    await expectKeys(look, before.keys, before);
+    await source.expectKeys(look, before.keys, before);
   });
 
   test('do not go into a live primary whose journal cannot be given a mark', async () => {
@@ -323,10 +329,10 @@ describeServers('some keys into a running server', (binary) => {
     const before = await fingerprint(client, binary);
     const from = { root: own.root, at: 'latest' };
     const live = ['--i-know-this-is-live', `127.0.0.1:${server.port}`];
-    const refused = await restore(server, ['--yes', '--keys', 'string:*', ...live], { from });
+    const refused = await source.restore(server, ['--yes', '--keys', 'string:*', ...live], { from });
     expect(jsonError(refused)).toMatchObject({ code: 'no-mark', exitCode: 4 });
     expect(jsonError(refused).hint).toContain('nothing was changed');
-    await expectKeys(client, before.keys, before);
+    await source.expectKeys(client, before.keys, before);
   });
 
   test.runIf(isAtLeast(binary, { redis: 6.2, valkey: 7 }))('interrupted, it is said what was written', async () => {
@@ -334,7 +340,7 @@ describeServers('some keys into a running server', (binary) => {
     await using client = await server.connect();
     const stop = new AbortController();
     await client.call('CLIENT', 'PAUSE', 60_000, 'WRITE');
-    const restoring = restore(server, ['--yes', '--keys', 'string:*'], { signal: stop.signal });
+    const restoring = source.restore(server, ['--yes', '--keys', 'string:*'], { signal: stop.signal });
     await eventually('the first key', async () => (await client.text('CLIENT', 'LIST')).includes('cmd=restore'));
     stop.abort(new InterruptedError());
     const result = await restoring;
@@ -344,17 +350,6 @@ describeServers('some keys into a running server', (binary) => {
     await done(server, ['--keys', 'string:*']);
   });
 });
-
-interface Named {
-  readonly db: number;
-  readonly name: Buffer;
-}
-
-function named(full: string): Named {
-  const [, db = '', shown = ''] = /^db(\d+):(.*)$/s.exec(full) ?? [];
-  const bytes = shown.replace(/\\x([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
-  return { db: Number(db), name: Buffer.from(bytes, 'latin1') };
-}
 
 async function offsetOf(client: RespClient): Promise<string | undefined> {
   return /master_repl_offset:(\d+)/.exec(await client.text('INFO', 'replication'))?.[1];

@@ -3,69 +3,49 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type CliOptions, type CliResult, cli, json, jsonError } from '../cli/cli.ts';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { type CliOptions, type CliResult, json, jsonError } from '../cli/cli.ts';
 import { builtFile } from '../support/built.ts';
+import { StepProgress } from '../../src/cli/step-progress.ts';
 import { InterruptedError } from '../../src/core/errors.ts';
 import { describeServers } from '../support/describe-servers.ts';
 import { eventually } from '../support/eventually.ts';
 import { explainDifference } from '../support/fingerprint-difference.ts';
-import { type Fingerprint, fingerprint } from '../support/fingerprint.ts';
+import { fingerprint } from '../support/fingerprint.ts';
 import { leash } from '../support/leash.ts';
 import { RedisServer, type RedisServerOptions } from '../support/redis-server.ts';
 import type { RespClient } from '../support/resp-client.ts';
-import { journaled, RunningJournal } from '../support/running-journal.ts';
 import { isAtLeast } from '../support/servers.ts';
 import { Authority, hasOpenssl, hasTls } from '../support/tls-certificates.ts';
-import { Workload } from '../support/workload.ts';
+import { expectRefused, TakenJournal } from './taken-journal.ts';
 
 const methods = ['replicaof', 'restore'] as const;
 
 describeServers('into a running server', (binary) => {
   const hasFunctions = isAtLeast(binary, { redis: 7, valkey: 7 });
-  let primary: RedisServer;
-  let journal: RunningJournal;
-  let taken: Fingerprint;
+  let source: TakenJournal;
 
   beforeAll(async () => {
-    primary = await RedisServer.start(binary);
-    await using client = await primary.connect();
-    const workload = new Workload(Date.now() >>> 0, binary, { hashFieldTtl: true });
-    await workload.run(client, 300);
-    journal = await RunningJournal.attach({ port: primary.port });
-    await workload.run(client, 300);
-    await client.callMany([
-      ['SELECT', 9],
-      ['SET', 'elapsed', 'x', 'PX', 1],
-      ['SET', 'stays', 'x', 'PX', 3_600_000],
-      ['SET', 'large', Buffer.alloc(3_000_000, 7)],
-    ]);
-    await sleep(50);
-    taken = await fingerprint(client, binary);
-    await journaled(client);
+    source = await TakenJournal.start(binary, {
+      commands: [
+        ['SELECT', 9],
+        ['SET', 'elapsed', 'x', 'PX', 1],
+        ['SET', 'stays', 'x', 'PX', 3_600_000],
+        ['SET', 'large', Buffer.alloc(3_000_000, 7)],
+      ],
+    });
   });
 
-  afterAll(async () => {
-    await journal[Symbol.asyncDispose]();
-    await primary[Symbol.asyncDispose]();
-  });
+  afterAll(() => source[Symbol.asyncDispose]());
 
-  function restore(to: string, words: readonly string[] = ['--yes'], options: CliOptions = {}): Promise<CliResult> {
-    const { id, offset } = taken.position;
-    const argv = ['restore', '--at', `${id}:${offset}`, '--dir', journal.root, '--server-bin', binary.path];
-    const all = [...argv, '--relative-ttl', 'convert', '--json', '--to', to, ...words];
-    return cli(all, { ...options, env: { PATH: process.env.PATH, ...options.env } });
+  function restore(to: string, words?: readonly string[], options?: CliOptions): Promise<CliResult> {
+    return source.restore(to, words, options);
   }
 
   /** What can be seen of it: a primary deletes what has elapsed. */
   async function expectRestored(client: RespClient): Promise<void> {
     await client.call('DEBUG', 'SET-ACTIVE-EXPIRE', 0);
-    const back = await fingerprint(client, binary);
-    const now = Date.now();
-    const tolerance = isAtLeast(binary, { redis: 7, valkey: 7 }) ? {} : { expiryToleranceMs: 1000 };
-    // Of hashes, too: it has deleted the fields that have elapsed meanwhile.
-    expect(explainDifference(taken, back, { ...tolerance, elapsedAtMs: now })).toEqual([]);
+    source.expectSame(source.taken, await fingerprint(client, binary));
   }
 
   async function start(options: RedisServerOptions = {}): Promise<{ server: RedisServer; url: string }> {
@@ -81,10 +61,16 @@ describeServers('into a running server', (binary) => {
     expect(planned.stderr).toBe('');
     expect(json(planned).destination).toMatchObject({ method, replaces: { keys: 0, libraries: 0 } });
     expect(await client.call('DBSIZE')).toBe(0);
+    const update = vi.spyOn(StepProgress.prototype, 'update');
     const result = await restore(url, ['--yes', '--method', method]);
     expect(result.stderr).toBe('');
     expect(result.exitCode).toBe(0);
     await expectRestored(client);
+    const [done, all, step] = update.mock.calls.at(-1)!;
+    expect(step).toBe(method === 'replicaof' ? 'sending' : 'writing');
+    // Keys that have elapsed are left out.
+    expect(done / all).toBeGreaterThan(0.5);
+    update.mockRestore();
     expect(await client.text('INFO', 'replication')).toContain('role:master');
     expect(await client.call('CONFIG', 'GET', 'masterauth')).toEqual([Buffer.from('masterauth'), Buffer.from('')]);
     // No longer empty; with --replace it is done again, and nothing else is left.
@@ -130,14 +116,8 @@ describeServers('into a running server', (binary) => {
   });
 
   describe('is refused, and the server as it was:', () => {
-    async function expectRefused(result: Promise<CliResult>, code: string, exitCode: number): Promise<void> {
-      const refused = await result;
-      expect(refused.stderr).toContain(code);
-      expect(jsonError(refused)).toMatchObject({ code, exitCode });
-      expect(refused.exitCode).toBe(exitCode);
-    }
-
     test('the live primary, unless its address is repeated and --replace is said', async () => {
+      const { primary } = source;
       await using client = await primary.connect();
       const url = `redis://127.0.0.1:${primary.port}`;
       const before = await fingerprint(client, binary);
@@ -302,9 +282,9 @@ describeServers('into a running server', (binary) => {
     const { server, url } = await startSlow();
     await using _ = server;
     await using client = await server.connect();
-    const { id, offset } = taken.position;
+    const { id, offset } = source.taken.position;
     const program = builtFile('src/cli/main.ts') ?? path.resolve(import.meta.dirname, '../../src/cli/main.ts');
-    const argv = ['restore', '--at', `${id}:${offset}`, '--dir', journal.root, '--server-bin', binary.path];
+    const argv = ['restore', '--at', `${id}:${offset}`, '--dir', source.journal.root, '--server-bin', binary.path];
     const all = [program, ...argv, '--relative-ttl', 'convert', '--yes', '--method', 'replicaof', '--to', url];
     const child = spawn(process.execPath, all, { stdio: 'ignore' });
     leash(child);

@@ -33,6 +33,8 @@ export interface RedisServerOptions {
   /** The port then speaks TLS only. */
   readonly tls?: ServerTls;
   readonly readyTimeoutMs?: number;
+  /** By default one that nothing listens on. */
+  readonly choosePort?: () => Promise<number>;
 }
 
 export interface StartFromOptions extends RedisServerOptions {
@@ -160,7 +162,7 @@ export class RedisServer implements AsyncDisposable {
   /** Between our finding a free port and the server's taking it another process may have been quicker. */
   async #startOnFreePort(): Promise<void> {
     for (let attempt = 1; ; attempt++) {
-      this.#port = await freePort();
+      this.#port = await (this.options.choosePort ?? freePort)();
       try {
         await this.#launch();
         return;

@@ -3,7 +3,6 @@
  */
 import { resolve } from 'node:path';
 import { StorageError, UsageError } from '../../core/errors.ts';
-import { parseSize } from '../../daemon/keep-local.ts';
 import type { Layers } from '../../daemon/layers.ts';
 import { writerName } from '../../daemon/version.ts';
 import { chooseSource } from '../../log/source-tree.ts';
@@ -17,7 +16,7 @@ import { planToJson, planToText } from '../../restore/plan/plan-print.ts';
 import type { Plan } from '../../restore/plan/plan.ts';
 import { executeRestore } from '../../restore/restore.ts';
 import type { RestoreReport } from '../../restore/restore.ts';
-import type { ServerTarget } from '../../restore/servers/server-output.ts';
+import type { ServerTarget } from '../../restore/servers/target-output.ts';
 import type { TellRows } from '../../restore/servers/compare-output.ts';
 import { parseTarget } from '../../restore/locate/target.ts';
 import { parseUndo } from '../../restore/plan/undo.ts';
@@ -29,6 +28,8 @@ import { estimated, learnFrom } from '../measured-paces.ts';
 import { describe, documentOf } from '../restore-report.ts';
 import { askTarget, confirm, decideFor, loadableByTarget } from '../restore-target.ts';
 import type { AskedTarget } from '../restore-target.ts';
+import { sizeSetting } from '../size-setting.ts';
+import { StepProgress } from '../step-progress.ts';
 import type { Verb, VerbContext } from '../verb.ts';
 
 export const restoreVerb: Verb = {
@@ -63,6 +64,7 @@ export const restoreVerb: Verb = {
     'method',
     'feed-address',
     'i-know-this-is-live',
+    'target-memory',
     'target-user',
     'target-password-file',
     'target-tls-ca',
@@ -149,7 +151,9 @@ export const restoreVerb: Verb = {
         'With a selection (Some keys) only these keys are written, and all others stay: it need not be empty. A live primary',
         'is given a mark first, as a way back, or nothing is written. Selected keys that were not there at T stay, unless',
         '--delete-absent; those whose time has passed are not written. --dry-run lists each key: created, changed, identical,',
-        'absent at T, or elapsed, compared by value and expiry.',
+        'absent at T, or elapsed, compared by value and expiry. Into a cluster each goes to the primary of its slot. Where one',
+        'primary is the live one of this journal, only that one is written to, and keys that would go to others are refused.',
+        'What would not fit beside what a server holds (maxmemory) is refused; --target-memory says what it may take.',
       ],
     ],
   ],
@@ -323,40 +327,37 @@ async function carryOut(
 ): Promise<RestoreReport> {
   const { values } = layers;
   const parent = values['scratch-dir'];
-  const progress = output.progress('restoring');
+  const progress = new StepProgress(output);
+  // A bar and rows would get in each other's way.
+  const areRowsShown = io.stdout.isTTY === true;
   try {
     const report = await executeRestore(io.disk, plan, {
       to: to.kind === 'directory' || to.kind === 'rdb' ? resolve(to.path) : '',
       target,
-      // A bar and rows would get in each other's way.
       compare:
         compare &&
         ((rows) => {
-          progress.stop();
+          if (areRowsShown) progress.stop();
           return compare(rows);
         }),
       owner: values.owner,
       send: (bytes) => sendBytes(io, bytes),
-      scratch: { parent: parent === undefined ? undefined : resolve(parent), memoryBytes: scratchMemory(layers) },
+      scratch: {
+        parent: parent === undefined ? undefined : resolve(parent),
+        memoryBytes: sizeSetting(layers, 'scratch-memory'),
+      },
       clock: io.clock,
       writer: writerName,
       signal: io.signal,
-      progress: progress.update.bind(progress),
+      progress: (done, total, step) => {
+        if (step !== 'comparing' || !areRowsShown) progress.update(done, total, step);
+      },
     });
     if (compare === undefined) await learnFrom(plan, report.seconds, io);
     return report;
   } finally {
     progress.stop();
   }
-}
-
-function scratchMemory({ values, origin }: Layers): number | undefined {
-  const text = values['scratch-memory'];
-  const bytes = text === undefined ? undefined : parseSize(text);
-  if (text === undefined || bytes !== undefined) return bytes;
-  throw new UsageError('bad-setting', `${origin('scratch-memory')} is not a size`, {
-    hint: 'a number and a unit: MB, GB, TB, MiB, GiB, TiB; for example 8GB',
-  });
 }
 
 /** Resolves when the reader has taken them. */

@@ -43,9 +43,14 @@ export async function filterSaved(
   return { bytes: await output.finish(), crc, picked: { taken: filter.taken, total: filter.total } };
 }
 
-/** How many it would be. UsageError as above. */
-export async function countSaved(disk: Disk, saved: string, selection: KeyChoice): Promise<Picked> {
-  const filter = await run(disk, saved, { selection }, () => Promise.resolve());
+/** How many it would be; `onTaken` is told of each. UsageError as above. */
+export async function countSaved(
+  disk: Disk,
+  saved: string,
+  selection: KeyChoice,
+  onTaken?: FilterOptions['onTaken'],
+): Promise<Picked> {
+  const filter = await run(disk, saved, { selection, ...(onTaken && { onTaken }) }, () => Promise.resolve());
   await refuseSameNames(disk, saved, selection, filter.sameNames);
   return { taken: filter.taken, total: filter.total };
 }

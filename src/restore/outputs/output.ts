@@ -30,7 +30,12 @@ export interface RestoreSource {
   readonly ttl?: TtlJudge | undefined;
   /** To be told of the plan's bytes that are done; throws when the restore was interrupted. */
   readonly advance: (bytes: number) => void;
+  /** To be told how far a running server is, which comes behind all of the plan's bytes. */
+  readonly step: (done: number, total: number, step: ServerStep) => void;
 }
+
+/** Bytes of an RDB that a replica is sent; keys that are written, or compared. */
+export type ServerStep = 'sending' | 'writing' | 'comparing';
 
 export interface Written {
   readonly files: readonly RestoredFile[];

@@ -223,18 +223,24 @@ function destinationLines(destination: TargetPlan | undefined): (readonly [strin
   const how = method === 'replicaof' ? 'as a replica of ours, then promoted' : 'key by key, with RESTORE';
   const replaces = part === undefined ? contentsOf(destination) : partLine(destination, part);
   const lines: (readonly [string, string])[] = [
-    ['server', `${address}, ${formatServerVersion(server)}${isLive ? ', the live primary of this journal' : ''}`],
+    [
+      'server',
+      `${address}, ${formatServerVersion(server)}${isLive && cluster === undefined ? ', the live primary of this journal' : ''}`,
+    ],
     ...clusterLines(cluster),
     ['method', `${method}: ${how} (${why})`],
     ['replaces', replaces],
   ];
-  if (part !== undefined && isLive) lines.push(['before', 'its journal is given a mark, as a way back']);
+  if (part !== undefined && isLive)
+    lines.push(['before', 'the live primary is given a mark in this journal, as a way back']);
   if (isLeftBehind) lines.push(['warning', 'a restore that was cut off has left it as a replica; that ends now']);
   return lines;
 }
 
 function partLine(destination: TargetPlan, { deletesAbsent }: PartAsked): string {
-  const absent = deletesAbsent ? 'those that were not there then are deleted' : 'no key is deleted';
+  const live = destination.cluster?.find(({ isLive }) => isLive);
+  const those = live === undefined ? 'those' : `those of ${live.address}`;
+  const absent = deletesAbsent ? `${those} that were not there then are deleted` : 'no key is deleted';
   return `these keys where it has them; ${absent}; all others stay (it holds ${contentsOf(destination)})`;
 }
 

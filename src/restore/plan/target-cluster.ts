@@ -31,16 +31,6 @@ export interface PrimaryFacts {
 /** UsageError when it is refused; nothing has been touched. */
 export function decideCluster(primaries: readonly PrimaryFacts[], asked: TargetAsked, need: TargetNeed): TargetPlan {
   const { address, method, part } = asked;
-  if (part !== undefined) {
-    throw refused(
-      'selection-into-cluster',
-      2,
-      `${address} is in a cluster, which takes the whole dataset, not some keys of it`,
-      {
-        hint: 'restore these keys to rdb:FILE or to a server without cluster mode',
-      },
-    );
-  }
   if (method === 'replicaof') {
     throw refused(
       'method-impossible',
@@ -59,19 +49,49 @@ export function decideCluster(primaries: readonly PrimaryFacts[], asked: TargetA
   const live = primaries.filter(({ view, facts }) =>
     refuseUnsafe(factsOfMember(facts), { ...asked, address: view.address }, need),
   );
-  refuseOtherShards(primaries, live);
-  refuseShares(primaries, need.bytes);
+  if (part === undefined) {
+    refuseOtherShards(primaries, live);
+    refuseShares(primaries, asked, need.bytes);
+  }
   const [first] = primaries;
   if (first === undefined) throw new RangeError(`the cluster of ${address} has no primaries`);
   const cluster = primaries.map((primary) => planned(primary, live.includes(primary)));
+  const which = part === undefined ? 'each key' : 'only these keys are written, each';
   return {
-    ...{ address, server: first.facts.server, method: 'restore', why: 'each key to the primary of its slot' },
+    ...{ address, server: first.facts.server, method: 'restore', why: `${which} to the primary of its slot` },
     ...{ isLive: live.length > 0, isLeftBehind: false },
     keys: sum(cluster.map(({ keys }) => keys)),
     libraries: Math.max(...cluster.map(({ libraries }) => libraries)),
-    part: undefined,
+    part,
     cluster,
   };
+}
+
+/** UsageError unless each slot still has the owner that it has in the plan. */
+export function requireSameCluster({ address, cluster: now }: TargetPlan, { cluster: before }: TargetPlan): void {
+  const text = (primaries: TargetPlan['cluster']): string =>
+    (primaries ?? []).map(({ id, address: at, ranges }) => `${id} ${at} ${formatSlots(ranges)}`).join('\n');
+  if (text(now) === text(before)) return;
+  throw refused('cluster-unsettled', 11, `the slots of the cluster of ${address} have other owners than in the plan`, {
+    hint: 'look at a new plan first',
+  });
+}
+
+/**
+ * UsageError when keys would go to a primary beside the live one, which is the only one that this journal has: nobody could
+ * bring back what they replace. `counts` has the number of keys of each slot.
+ */
+export function refuseAstray({ cluster = [] }: TargetPlan, counts: Uint32Array): void {
+  const live = cluster.find(({ isLive }) => isLive);
+  if (live === undefined) return;
+  for (const { address, ranges, isLive } of cluster) {
+    const keys = ranges.map(([from, to]) => sum([...counts.subarray(from, to + 1)]));
+    if (isLive || sum(keys) === 0) continue;
+    const what = `${sum(keys)} of these keys have slots of ${address}, and the journal is of ${live.address} alone: there would be no way back`;
+    throw refused('keys-of-other-shards', 7, what, {
+      hint: 'leave them out (--exclude, or a --rename that keeps their {tag}), or restore them to rdb:FILE or another server',
+    });
+  }
 }
 
 /** UsageError unless each slot has an owner. */
@@ -100,14 +120,6 @@ export function refuseUnsettled(address: string, owners: readonly SlotOwner[], v
   }
 }
 
-/** UsageError when a part that goes by the number of slots does not fit into its server. */
-export function refuseShares(primaries: readonly PrimaryFacts[], bytes: number): void {
-  for (const { owner, view, facts } of primaries) {
-    const share = Math.floor((bytes * countSlots(owner.ranges)) / slotCount);
-    refuseMemory(facts, view.address, share, 'its part of the dataset, by the number of its slots,');
-  }
-}
-
 const shownRanges = 5;
 
 function refuseMoving({ address, troubles, migrations }: ClusterView): void {
@@ -121,6 +133,15 @@ function refuseFailing({ address, state, troubles }: ClusterView, owners: readon
   const owner = owners.find(({ id }) => troubles.failing.includes(id));
   if (owner !== undefined) throw unsettled(`${address} takes another primary of the cluster for failing (${owner.id})`);
   if (state !== 'ok') throw unsettled(`the state of the cluster is ${state} by what ${address} says`);
+}
+
+/** UsageError when a part that goes by the number of slots does not fit into its server. */
+function refuseShares(primaries: readonly PrimaryFacts[], { memoryBytes }: TargetAsked, bytes: number): void {
+  for (const { owner, view, facts } of primaries) {
+    const share = Math.floor((bytes * countSlots(owner.ranges)) / slotCount);
+    const what = 'its part of the dataset, by the number of its slots, takes';
+    refuseMemory(facts, { address: view.address, memoryBytes }, share, what);
+  }
 }
 
 /** What is live is one part of a whole: the rest of the cluster is not in this journal, and would be gone. */

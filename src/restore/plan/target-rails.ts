@@ -25,10 +25,13 @@ export interface TargetFacts {
   readonly keys: number;
   /** Function libraries. */
   readonly libraries: number;
+  readonly usedBytes: number;
   /** `maxmemory`; 0 without one. */
   readonly maxMemoryBytes: number;
   /** Of its machine; 0 where it does not say. */
   readonly machineBytes: number;
+  /** What it does where `maxmemory` is reached. */
+  readonly evictionPolicy: string;
   /** It is the replica of a restore that was cut off. */
   readonly isLeftBehind: boolean;
   /** Why it cannot be loaded as a replica of ours. */
@@ -43,6 +46,8 @@ export interface TargetAsked {
   /** The address that the user knows to be live. */
   readonly live: string | undefined;
   readonly method: TargetMethod | undefined;
+  /** What each server may take, whatever it says itself. */
+  readonly memoryBytes?: number | undefined;
   /** Only some keys are to be written; undefined: it is given the whole dataset. */
   readonly part?: PartAsked | undefined;
 }
@@ -92,7 +97,7 @@ export function decideTarget(facts: TargetFacts, asked: TargetAsked, need: Targe
   refuseMode(facts, address);
   const isLive = refuseUnsafe(facts, asked, need);
   const { part } = asked;
-  if (part === undefined) refuseMemory(facts, address, need.bytes);
+  if (part === undefined) refuseMemory(facts, asked, need.bytes);
   const { server, keys, libraries, isLeftBehind } = facts;
   const how = chooseMethod(facts, asked, isLive);
   return { address, server, ...how, isLive, isLeftBehind, keys, libraries, part, cluster: undefined };
@@ -117,14 +122,39 @@ export function contentsOf({ keys, libraries }: Pick<TargetFacts, 'keys' | 'libr
   return parts.length === 0 ? 'nothing' : parts.join(' and ');
 }
 
-export function refuseMemory(facts: TargetFacts, address: string, bytes: number, part = 'the dataset'): void {
-  const { maxMemoryBytes, machineBytes } = facts;
-  const room = maxMemoryBytes > 0 ? maxMemoryBytes : machineBytes;
-  if (room === 0 || bytes <= room) return;
-  const what = maxMemoryBytes > 0 ? 'its maxmemory is' : 'its machine has';
-  throw refused('target-memory', 1, `${part} takes ${mebibytes(bytes)}, and of ${address} ${what} ${mebibytes(room)}`, {
-    hint: 'raise maxmemory, or take a larger server',
-  });
+/** What a server may take: undefined where nobody says. */
+export function limitOf(
+  { maxMemoryBytes, machineBytes }: TargetFacts,
+  { memoryBytes }: Pick<TargetAsked, 'memoryBytes'>,
+): number | undefined {
+  return memoryBytes ?? [maxMemoryBytes, machineBytes].find((bytes) => bytes > 0);
+}
+
+/** UsageError when the server would hold more than it may: it would refuse the rest, or let go of keys without a word. */
+export function refuseMemory(
+  facts: TargetFacts,
+  asked: Pick<TargetAsked, 'address' | 'memoryBytes'>,
+  bytes: number,
+  what = 'the dataset takes',
+): void {
+  const limit = limitOf(facts, asked);
+  if (limit === undefined || bytes <= limit) return;
+  const { maxMemoryBytes, evictionPolicy } = facts;
+  const of = asked.memoryBytes !== undefined ? 'may take' : maxMemoryBytes > 0 ? 'has a maxmemory of' : 'has';
+  const then =
+    asked.memoryBytes !== undefined || maxMemoryBytes === 0
+      ? ''
+      : evictionPolicy === 'noeviction'
+        ? '; it would refuse the rest'
+        : `; it would let go of keys (${evictionPolicy})`;
+  throw refused(
+    'target-memory',
+    1,
+    `${what} ${mebibytes(bytes)}, and ${asked.address} ${of} ${mebibytes(limit)}${then}`,
+    {
+      hint: 'raise maxmemory, take a larger server, or say with --target-memory SIZE what it may take',
+    },
+  );
 }
 
 function refuseMode({ mode }: TargetFacts, address: string): void {

@@ -1,5 +1,5 @@
 /**
- * The keys of a running server that a selection asks for, and that the restored dataset does not hold, as the server is
+ * The keys of running servers that a selection asks for, and that the restored dataset does not hold, as the servers are
  * scanned: they were not there at T, or their time has passed since.
  *
  * Invariant: nothing is changed, on either side. A key that the dataset holds, of whatever type, is never told of.
@@ -11,8 +11,13 @@ import type { ScratchConnection } from '../../scratch/scratch-connection.ts';
 import { throwIfInterrupted } from '../interruption.ts';
 import type { TargetLink } from './target-link.ts';
 
-export interface AbsentKey {
+export interface AbsentKeys {
+  readonly link: TargetLink;
   readonly db: number;
+  readonly keys: readonly AbsentKey[];
+}
+
+interface AbsentKey {
   readonly key: Buffer;
   /** It was there, and its time has passed. */
   readonly hasElapsed: boolean;
@@ -20,27 +25,32 @@ export interface AbsentKey {
 
 const scanCount = '1000';
 
-/** In batches. The link has another db selected afterwards. */
+/** In batches; while one is looked at, its link has its db selected. */
 export async function* absentKeys(
-  link: TargetLink,
+  links: readonly TargetLink[],
   dataset: ScratchDataset,
   selection: KeySelection,
   signal: AbortSignal,
-): AsyncGenerator<AbsentKey[], void, undefined> {
-  const scratch = await dataset.connect();
-  try {
-    for (const { db } of keyspaceIn(String(await link.command('INFO', 'keyspace')))) {
-      if (!selection.takesDb(db)) continue;
-      await link.bytes('SELECT', String(db));
-      await scratch.sendCommand(['SELECT', String(db)]);
-      for await (const keys of selectedKeys(link, selection)) {
-        throwIfInterrupted(signal);
-        const absent = await missingIn(scratch, db, keys);
-        if (absent.length > 0) yield absent;
-      }
+): AsyncGenerator<AbsentKeys, void, undefined> {
+  using scratch = await dataset.connect();
+  for (const link of links) yield* absentAt(link, scratch, selection, signal);
+}
+
+async function* absentAt(
+  link: TargetLink,
+  scratch: ScratchConnection,
+  selection: KeySelection,
+  signal: AbortSignal,
+): AsyncGenerator<AbsentKeys, void, undefined> {
+  for (const { db } of keyspaceIn(String(await link.command('INFO', 'keyspace')))) {
+    if (!selection.takesDb(db)) continue;
+    await link.bytes('SELECT', String(db));
+    await scratch.sendCommand(['SELECT', String(db)]);
+    for await (const found of selectedKeys(link, selection)) {
+      throwIfInterrupted(signal);
+      const keys = await missingIn(scratch, found);
+      if (keys.length > 0) yield { link, db, keys };
     }
-  } finally {
-    scratch.destroy();
   }
 }
 
@@ -63,11 +73,11 @@ async function* selectedKeys(link: TargetLink, selection: KeySelection): AsyncGe
 }
 
 /** On a replica EXISTS does not find what has elapsed, and MEMORY USAGE does. */
-async function missingIn(scratch: ScratchConnection, db: number, keys: readonly Buffer[]): Promise<AbsentKey[]> {
+async function missingIn(scratch: ScratchConnection, keys: readonly Buffer[]): Promise<AbsentKey[]> {
   const found = await Promise.all(keys.map((key) => scratch.sendCommand<number>(['EXISTS', key])));
   const missing = keys.filter((_, i) => found[i] === 0);
   const sizes = await Promise.all(
     missing.map((key) => scratch.sendCommand<number | null>(['MEMORY', 'USAGE', key, 'SAMPLES', '1'])),
   );
-  return missing.map((key, i) => ({ db, key, hasElapsed: sizes[i] !== null }));
+  return missing.map((key, i) => ({ key, hasElapsed: sizes[i] !== null }));
 }

@@ -10,7 +10,7 @@ import type { SlotOwner } from '../../redis/cluster-map.ts';
 import { keySlot, slotCount } from '../../redis/key-slot.ts';
 import { refuseUncovered, refuseUnsettled } from '../plan/target-cluster.ts';
 import type { ClusterView, PrimaryFacts } from '../plan/target-cluster.ts';
-import { TargetLink } from './target-link.ts';
+import { slotsMoved, TargetLink } from './target-link.ts';
 import type { TargetConfig } from './target-link.ts';
 
 interface Member {
@@ -53,17 +53,13 @@ export class ClusterLink implements Disposable {
     return new ClusterLink(config.address, members, links.move());
   }
 
-  /** In the order of their first slots. */
-  get links(): readonly TargetLink[] {
-    return this.#members.map(({ link }) => link);
-  }
-
   linkOf(key: Uint8Array): TargetLink {
     const link = this.#bySlot[keySlot(key)];
     if (link === undefined) throw new RangeError('a slot has no owner');
     return link;
   }
 
+  /** In the order of their first slots. */
   facts(): Promise<ReachedPrimary[]> {
     return Promise.all(
       this.#members.map(async ({ owner, link }) => {
@@ -87,10 +83,6 @@ export class ClusterLink implements Disposable {
   [Symbol.dispose](): void {
     this.#links.dispose();
   }
-}
-
-export function slotsMoved(what: string): LinkError {
-  return new LinkError('slots-moved', `slots of the cluster moved while it was restored to: ${what}`, 'never');
 }
 
 async function ownersBy(config: TargetConfig, clock: Clock, signal: AbortSignal): Promise<readonly SlotOwner[]> {

@@ -19,6 +19,8 @@ export type Difference = 'type' | 'value' | 'written' | 'expiry';
 
 export interface KeyRow {
   readonly state: KeyState;
+  /** Address of the server that has it, or would. */
+  readonly at: string;
   readonly db: number;
   /** As it was called at T, and as the server is to call it. */
   readonly key: Buffer;
@@ -27,9 +29,19 @@ export interface KeyRow {
   readonly differs: readonly Difference[];
 }
 
-/** How many keys are in which state. `absent` is null where it was not looked for. */
-export interface Comparison extends Readonly<Record<Exclude<KeyState, 'absent'>, number>> {
+/** How many keys are in which state. */
+interface Counts {
+  readonly created: number;
+  readonly changed: number;
+  readonly identical: number;
+  /** Null where it was not looked for. */
   readonly absent: number | null;
+}
+
+export interface Comparison extends Counts {
+  readonly elapsed: number;
+  /** Each of a cluster; none where it is one server. */
+  readonly primaries: readonly (Counts & { readonly address: string })[];
 }
 
 /** A key of the server; an instant is as exact as it is told. */
@@ -40,12 +52,16 @@ export interface HeldKey {
   readonly endsToMs: number;
 }
 
-export function compareKey(db: number, dumped: DumpedKey, held: HeldKey | undefined, nowMs: number): KeyRow {
-  const { key, name, payload, endsMs } = dumped;
-  if (held === undefined) return { state: 'created', db, key, name, differs: [] };
+export function compareKey(
+  where: Pick<KeyRow, 'at' | 'db'>,
+  { key, name, payload, endsMs }: DumpedKey,
+  held: HeldKey | undefined,
+  nowMs: number,
+): KeyRow {
+  if (held === undefined) return { state: 'created', ...where, key, name, differs: [] };
   const differs = [...differenceOf(payload, held.payload, nowMs)];
   if (endsMs < held.endsFromMs || endsMs > held.endsToMs) differs.push('expiry');
-  return { state: differs.length === 0 ? 'identical' : 'changed', db, key, name, differs };
+  return { state: differs.length === 0 ? 'identical' : 'changed', ...where, key, name, differs };
 }
 
 function differenceOf(one: Buffer, other: Buffer, nowMs: number): readonly Difference[] {

@@ -16,6 +16,7 @@ import {
 import { infoFields, keysIn } from '../../redis/info.ts';
 import { printable, refused } from '../../redis/refusals.ts';
 import { parseReplicationInfo } from '../../redis/replication-info.ts';
+import type { ReplicationInfo } from '../../redis/replication-info.ts';
 import { hasFunctions, serverVersionFromInfo } from '../../redis/server-version.ts';
 import type { ServerVersion } from '../../redis/server-version.ts';
 import { bytesClient, createServerClient, refusalIn } from '../../scratch/client.ts';
@@ -152,25 +153,28 @@ export class TargetLink implements Disposable {
     };
   }
 
+  /** Which history it has, and how much of it. */
+  async replication(): Promise<ReplicationInfo> {
+    const replication = parseReplicationInfo(await this.#info('replication'));
+    if (replication !== undefined) return replication;
+    throw new LinkError('target-unknown', `${this.address} does not say which history it has`, 'never', {
+      hint: 'is it a Redis or Valkey server?',
+    });
+  }
+
   async facts(): Promise<TargetFacts> {
     const persistence = await this.#info('persistence');
     if (infoFields(persistence).get('loading') === '1')
       throw refused('to be restored to', `LOADING ${this.address} is loading its dataset`);
     const about = await this.#info('server');
     const server = serverVersionFromInfo(about);
-    const replicationText = await this.#info('replication');
-    const replication = parseReplicationInfo(replicationText);
-    if (server === undefined || replication === undefined) {
-      throw new LinkError(
-        'target-unknown',
-        `${this.address} does not say what it is and which history it has`,
-        'never',
-        {
-          hint: 'is it a Redis or Valkey server?',
-        },
-      );
+    if (server === undefined) {
+      throw new LinkError('target-unknown', `${this.address} does not say what it is`, 'never', {
+        hint: 'is it a Redis or Valkey server?',
+      });
     }
-    const memory = await this.#info('memory');
+    const replication = await this.replication();
+    const memory = infoFields(await this.#info('memory'));
     const mode = infoFields(about).get('redis_mode') ?? infoFields(about).get('server_mode') ?? 'standalone';
     const isReplica = replication.role === 'slave';
     const masterAuth = await this.#setting('masterauth').catch(() => undefined);
@@ -178,11 +182,13 @@ export class TargetLink implements Disposable {
       server,
       mode,
       replication,
-      replicas: Number(infoFields(replicationText).get('connected_slaves') ?? 0),
+      replicas: Number(infoFields(await this.#info('replication')).get('connected_slaves') ?? 0),
       keys: await this.keys(),
       libraries: await this.#libraries(server),
-      maxMemoryBytes: Number(infoFields(memory).get('maxmemory') ?? 0),
-      machineBytes: Number(infoFields(memory).get('total_system_memory') ?? 0),
+      usedBytes: Number(memory.get('used_memory') ?? 0),
+      maxMemoryBytes: Number(memory.get('maxmemory') ?? 0),
+      machineBytes: Number(memory.get('total_system_memory') ?? 0),
+      evictionPolicy: memory.get('maxmemory_policy') ?? 'unknown',
       isLeftBehind: isReplica && replication.primary?.isUp === false && isOurs(masterAuth),
       replicaofRefused: mode === 'cluster' ? 'it is in a cluster' : await this.#whyNoReplicaof(masterAuth),
     };
@@ -204,6 +210,12 @@ export class TargetLink implements Disposable {
   async masterAuth(): Promise<string> {
     const value = (await this.#setting('masterauth')) ?? '';
     return isOurs(value) ? '' : value;
+  }
+
+  /** Makes it its own primary again, with the password for a primary that it had. */
+  async letGo(masterAuth = ''): Promise<void> {
+    await this.command('REPLICAOF', 'NO', 'ONE');
+    if (masterAuth === '') await this.ask('CONFIG', 'SET', 'masterauth', '');
   }
 
   [Symbol.dispose](): void {
@@ -254,17 +266,28 @@ export class TargetLink implements Disposable {
         cause: error,
       });
     }
+    const moved = movedFrom(this.address, refusal.message);
+    if (moved !== undefined) return moved;
     if (!/^NOPERM\b/.test(refusal.message)) return refused(name, refusal.message);
     return new LinkError(
       'target-permission',
       `the user may not do ${name} on ${this.address}: ${printable(refusal.message)}`,
       'never',
       {
-        hint: 'it takes +info +select +restore +function, +flushall for --replace, and +replicaof +config for a load at once; +cluster for a cluster; to compare some keys +dump +pexpiretime +pttl +time +scan +type, for --delete-absent +scan +type +unlink; and all keys (~*)',
+        hint: 'it takes +info +select +restore +function, +flushall for --replace, and +replicaof +config for a load at once; +cluster for a cluster; to compare some keys +dump +pexpiretime +pttl +time +scan +type, for --delete-absent +scan +type +unlink, to look for room +memory; and all keys (~*)',
         exitCode: 10,
       },
     );
   }
+}
+
+export function slotsMoved(what: string): LinkError {
+  return new LinkError('slots-moved', `slots of the cluster moved meanwhile: ${what}`, 'never');
+}
+
+/** What a reply means by which a primary sends us to another; undefined: it is no such reply. */
+export function movedFrom(address: string, reply: string): LinkError | undefined {
+  return /^(MOVED|ASK) /.test(reply) ? slotsMoved(`${address} answered ${reply}`) : undefined;
 }
 
 function isOurs(masterAuth: string | undefined): boolean {

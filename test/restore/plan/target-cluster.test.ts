@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { SlotOwner } from '../../../src/redis/cluster-map.ts';
 import { serverVersionFromInfo } from '../../../src/redis/server-version.ts';
-import { decideCluster } from '../../../src/restore/plan/target-cluster.ts';
+import { decideCluster, refuseAstray, requireSameCluster } from '../../../src/restore/plan/target-cluster.ts';
 import type { ClusterView, PrimaryFacts } from '../../../src/restore/plan/target-cluster.ts';
 import type { TargetAsked, TargetFacts, TargetNeed } from '../../../src/restore/plan/target-rails.ts';
 
@@ -12,7 +12,8 @@ const need: TargetNeed = { histories: new Set([ours]), bytes: 16_384, rdb: { mag
 
 const empty: TargetFacts = {
   ...{ server: serverVersionFromInfo('redis_version:7.0.15')!, mode: 'cluster', replicas: 0, keys: 0, libraries: 0 },
-  ...{ maxMemoryBytes: 0, machineBytes: 0, isLeftBehind: false, replicaofRefused: 'it is in a cluster' },
+  ...{ usedBytes: 1000, maxMemoryBytes: 0, machineBytes: 0, evictionPolicy: 'noeviction' },
+  ...{ isLeftBehind: false, replicaofRefused: 'it is in a cluster' },
   replication: {
     ...{ role: 'master', id: 'b'.repeat(40), offset: 100, before: undefined, primary: undefined, isFailingOver: false },
   },
@@ -36,6 +37,7 @@ function clusterWith(facts: Partial<TargetFacts>, view: Partial<ClusterView> = {
   });
 }
 
+const part = { deletesAbsent: false };
 const all = { replace: true, live: '10.0.0.2:6379' };
 
 describe('a cluster is refused, of which one primary', () => {
@@ -47,7 +49,8 @@ describe('a cluster is refused, of which one primary', () => {
     ['has become a replica', replica, {}, all, 'target-is-replica', 7],
     ['is older than the RDB', { server: serverVersionFromInfo('redis_version:6.2.0')! }, {}, all, 'target-version', 1],
     ['has too little room for its slots', { maxMemoryBytes: 12_287 }, {}, all, 'target-memory', 1],
-    ['is to be given some keys only', {}, {}, { part: { deletesAbsent: false } }, 'selection-into-cluster', 2],
+    ['is to be given some keys, and is live', live, {}, { part }, 'target-is-live', 7],
+    ['may be emptied, for some keys', {}, {}, { part, replace: true }, 'replace-of-some', 2],
     ['is to follow us', {}, {}, { ...all, method: 'replicaof' }, 'method-impossible', 1],
     ['has a slot on its way', {}, { troubles: { moving: ['[1->-2]'], failing: [] } }, all, 'cluster-unsettled', 11],
     ['migrates slots', {}, { migrations: ['waiting-to-pause'] }, all, 'cluster-unsettled', 11],
@@ -91,12 +94,54 @@ describe('a cluster is taken', () => {
 
   test('by the room that each has for its slots', () => {
     expect(decideCluster(clusterWith({ maxMemoryBytes: 12_288 }), asked, need).cluster).toHaveLength(2);
+    const small = clusterWith({ maxMemoryBytes: 12_287 });
+    expect(decideCluster(small, { ...asked, memoryBytes: 12_288 }, need).cluster).toHaveLength(2);
+  });
+
+  test('with all that it holds, for some keys, also when it is live and meant', () => {
+    const primaries = clusterWith({ ...live, keys: 4, maxMemoryBytes: 1 });
+    const plan = decideCluster(primaries, { ...asked, part, live: '10.0.0.2:6379' }, need);
+    expect(plan).toMatchObject({ isLive: true, method: 'restore', part, keys: 4 });
+    expect(plan.cluster?.map(({ isLive }) => isLive)).toEqual([false, true]);
   });
 
   test('when a live one is meant, and no other holds anything', () => {
     expect(decideCluster(clusterWith({ ...live, keys: 4 }), { ...asked, ...all }, need)).toMatchObject({
       isLive: true,
     });
+  });
+});
+
+describe('keys for a cluster', () => {
+  const counts = new Uint32Array(16_384);
+  counts[4095] = 2;
+  counts[4096] = 1;
+
+  test('go to every primary, unless one is live: then to that alone', () => {
+    expect(() => refuseAstray(decideCluster(clusterWith({}), asked, need), counts)).not.toThrow();
+    const plan = decideCluster(clusterWith(live), { ...asked, part, live: '10.0.0.2:6379' }, need);
+    expect(() => refuseAstray(plan, counts)).toThrow(
+      expect.objectContaining({
+        ...{ code: 'keys-of-other-shards', exitCode: 7 },
+        message: expect.stringMatching(/^2 of these keys have slots of 10.0.0.1:6379, /),
+      }),
+    );
+    expect(() =>
+      refuseAstray(
+        plan,
+        counts.map((count, slot) => (slot > 4095 ? count : 0)),
+      ),
+    ).not.toThrow();
+  });
+
+  test('do not go where slots have other owners than in the plan', () => {
+    const plan = decideCluster(clusterWith({}), asked, need);
+    expect(() => requireSameCluster(plan, plan)).not.toThrow();
+    const [first, second] = plan.cluster!;
+    const other = { ...plan, cluster: [{ ...first!, ranges: second!.ranges }, second!] };
+    expect(() => requireSameCluster(other, plan)).toThrow(
+      expect.objectContaining({ code: 'cluster-unsettled', exitCode: 11 }),
+    );
   });
 });
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { ReplicationInfo } from '../../../src/redis/replication-info.ts';
 import { serverVersionFromInfo } from '../../../src/redis/server-version.ts';
-import { decideTarget } from '../../../src/restore/plan/target-rails.ts';
+import { decideTarget, refuseMemory } from '../../../src/restore/plan/target-rails.ts';
 import type { TargetAsked, TargetFacts, TargetNeed } from '../../../src/restore/plan/target-rails.ts';
 
 const ours = 'a'.repeat(40);
@@ -19,7 +19,8 @@ const primary: ReplicationInfo = {
 const replica: ReplicationInfo = { ...primary, role: 'slave', primary: { host: 'h', port: 1, isUp: false } };
 const empty: TargetFacts = {
   ...{ server: redis('7.0.15'), mode: 'standalone', replication: primary, replicas: 0, keys: 0, libraries: 0 },
-  ...{ maxMemoryBytes: 0, machineBytes: 0, isLeftBehind: false, replicaofRefused: undefined },
+  ...{ usedBytes: 1000, maxMemoryBytes: 0, machineBytes: 0, evictionPolicy: 'noeviction' },
+  ...{ isLeftBehind: false, replicaofRefused: undefined },
 };
 const asked: TargetAsked = { address, replace: false, live: undefined, method: undefined };
 const need: TargetNeed = { histories: new Set([ours]), bytes: 1000, rdb: { magic: 'REDIS', version: 10 } };
@@ -63,6 +64,7 @@ describe('a server is refused', () => {
     ['that is older than the RDB', { server: redis('6.2.0') }, {}, 'target-version', 1],
     ['with less maxmemory than it takes', { maxMemoryBytes: 999, machineBytes: 10_000 }, {}, 'target-memory', 1],
     ['on a machine with less memory', { machineBytes: 999 }, {}, 'target-memory', 1],
+    ['that may take less than that', { maxMemoryBytes: 2000 }, { memoryBytes: 999 }, 'target-memory', 1],
     [
       'that cannot follow us, when told to',
       { replicaofRefused: 'no' },
@@ -88,6 +90,7 @@ describe('a server is taken', () => {
       { method: 'restore', why: 'managed' },
     ],
     ['as it is told', {}, { method: 'restore' }, { method: 'restore' }],
+    ['with the memory that it is said to have', { maxMemoryBytes: 1 }, { memoryBytes: 1000 }, { isLive: false }],
     [
       'with what it holds, for some keys, whatever the rest would take',
       { keys: 5, libraries: 1, maxMemoryBytes: 10 },
@@ -113,4 +116,26 @@ describe('a server is taken', () => {
   ])('%s', (_, facts, said, plan) => {
     expect(decideTarget({ ...empty, ...facts }, { ...asked, ...said }, need)).toMatchObject(plan);
   });
+});
+
+test('what happens where the memory does not do is told by how the server evicts', () => {
+  const refusal = (facts: Partial<TargetFacts>, said: Partial<TargetAsked> = {}): string => {
+    try {
+      refuseMemory({ ...empty, ...facts }, { ...asked, ...said }, 5 * 2 ** 20);
+      return 'none';
+    } catch (error) {
+      return error instanceof Error ? error.message : '';
+    }
+  };
+  const maxMemoryBytes = 2 ** 20;
+  expect(refusal({})).toBe('none');
+  expect(refusal({ maxMemoryBytes })).toBe(
+    `the dataset takes 5 MiB, and ${address} has a maxmemory of 1 MiB; it would refuse the rest`,
+  );
+  expect(refusal({ maxMemoryBytes, evictionPolicy: 'allkeys-lru' })).toMatch(
+    /; it would let go of keys \(allkeys-lru\)$/,
+  );
+  expect(refusal({ machineBytes: 2 ** 20 })).toMatch(/10.0.0.5:6379 has 1 MiB$/);
+  expect(refusal({ maxMemoryBytes }, { memoryBytes: 2 ** 21 })).toMatch(/10.0.0.5:6379 may take 2 MiB$/);
+  expect(refusal({ maxMemoryBytes }, { memoryBytes: 2 ** 23 })).toBe('none');
 });
