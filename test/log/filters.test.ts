@@ -11,6 +11,7 @@ import { decodeTrailer, encodeTrailer, trailerBytes } from '../../journal-format
 import { blockNamesMax, filtersBytesMax, keySetKeysMax } from '../../src/core/limits.ts';
 import { FiltersMaker } from '../../src/log/filters-maker.ts';
 import { SealedReader } from '../../src/log/segment-reader.ts';
+import { searchStretches } from '../../src/log/search-stretches.ts';
 import { stretchesOf } from '../../src/log/stretches.ts';
 import type { Wanted } from '../../src/log/stretches.ts';
 import { verifySource } from '../../src/log/verify.ts';
@@ -279,6 +280,65 @@ describe('a sealed segment of many blocks', () => {
     expect(read / asked / reader.footer.blocks.length).toBeLessThan(2 / 256);
   });
 
+  test('is searched from any boundary to any other, with the open one behind it', async () => {
+    const { timelines } = await journal.catalog();
+    const { segments = [], end = 0 } = timelines[0] ?? {};
+    expect(segments.map(({ kind }) => kind)).toEqual(['sealed', 'open']);
+    const commands = commandsOf(stream, { ...begin, db: 0 });
+    const random = new Random(11);
+    for (let i = 0; i < 60; i += 1) {
+      const [first = 0, last = 0] = [random.below(commands.length), random.below(commands.length)].sort(
+        (a, b) => a - b,
+      );
+      const from = { offset: (commands[first]?.start ?? 0) - 1, db: 0 };
+      const to = i < 5 ? end : (commands[last]?.end ?? 0);
+      const key = commands[random.between(first, last)]?.args[1] ?? Buffer.alloc(0);
+      const wanted = i % 2 === 0 ? { keys: [hashKey(key)] } : { names: ['RENAME'] };
+      const isWanted = (one: StreamCommand): boolean =>
+        i % 2 === 0 ? matches(one, key, undefined) : matches(one, undefined, 'RENAME');
+      const found: number[] = [];
+      let before = 0;
+      for await (const stretch of searchStretches(localDisk, segments, { from, to }, wanted)) {
+        expect(stretch.from.offset).toBeGreaterThan(before);
+        before = stretch.to;
+        const inside = commandsOf(stream, stretch.from, stretch.to).filter(isWanted);
+        found.push(...inside.map((one) => one.end));
+      }
+      const all = commands.filter((one) => one.start > from.offset && one.end <= to && isWanted(one));
+      expect(found).toEqual(all.map((one) => one.end));
+    }
+  });
+
+  test('is searched as a whole without filters, be it that there are none or that they are damaged', async () => {
+    const { timelines } = await journal.catalog();
+    const segments = timelines[0]?.segments.slice(0, 1) ?? [];
+    const range = { from: { offset: begin.offset, db: 0 }, to: segments[0]?.end ?? 0 };
+    const nothing = { keys: [hashKey(Buffer.from('nowhere'))], names: ['ZADD'] };
+    const stretches = async (wanted: Wanted): Promise<unknown[]> => {
+      const all: unknown[] = [];
+      for await (const one of searchStretches(localDisk, segments, range, wanted)) all.push(one);
+      return all;
+    };
+    const whole = [{ from: { offset: begin.offset, db: 0, multiDb: undefined }, to: range.to }];
+    expect(await stretches(nothing)).toEqual([]);
+    expect(await stretches({})).toEqual(whole);
+    const right = await readAll(path);
+    const { filters } = decodeFooter(
+      right.subarray(decodeTrailer(right.subarray(-trailerBytes), right.length).position),
+    ).record;
+    for (let i = 0; i < 200; i += 1) {
+      const damaged = Buffer.from(right);
+      const at = (filters?.position ?? 0) + (i < 40 ? i : Math.floor(((filters?.length ?? 0) * i) / 200));
+      damaged.writeUInt8(damaged.readUInt8(at) ^ (1 << (i % 8)), at);
+      await writeAll(path, damaged);
+      expect(await stretches(nothing), `byte ${at}`).toEqual(whole);
+    }
+    await writeAll(path, withoutFilters(right));
+    expect(await stretches(nothing)).toEqual(whole);
+    expect((await verifySource(localDisk, journal.tree, { known: knownCommands })).problems).toEqual([]);
+    await writeAll(path, right);
+  });
+
   test('passes verify, which sees filters that exclude what is there', async () => {
     const verify = (): Promise<VerifyReport> => verifySource(localDisk, journal.tree, { known: knownCommands });
     expect((await verify()).problems).toEqual([]);
@@ -326,6 +386,15 @@ async function writeAll(path: string, bytes: Buffer): Promise<void> {
   await localDisk.remove(path);
   await using file = await localDisk.create(path);
   await file.write([bytes], 0);
+}
+
+/** As it was sealed before there were filters. */
+function withoutFilters(bytes: Buffer): Buffer {
+  const { position } = decodeTrailer(bytes.subarray(-trailerBytes), bytes.length);
+  const { filters, ...footer } = decodeFooter(bytes.subarray(position)).record;
+  const tail = encodeFooter(footer).bytes;
+  const end = filters?.position ?? position;
+  return Buffer.concat([bytes.subarray(0, end), tail, encodeTrailer({ position: end, length: tail.length })]);
 }
 
 /** The same segment with other filters, all of whose checksums are right. */
