@@ -65,6 +65,7 @@ export const settingsSchema = z.object({
   db: texts,
   type: texts,
   rename: texts,
+  'count-expired': onOff.default(false),
   'delete-absent': onOff.default(false),
   'server-bin': text.optional(),
   'scratch-dir': text.optional(),
@@ -186,6 +187,11 @@ export const settings: Readonly<Record<SettingKey, Setting>> = {
     value: 's/old/new/',
     help: 'give restored keys another name, as sed does with lines; several times: one after the other',
     isList: 'apart',
+  },
+  'count-expired': {
+    value: undefined,
+    help: 'count keys and hash fields whose time has passed, by a scratch server where it takes one',
+    fallback: 'counted where a scratch server is needed anyway',
   },
   'delete-absent': {
     value: undefined,

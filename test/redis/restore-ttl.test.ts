@@ -130,11 +130,18 @@ async function positionOf(client: RespClient): Promise<Position> {
   return { id, offset };
 }
 
-async function restore(past: Past, at: Position, to: Destination['kind'], ttl: TtlMode): Promise<Restored> {
+async function restore(
+  past: Past,
+  at: Position,
+  to: Destination['kind'],
+  ttl: TtlMode,
+  countsExpired = false,
+): Promise<Restored> {
   const out = path.join(temporaryDirectory('restored'), 'dump.rdb');
   const target = { kind: 'position', idPrefix: at.id, offset: at.offset } as const;
   const plan = await planRestore(localDisk, past.journal.tree, {
     ...{ target, text: 'there', mode: 'at', now: systemClock.wall(), relativeTtl: 'convert', to, ttl },
+    countsExpired,
     servers: async () => [past.binary],
   });
   const parts: Uint8Array[] = [];
@@ -212,6 +219,27 @@ describeServers('restored with --ttl', (binary) => {
       }
     });
   });
+
+  test.each([['directory'], ['resp']] as const)(
+    'keep, to %s: what has elapsed is counted where it is asked for, and where it is not, that is said',
+    async (kind) => {
+      for (const { position, entries } of moments) {
+        const elapsedBefore = (ms: number): number =>
+          entries.filter(({ expireMs }) => expireMs !== undefined && expireMs < ms).length;
+        const { report, asOfMs } = await restore(past, position, kind, 'keep', true);
+        const { passedAtCut, passedSince } = report.record.ttlOutcome ?? {};
+        expect(passedAtCut?.keys).toBe(elapsedBefore(asOfMs));
+        expect(passedAtCut?.keys).toBeGreaterThan(0);
+        expect((passedAtCut?.keys ?? 0) + (passedSince?.keys ?? 0)).toBe(elapsedBefore(Date.now()));
+        expect(report.record.warnings.join()).toContain(`of ${passedAtCut?.keys} keys`);
+        expect(report.record.ttlEffect).not.toContain('not counted');
+      }
+      if (hasFieldTtl(binary)) return;
+      const { report } = await restore(past, moments[0]!.position, kind, 'keep');
+      expect(report.record.ttlOutcome).toBe(null);
+      expect(report.record.ttlEffect).toContain('--count-expired');
+    },
+  );
 
   test.each([['keep'], ['as-of'], ['shift'], ['persist']] as const)(
     'with %s, what commands made of keys and fields in time is right, though they have elapsed since',

@@ -52,6 +52,7 @@ export const restoreVerb: Verb = {
     'accept-uncertainty',
     'to',
     'ttl',
+    'count-expired',
     'keys',
     'exclude',
     'db',
@@ -104,6 +105,7 @@ export const restoreVerb: Verb = {
         '--ttl as-of      what was past at T is removed; all others keep the instant',
         '--ttl shift      as-of, and the others end later, by as much as now is later than T',
         '--ttl persist    as-of, and the others expire no more',
+        '--count-expired says how many there are that were past at T, and by now: a directory then goes through a scratch server.',
       ],
     ],
     [
@@ -299,7 +301,7 @@ async function planFor(
   const undo = parseUndo(values.without ?? [], values['without-command'] ?? []);
   const what = {
     ...({ target, text, mode, now, uncertainty, undo, selection } as const),
-    ...{ relativeTtl: values['relative-ttl'], ttl: values.ttl },
+    ...{ relativeTtl: values['relative-ttl'], ttl: values.ttl, countsExpired: values['count-expired'] },
   };
   return planRestore(io.disk, tree, { ...what, to: to?.kind, servers }, io.signal);
 }

@@ -276,9 +276,18 @@ function scratchJson({ program, rdb }: ScratchPlan): NonNullable<PlanJson['scrat
 
 /** What restoring into the past does to keys that expire. */
 function effect(plan: Plan): string {
-  const text = ttlEffect(plan.ttl, passedIn(plan));
+  const text = `${ttlEffect(plan.ttl, passedIn(plan))}${uncounted(plan)}`;
   if (plan.transform === 'none') return text;
   return `${text}; relative TTLs of the source count from when their commands were received`;
+}
+
+/** Nobody looks into the journal's bytes, and what can be seen of a dataset is not what has elapsed. */
+function uncounted({ form, scratch, ttl, base }: Plan): string {
+  if (ttl.mode !== 'keep' || ttl.isCounted || (scratch !== undefined && form !== 'resp')) return '';
+  const { contents } = base.record;
+  const known =
+    contents === undefined ? '' : ` (${contents.expires} of the ${contents.keys} keys of the base have a TTL)`;
+  return `; how many these are is not counted${known}: --count-expired does, by a scratch server`;
 }
 
 /** A directory is loaded with them, an RDB without, and commands are made of what can still be seen. */

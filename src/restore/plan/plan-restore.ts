@@ -55,7 +55,7 @@ async function made(
   signal: AbortSignal | undefined,
 ): Promise<Plan> {
   const installed = async (): Promise<readonly ServerProgram[]> => (await servers?.()) ?? [];
-  if (to !== 'directory' || plan.selection !== undefined || changesTtl(plan.ttl)) {
+  if (to !== 'directory' || plan.selection !== undefined || changesTtl(plan.ttl) || plan.ttl.isCounted) {
     const scratch = planScratch(plan, await installed());
     const held = plan.selection && (await planNeeded(disk, plan, plan.selection, signal));
     return { ...throughScratch(plan, scratch), held };

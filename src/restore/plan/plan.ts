@@ -40,6 +40,8 @@ export interface RestoreRequest {
   readonly relativeTtl: 'refuse' | 'convert';
   /** `keep` when left out. */
   readonly ttl?: TtlMode | undefined;
+  /** What has expired is to be counted, also where that takes a scratch server which nothing else needs. */
+  readonly countsExpired?: boolean | undefined;
   /** What is left out; undefined: nothing. */
   readonly undo?: UndoRequest | undefined;
   /** Some keys only; undefined: everything. */
@@ -111,7 +113,7 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, asOf: 
     server,
     form: formOf(request.to ?? 'directory', server, base),
     transform,
-    ttl: { mode: request.ttl ?? 'keep', asOf },
+    ttl: { mode: request.ttl ?? 'keep', asOf, isCounted: request.countsExpired === true },
     undo: undefined,
     base,
     ranges: rangesOf(timeline.segments, base.record.offset + 1, cut.offset),

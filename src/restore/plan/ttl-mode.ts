@@ -19,6 +19,8 @@ export interface TtlPlan {
   readonly mode: TtlMode;
   /** T. */
   readonly asOf: Micros;
+  /** What has elapsed is counted at any price. */
+  readonly isCounted: boolean;
 }
 
 /** What was done; in restore.json. */

@@ -38,7 +38,7 @@ export async function giveTtls(
 ): Promise<GivenTtls> {
   const { ttl, form, selection } = plan;
   // To count takes an RDB; where none is made anyway, it is not worth its room on the disk.
-  if (!changesTtl(ttl) && form === 'resp') return notLookedAt;
+  if (!changesTtl(ttl) && form === 'resp' && !ttl.isCounted) return notLookedAt;
   const rule = ttlRule(ttl, clock.wall());
   const tell = (count: TtlCount): ToldTtls => {
     const outcome = ttlOutcome(rule, count);
@@ -56,7 +56,7 @@ export async function giveTtls(
     return { told: () => tell(count) };
   } catch (error) {
     const isUnknown = error instanceof IntegrityError && error.code === 'rdb-unknown';
-    if (isUnknown && !changesTtl(ttl)) return notLookedAt;
+    if (isUnknown && !changesTtl(ttl) && !ttl.isCounted) return notLookedAt;
     throw error;
   }
 }
