@@ -134,6 +134,8 @@ describeServers('some keys into a cluster', (binary) => {
       expect(text.stdout).toMatch(
         new RegExp(`^${addresses[2]}: \\d+ created, 0 changed, \\d+ identical, 1 absent$`, 'm'),
       );
+      const mirror = await source.restore(cluster.url, [...words, '--delete-absent'], { isText: true });
+      expect(mirror.stdout).toContain('those of every primary, for the journal is taken for one of all shards,');
       await source.done(cluster.url, [...selected, '--delete-absent']);
       const { comparison: after } = json(await source.restore(cluster.url, words)) as unknown as Compared;
       expect(after).toMatchObject({ created: 0, changed: 0, absent: 0 });
@@ -292,6 +294,7 @@ describeServers('some keys into a cluster', (binary) => {
     test('without a journal that follows it nothing is written, and it is told who is live', async () => {
       const text = await restore(['--dry-run', '--i-know-this-is-live', addressOf(1), '--keys', '*'], true);
       expect(text.stdout).toMatch(new RegExp(`^primary +${addressOf(1)}, .*, live, `, 'm'));
+      expect(text.stdout).toContain('no key is deleted');
       expect(text.stdout).toMatch(/^before +the live primary is given a mark/m);
       await journal.stop();
       const refused = await expectRefused(restore([...live(), '--keys', '*']), 'no-mark', 4);

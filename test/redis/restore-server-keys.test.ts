@@ -196,8 +196,10 @@ describeServers('some keys into a running server', (binary) => {
       ['--dry-run', 'comparing'],
       ['--yes', 'writing'],
     ] as const) {
-      const { taken } = json(await source.restore(server, [how, '--keys', 'stream:*'])).keys as { taken: number };
-      expect(update.mock.calls.findLast(([, , told]) => told === step)).toEqual([taken, taken, step]);
+      const words = [how, '--keys', 'string:only then', '--keys', 'string:stays'];
+      const result = await source.restore(server, words);
+      expect(result.exitCode, result.stderr).toBe(0);
+      expect(update.mock.calls.findLast(([, , told]) => told === step)).toEqual([2, 2, step]);
     }
     update.mockRestore();
   });

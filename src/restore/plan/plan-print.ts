@@ -238,10 +238,19 @@ function destinationLines(destination: TargetPlan | undefined): (readonly [strin
 }
 
 function partLine(destination: TargetPlan, { deletesAbsent }: PartAsked): string {
-  const live = destination.cluster?.find(({ isLive }) => isLive);
-  const those = live === undefined ? 'those' : `those of ${live.address}`;
-  const absent = deletesAbsent ? `${those} that were not there then are deleted` : 'no key is deleted';
+  const absent = deletesAbsent
+    ? `${whoseAbsent(destination)} that were not there then are deleted`
+    : 'no key is deleted';
   return `these keys where it has them; ${absent}; all others stay (it holds ${contentsOf(destination)})`;
+}
+
+/** Nothing in a journal says that it is of one shard. */
+function whoseAbsent({ cluster }: TargetPlan): string {
+  if (cluster === undefined) return 'those';
+  const live = cluster.find(({ isLive }) => isLive);
+  return live === undefined
+    ? 'those of every primary, for the journal is taken for one of all shards,'
+    : `those of ${live.address}`;
 }
 
 function selectionLines({ selection, destination }: Plan): (readonly [string, string])[] {
