@@ -66,6 +66,15 @@ export function keyText(bytes: Buffer): string {
   return quoted(bytes).slice(1, -1).replaceAll('\\"', '"');
 }
 
+/** The key of such a text: \xNN is a byte, two backslashes are one. */
+export function parseKeyText(text: string): Buffer {
+  const bytes = Buffer.from(text).toString('latin1');
+  const plain = bytes.replace(/\\x([0-9a-fA-F]{2})|\\\\/g, (_, hex: string | undefined) =>
+    hex === undefined ? '\\' : String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  return Buffer.from(plain, 'latin1');
+}
+
 function quoted(bytes: Buffer): string {
   const [text, encoding] = isUtf8(bytes)
     ? ([bytes.toString(), 'utf8'] as const)

@@ -7,6 +7,7 @@ import { resolveSettings, setVariable } from '../daemon/layers.ts';
 import type { Layers } from '../daemon/layers.ts';
 import { demoVerb } from './commands/demo.ts';
 import { findVerb } from './commands/find.ts';
+import { historyVerb } from './commands/history.ts';
 import { lsVerb } from './commands/ls.ts';
 import { markVerb } from './commands/mark.ts';
 import { restoreVerb } from './commands/restore.ts';
@@ -20,7 +21,7 @@ import type { Verb } from './verb.ts';
 
 export const verbs: readonly Verb[] = [
   ...[runVerb, statusVerb, lsVerb, verifyVerb, markVerb],
-  ...[findVerb, restoreVerb, demoVerb],
+  ...[findVerb, historyVerb, restoreVerb, demoVerb],
 ];
 
 export async function runCli(argv: readonly string[], io: CliIo): Promise<ExitCode> {

@@ -5,11 +5,14 @@
  * A command that acts on all keys, or of which it cannot be told which, may have touched the wanted ones: it is found as
  * `any`, never left out. What replication itself needs (PING, SELECT, MULTI …) is found only by its name.
  */
+import { hashKey } from '../../journal-format/key-hash.ts';
+import type { KeyHash } from '../../journal-format/key-hash.ts';
+import type { Wanted } from '../log/stretches.ts';
 import { keysOf, mayTouch } from '../redis/command-keys.ts';
 import type { CommandGlance } from '../redis/command-glance.ts';
 import type { StreamCommand } from '../redis/command-reader.ts';
 import { parseDb } from '../redis/key-selection.ts';
-import { glob } from '../redis/glob.ts';
+import { glob, onlyKeyOf } from '../redis/glob.ts';
 import type { Glob } from '../redis/glob.ts';
 
 export interface FilterText {
@@ -18,6 +21,8 @@ export interface FilterText {
   /** Names, or globs of them, in any case. None: all, but for what replication itself needs. */
   readonly commands: readonly string[];
   readonly dbs: readonly string[];
+  /** Only commands that may change such a key, not those that read it. */
+  readonly isOfChanges?: boolean;
 }
 
 /** Why a command matches: all that was asked for is so; or it may have touched any key. */
@@ -31,12 +36,17 @@ export class CommandFilter {
   readonly #keys: readonly Glob[];
   readonly #names: readonly Glob[];
   readonly #isInverted: boolean;
+  readonly #isOfChanges: boolean;
+  /** What can be said of them to whoever knows which blocks may hold some. */
+  readonly wanted: Wanted;
   readonly #dbs: ReadonlySet<number> | undefined;
   /** The name at hand, in upper case. */
   readonly #name: Buffer = Buffer.alloc(nameBytesMost);
 
   /** UsageError where a db is none. */
-  constructor({ keys, commands, dbs }: FilterText) {
+  constructor({ keys, commands, dbs, isOfChanges = false }: FilterText) {
+    this.#isOfChanges = isOfChanges;
+    this.wanted = { keys: hashesOf(keys), names: namesOf(commands) };
     this.#keys = keys.map(glob);
     this.#isInverted = commands.length === 0;
     this.#names = (this.#isInverted ? upkeep : commands).map((name) => glob(name.toUpperCase()));
@@ -71,7 +81,10 @@ export class CommandFilter {
     if (name === undefined || !this.isWanted(name, 0, name.length)) return undefined;
     if (this.#keys.length === 0 && this.takesDb(command.db)) return 'sure';
     const { keys, others, isWrite } = keysOf(command);
-    if (keys.some(({ db, key }) => this.takesDb(db) && this.takesKey(key))) return 'sure';
+    for (const { db, key, access } of keys) {
+      const isMeant = !this.#isOfChanges || access !== 'ro';
+      if (isMeant && this.takesDb(db) && this.takesKey(key)) return 'sure';
+    }
     const mayBeAny = others === 'all' || (others === 'db' && this.takesDb(command.db));
     return mayBeAny && isWrite ? 'any' : undefined;
   }
@@ -83,6 +96,19 @@ export class CommandFilter {
   takesKey(key: Buffer): boolean {
     return this.#keys.length === 0 || this.#isKey(key, 0, key.length);
   }
+}
+
+/** Undefined: of any key. */
+function hashesOf(keys: FilterText['keys']): KeyHash[] | undefined {
+  const only = keys.map(onlyKeyOf).filter((key) => key !== undefined);
+  return keys.length > 0 && only.length === keys.length ? only.map(hashKey) : undefined;
+}
+
+/** Undefined: of any name. */
+function namesOf(commands: readonly string[]): string[] | undefined {
+  const only = commands.map(onlyKeyOf).filter((name) => name !== undefined);
+  if (commands.length === 0 || only.length < commands.length) return undefined;
+  return only.map((name) => name.toString('latin1').replace(/[a-z]+/g, (letters) => letters.toUpperCase()));
 }
 
 function never(): boolean {

@@ -91,6 +91,23 @@ export function parseGlobBytes(text: string): Buffer {
   return Buffer.from(plain, 'latin1');
 }
 
+/** The glob that matches this key, and no other. */
+export function globOf(key: Uint8Array): Buffer {
+  return Buffer.from(
+    Buffer.from(key)
+      .toString('latin1')
+      .replace(/[*?[\]\\^-]/g, '\\$&'),
+    'latin1',
+  );
+}
+
+/** The only key that a glob matches; undefined where it may match others. */
+export function onlyKeyOf(pattern: string | Uint8Array): Buffer | undefined {
+  const text = Buffer.from(pattern as string).toString('latin1');
+  if (/^(?:[^*?[\\]|\\[^])*$/.test(text)) return Buffer.from(text.replace(/\\([^])/g, '$1'), 'latin1');
+  return undefined;
+}
+
 /** `from` is behind the bracket. */
 function classMatches(pattern: Uint8Array, from: number, byte: number): number {
   const end = pattern.length;

@@ -206,3 +206,26 @@ describe('journal find', () => {
     }
   });
 });
+
+describe('journal history', () => {
+  test('prints the commands that changed one key, or may have, and not those that read it', async () => {
+    const commands = [
+      ...[command('SET', 'a*', '1'), command('SET', 'ab', '1'), command('COPY', 'a*', 'b', 'DB', '3')],
+      ...[command('RENAME', 'c', 'a*'), command('FLUSHALL'), command('SET', binary, '1'), command('SET', '\\', '1')],
+    ];
+    await using journal = await journalOf(...commands);
+    const history = async (...words: string[]): Promise<unknown[]> => {
+      const { stdout } = await cli(['history', '--dir', journal.root, '--json', ...words]);
+      return linesOf(stdout).map((line) => line.command ?? line.type);
+    };
+    expect(await history('a*')).toEqual(['SET', 'RENAME', 'FLUSHALL', 'gap']);
+    expect(await history('b')).toEqual(['COPY', 'FLUSHALL', 'gap']);
+    expect(await history('b', '--db', '0')).toEqual(['FLUSHALL', 'gap']);
+    expect(await history(String.raw`\xff*\x00`, '--limit', '2')).toEqual(['FLUSHALL', 'SET']);
+    expect(await history(String.raw`\\`)).toEqual(['FLUSHALL', 'SET', 'gap']);
+  });
+
+  test('of no key is refused', async () => {
+    expect(await cli(['history'])).toMatchObject({ exitCode: 2 });
+  });
+});

@@ -9,6 +9,7 @@ import type { FindEvent, FoundCommand } from '../../src/inspect/find.ts';
 import { reachOf } from '../../src/inspect/reach.ts';
 import type { SearchRange } from '../../src/inspect/reach.ts';
 import { nameOf } from '../../src/redis/command-reader.ts';
+import { globOf } from '../../src/redis/glob.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import { Random } from '../support/random.ts';
 import { FoundJournal, keyPool } from './found-journal.ts';
@@ -44,10 +45,6 @@ function made({ timeline, id, end, stamp, db, inMulti, name, args }: ModelComman
   return [timeline, `${id}:${end}`, stamp, db, inMulti, name, args];
 }
 
-function escaped(key: Buffer): Buffer {
-  return Buffer.from(key.toString('latin1').replace(/[*?[\]\\^-]/g, '\\$&'), 'latin1');
-}
-
 const seeds = [1, Date.now() >>> 0];
 
 describe.each(seeds)('in a random journal (seed %d)', (seed) => {
@@ -68,7 +65,7 @@ describe.each(seeds)('in a random journal (seed %d)', (seed) => {
     for (const key of keyPool) {
       const isKey = ({ keys, others }: ModelCommand): boolean =>
         others !== undefined || keys.some((one) => one.key.equals(key));
-      await check({ keys: [escaped(key)] }, isKey);
+      await check({ keys: [globOf(key)] }, isKey);
     }
     const isUser = ({ keys, others }: ModelCommand): boolean =>
       others !== undefined || keys.some(({ key }) => key.toString('latin1').startsWith('user:'));

@@ -2,7 +2,7 @@
 // real servers.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { glob } from '../../src/redis/glob.ts';
+import { glob, globOf, onlyKeyOf, parseGlobBytes } from '../../src/redis/glob.ts';
 
 const matching: readonly (readonly [pattern: string, keys: readonly string[], others: readonly string[]])[] = [
   ['user:*', ['user:', 'user:1', 'user:*'], ['user', 'xuser:1', 'User:1']],
@@ -68,6 +68,41 @@ describe('a glob', () => {
     expect(matches(Buffer.alloc(10_000, 'a'))).toBe(true);
     expect(matches(Buffer.alloc(10_000, 'ab'))).toBe(false);
     expect(matches(Buffer.alloc(900, 'a'))).toBe(false);
+  });
+});
+
+describe('a glob of one key', () => {
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 8 }),
+    fc.array(fc.constantFrom(...Buffer.from('ab*?[]^-\\x4')), { maxLength: 8 }).map((all) => Uint8Array.from(all)),
+  );
+
+  test('is made of any key, and matches it and no other', () => {
+    fc.assert(
+      fc.property(bytes, bytes, (key, other) => {
+        const { matches } = glob(globOf(key));
+        expect(matches(key)).toBe(true);
+        expect(matches(other)).toBe(Buffer.compare(key, other) === 0);
+        expect(onlyKeyOf(globOf(key))).toEqual(Buffer.from(key));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('is told from others by what it matches', () => {
+    fc.assert(
+      fc.property(bytes, bytes, (pattern, key) => {
+        const only = onlyKeyOf(pattern);
+        if (only !== undefined) expect(glob(pattern).matches(key)).toBe(only.equals(key));
+        if (only !== undefined) expect(glob(pattern).matches(only)).toBe(true);
+      }),
+      { numRuns: 5000 },
+    );
+    expect(['a*', 'a?', '[a]', '*', 'a['].map((pattern) => onlyKeyOf(pattern))).toEqual(Array(5).fill(undefined));
+  });
+
+  test('may be written with bytes as they are printed', () => {
+    expect(parseGlobBytes(String.raw`a\xff\x2A*\\x41\*`)).toEqual(Buffer.from('a\xff\\**\\\\x41\\*', 'latin1'));
   });
 });
 

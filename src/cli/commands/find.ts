@@ -2,33 +2,14 @@
  * `journal find`: when did it happen? Prints the commands of a range that match, as they are found. How they are found is in
  * inspect/.
  */
-import { printedArgumentBytesMax } from '../../core/limits.ts';
 import { UsageError } from '../../core/errors.ts';
-import type { ExitCode } from '../../core/errors.ts';
 import type { Layers } from '../../daemon/layers.ts';
 import { CommandFilter } from '../../inspect/command-filter.ts';
 import { find } from '../../inspect/find.ts';
-import type { FindEvent } from '../../inspect/find.ts';
 import { findDestruction } from '../../inspect/find-destruction.ts';
-import type { DestructionEvent } from '../../inspect/find-destruction.ts';
-import { reachOf } from '../../inspect/reach.ts';
-import type { Reach } from '../../inspect/reach.ts';
-import { withCatalog } from '../../log/catalog.ts';
-import { exitCodeOf } from '../../log/damaged.ts';
-import { chooseSource } from '../../log/source-tree.ts';
 import { parseGlobBytes } from '../../redis/glob.ts';
-import { parseZone } from '../../restore/locate/instant.ts';
-import { parseTarget } from '../../restore/locate/target.ts';
-import type { Target } from '../../restore/locate/target.ts';
-import { elided } from '../command-text.ts';
-import type { Elision } from '../command-text.ts';
-import { destructionJson, destructionText } from '../destruction-print.ts';
-import { heading, jsonLine, noticeText, textLine } from '../find-print.ts';
-import { RawCommands } from '../raw-commands.ts';
-import { TextSender } from '../text-sender.ts';
-import type { Verb, VerbContext } from '../verb.ts';
-
-const whole: Elision = { argumentsMost: Infinity, bytesMost: printedArgumentBytesMax };
+import { keepBytesOf, reachFor, tellFound } from '../search.ts';
+import type { Verb } from '../verb.ts';
 
 export const findVerb: Verb = {
   name: 'find',
@@ -98,7 +79,7 @@ export const findVerb: Verb = {
   examples: [
     ["journal find --from -2h --key 'cart:*' --command DEL,UNLINK", 'who is gone, and when'],
     ['journal find --destructive --from -1d', 'something is gone: what happened, and how to go back'],
-    ['journal find --key user:17 --json | jq -r \'.time + " " + .command\'', 'all that happened to one key'],
+    ['journal find --key user:17 --json | jq -r \'select(.type == "command") | .position\'', 'positions to restore by'],
     ['journal find --from mark:before-deploy --to latest --limit 20', 'the first 20 commands behind a mark'],
     ['journal find --key user:17 --raw | redis-cli -p 6399 --pipe', 'apply them to another server'],
   ],
@@ -112,57 +93,19 @@ export const findVerb: Verb = {
     [130, 'interrupted'],
   ],
   async run(context) {
-    const { io, layers, output } = context;
+    const { io, layers } = context;
     const { values } = layers;
-    const limit = limitOf(layers);
     requireOneForm(layers);
     const text = { keys: values.key.map(parseGlobBytes), commands: values.command ?? [], dbs: values.db };
     const filter = new CommandFilter(text);
+    const keepBytes = keepBytesOf(layers);
     const reach = await reachFor(context);
-    const printer = printerFor(context);
-    const keepBytes = values.values ? printedArgumentBytesMax : undefined;
-    let found = 0;
-    const all = values.destructive
+    const events = values.destructive
       ? findDestruction(io.disk, reach, text, io.signal)
       : find(io.disk, reach, filter, { keepBytes, signal: io.signal });
-    for await (const events of all) {
-      for (const event of events) {
-        if (event.kind === 'command' || event.kind === 'destruction') found += 1;
-        if (!(await printer.print(event))) return 0;
-        if (found < limit) continue;
-        await printer.flush();
-        return 0;
-      }
-      if (!(await printer.flush())) return 0;
-    }
-    if (found === 0) output.note('nothing was found');
-    return exitCode(found, reach);
+    return tellFound(events, reach, context);
   },
 };
-
-function exitCode(found: number, { legs }: Reach): ExitCode {
-  const damaged = legs.flatMap((leg) => (leg.kind === 'damaged' ? [leg.damaged] : []));
-  if (damaged.length > 0) return exitCodeOf(damaged);
-  if (found > 0) return 0;
-  return legs.every(({ kind }) => kind === 'stretch') && legs.length > 0 ? 1 : 4;
-}
-
-async function reachFor({ io, layers }: VerbContext): Promise<Reach> {
-  const { dir, name, from, to, timezone } = layers.values;
-  if (timezone !== undefined) parseZone(timezone);
-  const context = { now: io.clock.wall(), zone: timezone };
-  const parse = (text: string | undefined): Target | undefined =>
-    text === undefined ? undefined : parseTarget(text, context);
-  const range = { from: parse(from), to: parse(to) };
-  const tree = await chooseSource(io.disk, dir, name);
-  return withCatalog(io.disk, tree, (catalog) => reachOf(io.disk, catalog, range));
-}
-
-function limitOf({ values: { limit }, origin }: Layers): number {
-  if (limit === undefined) return Infinity;
-  if (/^[1-9]\d{0,14}$/.test(limit)) return Number(limit);
-  throw new UsageError('bad-setting', `${origin('limit')} is not a number of rows`, { hint: 'a number from 1 on' });
-}
 
 function requireOneForm({ values }: Layers): void {
   if (values.destructive && (values.raw || values.values || values.command !== undefined)) {
@@ -174,43 +117,4 @@ function requireOneForm({ values }: Layers): void {
   throw new UsageError('two-outputs', '--raw is whole commands as RESP, without JSON and without elision', {
     hint: 'leave --json and --values out, or --raw',
   });
-}
-
-interface Printer {
-  /** False: nobody reads any more. */
-  readonly print: (event: FindEvent | DestructionEvent) => Promise<boolean>;
-  /** What was printed is with the reader. */
-  readonly flush: () => Promise<boolean>;
-}
-
-/** Small lines go together. */
-const textsTogether = 64 * 1024;
-
-function printerFor({ io, layers, output }: VerbContext): Printer {
-  const { values } = layers;
-  const sender = new TextSender(io.stdout);
-  if (values.raw) {
-    const raw = new RawCommands(io.disk, sender, (notice) => output.note(noticeText(notice)));
-    return { print: async (event) => event.kind === 'destruction' || raw.print(event), flush: async () => true };
-  }
-  const elision = values.values ? whole : elided;
-  let held = '';
-  let isBegun = values.json || values.destructive;
-  const { dir, name } = values;
-  const flush = async (): Promise<boolean> => {
-    const text = held;
-    held = '';
-    return text === '' || sender.send(text);
-  };
-  return {
-    print: async (event) => {
-      if (!isBegun) held += `${output.style('bold', heading())}\n`;
-      isBegun = true;
-      if (event.kind === 'destruction') {
-        held += values.json ? destructionJson(event, { dir, name }) : destructionText(event, { dir, name });
-      } else held += values.json ? jsonLine(event, elision) : textLine(event, elision);
-      return held.length < textsTogether || flush();
-    },
-    flush,
-  };
 }
