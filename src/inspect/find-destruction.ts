@@ -61,7 +61,7 @@ async function* findOn(
     const isOrphan = notices.isOrphan(destruction.extent.first.offset);
     return { ...destruction, what: destruction.kind, kind: 'destruction', timeline, isOrphan };
   };
-  for await (const { taken, reads } of scanCommands(disk, timeline, leg, new RemovalReading(), signal)) {
+  for await (const { taken, reads } of scanCommands(disk, timeline, leg, {}, new RemovalReading(), signal)) {
     const events: DestructionEvent[] = [];
     for (const { command, writes } of taken) {
       events.push(...notices.before(command.end));

@@ -71,7 +71,7 @@ async function* findOn(
     return match && { command, match };
   };
   const reading = { ...(keepBytes !== undefined && { keepBytes }), isWanted, isMatch, take };
-  for await (const { taken, reads } of scanCommands(disk, timeline, leg, reading, signal)) {
+  for await (const { taken, reads } of scanCommands(disk, timeline, leg, filter.wanted, reading, signal)) {
     const events: FindEvent[] = [];
     for (const { command, match } of taken) {
       const { end: offset } = command;

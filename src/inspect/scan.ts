@@ -3,13 +3,16 @@
  * looked at once, where it lies, and only what matches is made into something. The one way in which inspection reads
  * commands.
  *
- * It goes by spans of the stretch, each of which begins at a boundary: what is known to hold nothing can be left out.
+ * It goes by what the filters of sealed segments do not exclude: other blocks are not even read.
  */
 import { decodeReads } from '../../journal-format/reads.ts';
 import type { Reads } from '../../journal-format/reads.ts';
 import type { Offset } from '../core/position.ts';
 import type { Timeline } from '../log/catalog.ts';
 import { readRange } from '../log/read-range.ts';
+import { searchStretches } from '../log/search-stretches.ts';
+import type { SearchStretch } from '../log/search-stretches.ts';
+import type { Wanted } from '../log/stretches.ts';
 import { BoundaryScanner } from '../redis/boundary-scanner.ts';
 import type { ScannerState } from '../redis/boundary-scanner.ts';
 import { CommandReader } from '../redis/command-reader.ts';
@@ -17,12 +20,6 @@ import type { CommandReaderOptions, StreamCommand } from '../redis/command-reade
 import { knownBoundary } from '../restore/locate/locate-boundaries.ts';
 import type { Disk } from '../storage/disk.ts';
 import { throwIfInterrupted } from './interruption.ts';
-
-/** A part of a timeline: what follows a boundary, up to another one. */
-export interface Span {
-  readonly from: ScannerState;
-  readonly to: Offset;
-}
 
 /** What was taken of some commands whose last bytes came in one frame. */
 export interface Batch<T> {
@@ -36,21 +33,26 @@ export interface ScanOptions<T> extends CommandReaderOptions {
   readonly take: (command: StreamCommand) => T | undefined;
 }
 
-/** `from` and `to` are boundaries of the timeline. */
+/** `from` and `to` are boundaries of the timeline; whatever is not wanted may be left out, or handed out nonetheless. */
 export async function* scanCommands<T>(
   disk: Disk,
   timeline: Timeline,
   { from, to }: { readonly from: Offset; readonly to: Offset },
+  wanted: Wanted,
   options: ScanOptions<T>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Batch<T>, void, undefined> {
-  yield* scanSpan(disk, timeline, { from: await stateAt(disk, timeline, from), to }, options, signal);
+  const range = { from: await stateAt(disk, timeline, from), to };
+  for await (const stretch of searchStretches(disk, timeline.segments, range, wanted)) {
+    throwIfInterrupted(signal);
+    yield* scanStretch(disk, timeline, stretch, options, signal);
+  }
 }
 
-async function* scanSpan<T>(
+async function* scanStretch<T>(
   disk: Disk,
   timeline: Timeline,
-  { from, to }: Span,
+  { from, to }: SearchStretch,
   options: ScanOptions<T>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Batch<T>, void, undefined> {
