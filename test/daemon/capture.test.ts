@@ -18,6 +18,7 @@ import { sealSegment } from '../../src/log/sealing.ts';
 import { sourceTree } from '../../src/log/source-tree.ts';
 import { verifySource } from '../../src/log/verify.ts';
 import { BoundaryScanner } from '../../src/redis/boundary-scanner.ts';
+import { knownCommands } from '../../src/redis/command-scan.ts';
 import { RdbHeadReader } from '../../src/redis/rdb-head.ts';
 import type { RdbHead } from '../../src/redis/rdb-head.ts';
 import { formatInstantShort } from '../../src/restore/locate/instant.ts';
@@ -78,7 +79,7 @@ class Rig implements AsyncDisposable {
       tree: rig.tree,
       address: 'fake:1',
       relativeTtl: 'refuse',
-      seal: (path, end) => sealSegment(rig.disk, path, end),
+      seal: (path, end) => sealSegment(rig.disk, path, end, knownCommands),
       check: (path) => new ImmediateChecker(path),
       segmentBytes: options.segmentBytes,
       events: {
@@ -334,7 +335,11 @@ describe('a gap', () => {
     const lineage = { role: 'master', ...position, before, primary: undefined, isFailingOver: false } as const;
     await rig.capture.beginFullSync({ position, stamp: rig.capture.stamp(), server: undefined, lineage });
     expect(await told(rig)).toEqual({ status: [], verify: [] });
-    expect(await verifySource(localDisk, rig.tree)).toMatchObject({ orphans: [], problems: [], exitCode: 0 });
+    expect(await verifySource(localDisk, rig.tree, { known: knownCommands })).toMatchObject({
+      orphans: [],
+      problems: [],
+      exitCode: 0,
+    });
   });
 
   test('is recorded when all that the timeline before it holds is on the medium, samples and ticks too', async () => {

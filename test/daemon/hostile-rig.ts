@@ -12,6 +12,7 @@ import { readRange } from '../../src/log/read-range.ts';
 import { sealSegment } from '../../src/log/sealing.ts';
 import { sourceTree } from '../../src/log/source-tree.ts';
 import { verifySource } from '../../src/log/verify.ts';
+import { knownCommands } from '../../src/redis/command-scan.ts';
 import type { Disk } from '../../src/storage/disk.ts';
 import { follow } from '../../src/upstream/follow.ts';
 import type { ReplicaSession } from '../../src/upstream/session.ts';
@@ -109,7 +110,7 @@ export class HostileRig implements AsyncDisposable {
     await this.#capture[Symbol.asyncDispose]();
     expect(this.failure).toBeUndefined();
     expect(this.storageFailures).toEqual([]);
-    const { problems } = await verifySource(this.disk, tree, { clock: this.clock });
+    const { problems } = await verifySource(this.disk, tree, { clock: this.clock, known: knownCommands });
     expect(problems).toEqual([]);
     return (await loadCatalog(this.disk, tree)).timelines;
   }
@@ -142,7 +143,7 @@ export class HostileRig implements AsyncDisposable {
       tree,
       address: 'fake:1',
       relativeTtl: 'convert',
-      seal: (path, end) => sealSegment(disk, path, end),
+      seal: (path, end) => sealSegment(disk, path, end, knownCommands),
       check: (path) => new PlainChecker(disk, path),
       segmentBytes: this.#segmentBytes,
       events: {

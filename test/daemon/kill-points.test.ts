@@ -9,6 +9,7 @@ import { recover } from '../../src/log/recovery.ts';
 import { applyRetention } from '../../src/log/removal.ts';
 import { readMarks, writeMark } from '../../src/log/timeline-store.ts';
 import { verifySource } from '../../src/log/verify.ts';
+import { knownCommands } from '../../src/redis/command-scan.ts';
 import { fakeId, fullSync, getAck, streamCommand } from '../support/fake-primary.ts';
 import type { FakeScript } from '../support/fake-primary.ts';
 import { SimulatedDisk } from '../support/simulated-disk.ts';
@@ -154,7 +155,7 @@ async function expectPromised(disk: SimulatedDisk, promises: Promises): Promise<
 
 /** Before anything is mended: nothing but unfinished writes, or an RDB whose document was just about to be written. */
 async function expectNothingWorse(disk: SimulatedDisk): Promise<void> {
-  const { problems } = await verifySource(disk, tree, { clock });
+  const { problems } = await verifySource(disk, tree, { clock, known: knownCommands });
   const worse = problems.filter(
     ({ kind, message }) => kind !== 'torn' && !message.startsWith('the base document of the timeline is not there'),
   );
@@ -180,12 +181,12 @@ describe('the power goes at', async () => {
       const copy = after.afterPowerLoss(4);
       await recover(copy, tree);
       await expectPromised(copy, promises);
-      expect((await verifySource(copy, tree, { clock })).problems).toEqual([]);
+      expect((await verifySource(copy, tree, { clock, known: knownCommands })).problems).toEqual([]);
       if (left !== at) continue;
       // The next life has the same to do, and does it to the end.
       const second = await live(after, 'second');
       expect(second.stopped).toBe(true);
-      expect((await verifySource(after, tree, { clock })).problems).toEqual([]);
+      expect((await verifySource(after, tree, { clock, known: knownCommands })).problems).toEqual([]);
     }
   });
 });

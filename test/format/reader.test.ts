@@ -5,8 +5,14 @@ import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync }
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { decodeFilters, encodeFilters } from '../../journal-format/filters.ts';
+import type { BlockFilter } from '../../journal-format/filters.ts';
+import { decodeFooter, encodeFooter } from '../../journal-format/footer.ts';
 import { stopName } from '../../journal-format/names.ts';
+import { decodeTrailer, encodeTrailer, trailerBytes } from '../../journal-format/sealed.ts';
 import { encodeStop } from '../../journal-format/stop.ts';
+import { streamCommand } from '../support/fake-primary.ts';
+import { JournalBuilder } from '../support/journal-builder.ts';
 import { readerScript, vectorFolder, vectorNames } from './golden.ts';
 
 const missing = whatIsMissing();
@@ -82,6 +88,44 @@ describe.skipIf(missing !== undefined)('reader.py', () => {
       if (status !== 6 || !result.errors.some((error) => error.file === file)) unseen.push(file);
     }
     expect(unseen).toEqual([]);
+  });
+
+  test('holds the filters of real segments against their commands', { timeout: 60_000 }, async () => {
+    await using built = await JournalBuilder.create('cache');
+    const timeline = await built.timeline({ id: 'a'.repeat(40), offset: 999, completed: 1, segmentBytes: 1_500_000 });
+    const value = 'x'.repeat(100_000);
+    for (let i = 0; i < 70; i += 1) {
+      const commands = [
+        ...[['SET', `key:${i}`, value], ['hset', `key:${i}`, value, 'v'], ['SELECT', '3'], ['MULTI']],
+        ...[['DEL', `key:${i}`, 'user'], ['EXEC'], ['PING']],
+      ];
+      timeline.read(streamCommand(...(commands[i % commands.length] ?? [])), 10 + i);
+      await timeline.commit();
+    }
+    await timeline.seal();
+    await timeline.close();
+    // The builder's RDB is none, as the reader says.
+    const wrongSegments = (): unknown[] =>
+      check(built.tree.directory).result.errors.filter(({ file }) => file.endsWith('.seg'));
+    expect(wrongSegments()).toEqual([]);
+    const folder = path.join(built.tree.timelines, '00000001');
+    const name = readdirSync(folder).find((one) => one.endsWith('.seg')) ?? '';
+    const bytes = readFileSync(path.join(folder, name));
+    const { position } = decodeTrailer(bytes.subarray(-trailerBytes), bytes.length);
+    const footer = decodeFooter(bytes.subarray(position)).record;
+    const filters = decodeFilters(bytes.subarray(footer.filters?.position)).record;
+    expect(filters.blocks.length).toBeGreaterThan(1);
+    const wrong: readonly Partial<BlockFilter>[] = [{ keys: Buffer.alloc(0) }, { names: [] }, { first: 1500, db: 0 }];
+    for (const change of wrong) {
+      const blocks = filters.blocks.map((one) => ({ ...one, ...change }));
+      const { bytes: document, crc } = encodeFilters({ ...filters, blocks });
+      const place = { position: footer.filters?.position ?? 0, length: document.length, crc };
+      const tail = encodeFooter({ ...footer, filters: place }).bytes;
+      const trailer = encodeTrailer({ position: place.position + document.length, length: tail.length });
+      const changedBytes = Buffer.concat([bytes.subarray(0, place.position), document, tail, trailer]);
+      writeFileSync(path.join(folder, name), changedBytes);
+      expect(wrongSegments()).toMatchObject([{ kind: 'corrupt' }]);
+    }
   });
 
   test('sees that a file is missing', { timeout: 60_000 }, () => {

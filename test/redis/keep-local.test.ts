@@ -5,6 +5,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { readStatus } from '../../src/daemon/status.ts';
 import { loadCatalog } from '../../src/log/catalog.ts';
 import { verifySource } from '../../src/log/verify.ts';
+import { knownCommands } from '../../src/redis/command-scan.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import { builtFile } from '../support/built.ts';
 import { describeServers } from '../support/describe-servers.ts';
@@ -42,7 +43,7 @@ describeServers('--keep-local', (binary) => {
     const { status: exitCode, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8' });
     expect([exitCode, stderr]).toEqual([4, expect.stringContaining('removed by --keep-local 1s')]);
     await rig.journal.stop();
-    const report = await verifySource(localDisk, tree);
+    const report = await verifySource(localDisk, tree, { known: knownCommands });
     expect(report.problems).toEqual([]);
     expect((await loadCatalog(localDisk, tree)).timelines.map(({ number }) => number)).toEqual([2]);
   });

@@ -12,6 +12,7 @@ import { StateWriter } from '../../src/daemon/state-file.ts';
 import { loadCatalog } from '../../src/log/catalog.ts';
 import { sealSegment } from '../../src/log/sealing.ts';
 import type { SourceTree } from '../../src/log/source-tree.ts';
+import { knownCommands } from '../../src/redis/command-scan.ts';
 import type { Disk } from '../../src/storage/disk.ts';
 import { follow } from '../../src/upstream/follow.ts';
 import { Sampling } from '../../src/upstream/sampling.ts';
@@ -110,7 +111,7 @@ export class Life {
       tree,
       address: '10.0.0.5:6379',
       relativeTtl: 'refuse',
-      seal: (path, end) => sealSegment(disk, path, end),
+      seal: (path, end) => sealSegment(disk, path, end, knownCommands),
       check: (path) => new PlainChecker(disk, path),
       segmentBytes,
       events: {

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../../src/core/clock.ts';
 import { readStatus } from '../../src/daemon/status.ts';
 import { verifySource } from '../../src/log/verify.ts';
+import { knownCommands } from '../../src/redis/command-scan.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import { temporaryDirectory } from '../support/leash.ts';
 import { Random } from '../support/random.ts';
@@ -155,7 +156,7 @@ async function soak({ minutes, seed, diskGib }: Settings): Promise<SoakResult> {
     const code = await site.journal.stop();
     if (code !== 0) problem(`the journal stopped with exit ${String(code)}`);
     tell(startedAt, 'proving');
-    const verified = await verifySource(localDisk, site.journal.tree);
+    const verified = await verifySource(localDisk, site.journal.tree, { known: knownCommands });
     const status = await readStatus(localDisk, site.journal.tree, systemClock);
     const logged = site.logged('gap').length;
     if (verified.gaps.length !== logged || status.gaps.length !== logged) {
