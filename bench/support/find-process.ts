@@ -7,8 +7,8 @@ import { find } from '../../src/inspect/find.ts';
 import { reachOf } from '../../src/inspect/reach.ts';
 import { loadCatalog } from '../../src/log/catalog.ts';
 import { sourceTree } from '../../src/log/source-tree.ts';
-import { localDisk } from '../../src/storage/local-disk.ts';
 import { sourceName } from './long-journal.ts';
+import { diskWithFiles } from './wrapped-disk.ts';
 
 export interface Searched {
   readonly found: number;
@@ -16,6 +16,8 @@ export interface Searched {
   /** Of the processor, all threads of the process, from the start of the search on. */
   readonly cpuSeconds: number;
   readonly peakMemoryMb: number;
+  /** Of files, all together. */
+  readonly mbRead: number;
 }
 
 const [root, question] = process.argv.slice(2);
@@ -24,12 +26,20 @@ if (root !== undefined && question !== undefined) {
 }
 
 async function search(directory: string, text: FilterText): Promise<Searched> {
+  let bytesRead = 0;
+  const disk = diskWithFiles((file) => ({
+    async read(into, position) {
+      const count = await file.read(into, position);
+      bytesRead += count;
+      return count;
+    },
+  }));
   const begun = performance.now();
   const before = process.cpuUsage();
-  const catalog = await loadCatalog(localDisk, sourceTree(directory, sourceName));
-  const reach = await reachOf(localDisk, catalog, { from: undefined, to: undefined });
+  const catalog = await loadCatalog(disk, sourceTree(directory, sourceName));
+  const reach = await reachOf(disk, catalog, { from: undefined, to: undefined });
   let found = 0;
-  for await (const events of find(localDisk, reach, new CommandFilter(text), {})) {
+  for await (const events of find(disk, reach, new CommandFilter(text), {})) {
     for (const { kind } of events) if (kind === 'command') found += 1;
   }
   const { user, system } = process.cpuUsage(before);
@@ -38,5 +48,6 @@ async function search(directory: string, text: FilterText): Promise<Searched> {
     seconds: (performance.now() - begun) / 1000,
     cpuSeconds: (user + system) / 1e6,
     peakMemoryMb: Math.round(process.resourceUsage().maxRSS / 1000),
+    mbRead: bytesRead / 1e6,
   };
 }
