@@ -47,6 +47,14 @@ const combinations: readonly Combination[] = [
   ...(['directory', 'rdb', 'resp'] as const).map((to) => ({ to, without: true, keys: true })),
   ...(['directory', 'rdb', 'resp'] as const).map((to, i) => ({ to, without: true, keys: true, ttl: modes[i] })),
   { to: 'resp', keys: true, ttl: 'shift' },
+  // Some keys go into a server by commands alone.
+  ...([undefined, ...modes] as const).map((ttl) => ({
+    to: 'restore' as const,
+    without: true,
+    keys: true,
+    ...(ttl && { ttl }),
+  })),
+  { to: 'restore', keys: true, ttl: 'shift' },
 ];
 
 /** Relative TTLs, which a reference that is fed the stream takes from now on, are another matter: relative-ttl.test.ts. */

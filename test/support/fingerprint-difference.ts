@@ -18,12 +18,14 @@ export function explainDifference(a: Fingerprint, b: Fingerprint, options: Diffe
   const { elapsedAtMs, linesMax = 20 } = options;
   const inexactMs = a.expiriesExact && b.expiriesExact ? 0 : 1000;
   const toleranceMs = options.expiryToleranceMs ?? inexactMs;
+  // Every server that knows them tells them exactly.
+  const fieldToleranceMs = options.expiryToleranceMs ?? 0;
   const isAlive = (facts: KeyFacts): boolean => elapsedAtMs === undefined || !hasElapsed(facts, elapsedAtMs);
   const lines: string[] = [];
   for (const name of sortedUnion(a.keys, b.keys)) {
     const [left, right] = [a.keys.get(name), b.keys.get(name)];
     if (left !== undefined && right !== undefined) {
-      if (isAlive(left) && isAlive(right)) lines.push(...compareKey(name, left, right, toleranceMs));
+      if (isAlive(left) && isAlive(right)) lines.push(...compareKey(name, left, right, toleranceMs, fieldToleranceMs));
     } else if (left !== undefined) {
       if (isAlive(left)) lines.push(`${name}: only in the first`);
     } else if (right !== undefined && isAlive(right)) lines.push(`${name}: only in the second`);
@@ -39,7 +41,7 @@ export function explainDifference(a: Fingerprint, b: Fingerprint, options: Diffe
   return shorten(lines, linesMax);
 }
 
-function compareKey(name: string, a: KeyFacts, b: KeyFacts, toleranceMs: number): string[] {
+function compareKey(name: string, a: KeyFacts, b: KeyFacts, toleranceMs: number, fieldToleranceMs: number): string[] {
   const lines: string[] = [];
   if (a.valueDigest !== b.valueDigest) lines.push(`${name}: value ${a.valueDigest} / ${b.valueDigest}`);
   if (!isSameTime(a.expireMs, b.expireMs, toleranceMs)) {
@@ -51,7 +53,8 @@ function compareKey(name: string, a: KeyFacts, b: KeyFacts, toleranceMs: number)
   ];
   for (const field of sortedUnion(aFields, bFields)) {
     const [left, right] = [aFields.get(field) ?? null, bFields.get(field) ?? null];
-    if (left !== right) lines.push(`${name}: field ${field} expires ${formatTime(left)} / ${formatTime(right)}`);
+    if (!isSameTime(left, right, fieldToleranceMs))
+      lines.push(`${name}: field ${field} expires ${formatTime(left)} / ${formatTime(right)}`);
   }
   const [aStream, bStream] = [describeStream(a.stream, b.stream), describeStream(b.stream, a.stream)];
   if (aStream !== bStream) lines.push(`${name}: stream ${aStream} / ${bStream}`);
