@@ -73,7 +73,7 @@ export class ComparePrinter {
 }
 
 /** A name that is no text is told in base64. */
-function keyJson(field: 'key' | 'name', bytes: Buffer): Readonly<Record<string, string>> {
+export function keyJson(field: 'key' | 'name', bytes: Buffer): Readonly<Record<string, string>> {
   const text = bytes.toString();
   return Buffer.from(text).equals(bytes) ? { [field]: text } : { [`${field}Base64`]: bytes.toString('base64') };
 }
@@ -90,11 +90,11 @@ function textRow({ state, db, key, name, differs }: KeyRow, { destination }: Pla
   const what = differs.map((difference) => differenceNames[difference]).join(', ');
   const goes = (state === 'absent' || state === 'elapsed') && destination?.part?.deletesAbsent === true;
   const notes = [...(what === '' ? [] : [`(${what})`]), ...(goes ? ['(to be deleted)'] : [])];
-  const names = [shown(key), ...(isRenamed ? ['→', shown(name)] : [])];
+  const names = [shownKey(key), ...(isRenamed ? ['→', shownKey(name)] : [])];
   return [state.padEnd(9), `db ${db}`, ...names, ...notes].join('  ');
 }
 
-function shown(key: Buffer): string {
+export function shownKey(key: Buffer): string {
   return JSON.stringify(key.toString('latin1').replace(/[^ -~]/g, hex)).replaceAll('\\\\x', '\\x');
 }
 

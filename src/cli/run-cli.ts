@@ -6,6 +6,7 @@ import type { ExitCode } from '../core/errors.ts';
 import { resolveSettings, setVariable } from '../daemon/layers.ts';
 import type { Layers } from '../daemon/layers.ts';
 import { demoVerb } from './commands/demo.ts';
+import { diffVerb } from './commands/diff.ts';
 import { findVerb } from './commands/find.ts';
 import { historyVerb } from './commands/history.ts';
 import { lsVerb } from './commands/ls.ts';
@@ -21,7 +22,7 @@ import type { Verb } from './verb.ts';
 
 export const verbs: readonly Verb[] = [
   ...[runVerb, statusVerb, lsVerb, verifyVerb, markVerb],
-  ...[findVerb, historyVerb, restoreVerb, demoVerb],
+  ...[findVerb, historyVerb, diffVerb, restoreVerb, demoVerb],
 ];
 
 export async function runCli(argv: readonly string[], io: CliIo): Promise<ExitCode> {

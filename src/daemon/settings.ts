@@ -55,7 +55,7 @@ export const settingsSchema = z.object({
   'log-level': z.enum(['debug', 'info', 'warn', 'error'], 'is not debug, info, warn or error').default('info'),
   check: onOff.default(false),
   note: text.optional(),
-  at: text.optional(),
+  at: texts,
   before: text.optional(),
   without: list.optional(),
   'without-command': list.optional(),
@@ -152,7 +152,7 @@ export const settings: Readonly<Record<SettingKey, Setting>> = {
   'log-level': { value: 'LEVEL', help: 'debug, info, warn or error', fallback: 'info' },
   check: { value: undefined, help: 'exit 1 unless everything asked about is healthy' },
   note: { value: 'TEXT', help: 'words to remember it by' },
-  at: { value: 'TARGET', help: 'restore everything up to and including this (see Targets)' },
+  at: { value: 'TARGET', help: 'restore everything up to and including this (see Targets)', isList: 'apart' },
   before: { value: 'TARGET', help: 'restore everything before this' },
   without: {
     value: 'POSITION',

@@ -70,7 +70,7 @@ async function* scanStretch<T>(
 }
 
 /** The db selected at a boundary. */
-async function stateAt(disk: Disk, timeline: Timeline, offset: Offset): Promise<ScannerState> {
+export async function stateAt(disk: Disk, timeline: Timeline, offset: Offset): Promise<ScannerState> {
   const known = await knownBoundary(disk, timeline, { by: 'offset', offset });
   const scanner = new BoundaryScanner(known);
   if (known.offset < offset) {

@@ -74,8 +74,12 @@ export class KeySelection {
 /** What is asked of each key of an RDB. */
 export type KeyChoice = Pick<KeySelection, 'takes' | 'nameOf' | 'renames' | 'takesFunctions'>;
 
-/** Of their codes in an RDB. */
-const typeNames: Readonly<Record<number, string>> = {
+/** Of a code in an RDB; undefined: none that we know. */
+export function typeOfCode(code: number): KeyType | undefined {
+  return typeNames[code];
+}
+
+const typeNames: Readonly<Record<number, KeyType>> = {
   ...{ 0: 'string', 1: 'list', 10: 'list', 14: 'list', 18: 'list', 2: 'set', 11: 'set', 20: 'set' },
   ...{ 3: 'zset', 5: 'zset', 12: 'zset', 17: 'zset', 4: 'hash', 9: 'hash', 13: 'hash', 16: 'hash' },
   ...{ 22: 'hash', 24: 'hash', 25: 'hash', 15: 'stream', 19: 'stream', 21: 'stream', 26: 'stream', 27: 'stream' },

@@ -10,6 +10,7 @@ import { createHash, hash } from 'node:crypto';
 import type { KeyType } from './key-selection.ts';
 import { listpackElements } from './listpack.ts';
 import { streamParts } from './stream-value.ts';
+import type { RdbMagic } from './server-version.ts';
 import { parseScore, ValueReader } from './value-reader.ts';
 import { intsetElements, ziplistElements } from './ziplist.ts';
 
@@ -32,9 +33,17 @@ export function valueDigest(payload: Buffer, nowMs: number): ValueDigest | undef
   if (payload.length <= footBytes) return undefined;
   const bytes = valueBytes(payload);
   const isValkey = payload.readUInt16LE(bytes.length) >= valkeyVersion;
-  const reader = new ValueReader(bytes, 1);
+  return wholeDigest(bytes[0]!, isValkey, new ValueReader(bytes, 1), nowMs);
+}
+
+/** Of a value in an RDB, whose type `code` is. */
+export function encodedDigest(code: number, magic: RdbMagic, value: Buffer, nowMs: number): ValueDigest | undefined {
+  return wholeDigest(code, magic === 'VALKEY', new ValueReader(value, 0), nowMs);
+}
+
+function wholeDigest(code: number, isValkey: boolean, reader: ValueReader, nowMs: number): ValueDigest | undefined {
   try {
-    const found = digestOf(bytes[0]!, isValkey, reader, nowMs);
+    const found = digestOf(code, isValkey, reader, nowMs);
     return reader.isAtEnd ? found : undefined;
   } catch {
     // What is not as we know it may still be a value; it is not for us to say.

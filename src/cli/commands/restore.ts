@@ -307,7 +307,13 @@ async function planFor(
 }
 
 function wanted({ values, origin }: Layers): { readonly text: string; readonly mode: CutMode } {
-  const { at, before } = values;
+  const { before } = values;
+  const [at, another] = values.at;
+  if (another !== undefined) {
+    throw new UsageError('two-targets', `${origin('at')} is given more than once`, {
+      hint: 'a restore has one target; to compare two: journal diff',
+    });
+  }
   if (at !== undefined && before !== undefined) {
     throw new UsageError('two-targets', `${origin('at')} and ${origin('before')} are both given`, {
       hint: '--at includes the target, --before leaves it out: choose one',

@@ -1,0 +1,240 @@
+/**
+ * What keys became between two instants: those that were added, removed, given another value, or another expiry. The dataset
+ * of the earlier instant is loaded into a scratch server and looked at; then the stream between the two is applied to it,
+ * and it is looked at once more. Only keys that this stream touched, or whose time passed meanwhile, can differ: all others
+ * are stepped over. Where the two are on different timelines, both datasets are loaded, and all keys compared.
+ *
+ * A key whose time had passed at an instant is not there then, whether or not the server had got round to removing it.
+ *
+ * Neighbours: touched-keys.ts says which keys can differ, redis/rdb-entries.ts reads what the server saves, key-table.ts
+ * holds both sides.
+ */
+import { hash } from 'node:crypto';
+import type { Clock, Micros } from '../core/clock.ts';
+import { withCatalog } from '../log/catalog.ts';
+import type { Timeline } from '../log/catalog.ts';
+import { encodeCommand } from '../redis/commands-out.ts';
+import type { KeySelection } from '../redis/key-selection.ts';
+import { typeOfCode } from '../redis/key-selection.ts';
+import { RdbEntries } from '../redis/rdb-entries.ts';
+import type { RdbEntry, WantsKey } from '../redis/rdb-entries.ts';
+import { isHashWithTtl } from '../redis/rdb-hash-ttl.ts';
+import type { RdbMagic } from '../redis/server-version.ts';
+import { encodedDigest } from '../redis/value-digest.ts';
+import type { Plan } from '../restore/plan/plan.ts';
+import { loadScratch } from '../restore/replay/load-scratch.ts';
+import { PlannedBytes } from '../restore/replay/planned-bytes.ts';
+import type { ScratchDataset } from '../scratch/dataset.ts';
+import { PrivateDirectory } from '../scratch/private-directory.ts';
+import type { Disk } from '../storage/disk.ts';
+import { filePieces } from '../storage/file-pieces.ts';
+import { throwIfInterrupted } from './interruption.ts';
+import { KeyTable } from './key-table.ts';
+import type { KeyFacts, KeyPair, Side } from './key-table.ts';
+import { scanCommands, stateAt } from './scan.ts';
+import { TouchedKeys } from './touched-keys.ts';
+
+/** `written`: it is written down in another way, and cannot be looked into; it may be the same. */
+export type Difference = 'type' | 'value' | 'written' | 'expiry';
+
+export interface DiffRow {
+  readonly change: 'added' | 'removed' | 'changed';
+  readonly db: number;
+  readonly key: Buffer;
+  /** Of a key that is changed. */
+  readonly differs: readonly Difference[];
+  /** In ms since the epoch, 0: never; undefined where it is not there. */
+  readonly endedMs: number | undefined;
+  readonly endsMs: number | undefined;
+}
+
+export interface DiffOptions {
+  /** Where private directories are made; what a scratch server may take. */
+  readonly parent: string;
+  readonly memoryBytes?: number | undefined;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Bytes of the journal that are done, of all. */
+  readonly progress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** Both plans are for a scratch server, of one journal, with the same selection. Rows come by parts, sorted within each. */
+export async function* diff(
+  disk: Disk,
+  before: Plan,
+  after: Plan,
+  options: DiffOptions,
+): AsyncGenerator<readonly DiffRow[], void, undefined> {
+  await using directory = await PrivateDirectory.create(options.parent, options.clock);
+  const table = new KeyTable(disk, directory.path);
+  if (before.timeline === after.timeline) await lookOnOne(disk, before, after, table, options);
+  else await lookOnTwo(disk, before, after, table, options);
+  for await (const pairs of table.pairs()) {
+    throwIfInterrupted(options.signal);
+    yield pairs.map(rowOf).filter((row) => row !== undefined);
+  }
+}
+
+/** One is what the other became: loaded once. */
+async function lookOnOne(disk: Disk, before: Plan, after: Plan, table: KeyTable, options: DiffOptions): Promise<void> {
+  const isForward = before.cut.offset <= after.cut.offset;
+  const [earlier, later] = isForward ? [before, after] : [after, before];
+  const [first, second]: readonly Side[] = isForward ? ['before', 'after'] : ['after', 'before'];
+  if (first === undefined || second === undefined) throw new RangeError('a diff has two sides');
+  const timeline = await timelineOf(disk, later);
+  const touched = await touchedBetween(disk, timeline, earlier, later, options.signal);
+  const [fromMs, toMs] = [msOf(earlier), msOf(later)];
+  const wants: WantsKey = ({ code, key, endsMs }, magic) =>
+    touched.has(key) || (endsMs >= fromMs && endsMs < toMs) || isHashWithTtl(magic, code);
+  const advance = advancing(options, later.bytes.total);
+  // What the later one depends on is all that the earlier one does, and more.
+  await using dataset = await load(disk, { ...earlier, held: later.held }, options, advance);
+  await look(disk, dataset, { side: first, atMs: fromMs, selection: later.selection, wants }, table, options.signal);
+  const { db } = await stateAt(disk, timeline, earlier.cut.offset);
+  await dataset.edit(streamBetween(disk, earlier, later, db, advance));
+  await look(disk, dataset, { side: second, atMs: toMs, selection: later.selection, wants }, table, options.signal);
+}
+
+async function lookOnTwo(disk: Disk, before: Plan, after: Plan, table: KeyTable, options: DiffOptions): Promise<void> {
+  const advance = advancing(options, before.bytes.total + after.bytes.total);
+  for (const [side, plan] of [
+    ['before', before],
+    ['after', after],
+  ] as const) {
+    await using dataset = await load(disk, plan, options, advance);
+    const looking = { side, atMs: msOf(plan), selection: plan.selection, wants: (): boolean => true };
+    await look(disk, dataset, looking, table, options.signal);
+  }
+}
+
+function advancing({ progress, signal }: DiffOptions, total: number): (bytes: number) => void {
+  let done = 0;
+  return (bytes) => {
+    throwIfInterrupted(signal);
+    done += bytes;
+    progress?.(done, total);
+  };
+}
+
+function timelineOf(disk: Disk, { tree, timeline }: Plan): Promise<Timeline> {
+  return withCatalog(disk, tree, async ({ timelines }) => {
+    const found = timelines.find(({ number }) => number === timeline);
+    if (found === undefined) throw new RangeError(`timeline ${timeline} is not there any more`);
+    return found;
+  });
+}
+
+async function touchedBetween(
+  disk: Disk,
+  timeline: Timeline,
+  earlier: Plan,
+  later: Plan,
+  signal: AbortSignal,
+): Promise<TouchedKeys> {
+  const touched = new TouchedKeys();
+  const reading = {
+    isMatch: touched.isMatch,
+    take: (command: Parameters<TouchedKeys['take']>[0]): undefined => {
+      touched.take(command);
+    },
+  };
+  const stretch = { from: earlier.cut.offset, to: later.cut.offset };
+  if (stretch.from === stretch.to) return touched;
+  for await (const _ of scanCommands(disk, timeline, stretch, reading, signal)) if (touched.isEveryKey) break;
+  return touched;
+}
+
+function load(
+  disk: Disk,
+  plan: Plan,
+  { parent, memoryBytes, clock, signal }: DiffOptions,
+  advance: (bytes: number) => void,
+): Promise<ScratchDataset> {
+  const replayed = new PlannedBytes(disk, plan, advance);
+  return loadScratch(disk, plan, replayed, { parent, allowedBytes: memoryBytes, clock, signal, advance });
+}
+
+/** As the scratch server of the earlier one has to get it. */
+async function* streamBetween(
+  disk: Disk,
+  earlier: Plan,
+  later: Plan,
+  db: number,
+  advance: (bytes: number) => void,
+): AsyncGenerator<Buffer, void, undefined> {
+  yield encodeCommand('SELECT', String(db));
+  if (earlier.cut.offset === later.cut.offset) return;
+  const record = { ...later.base.record, offset: earlier.cut.offset, db };
+  yield* new PlannedBytes(disk, { ...later, base: { ...later.base, record } }, advance).stream();
+}
+
+interface Looking {
+  readonly side: Side;
+  /** The instant, by the clock of the primary. */
+  readonly atMs: number;
+  readonly selection: KeySelection | undefined;
+  readonly wants: WantsKey;
+}
+
+async function look(
+  disk: Disk,
+  dataset: ScratchDataset,
+  { side, atMs, selection, wants }: Looking,
+  table: KeyTable,
+  signal: AbortSignal,
+): Promise<void> {
+  let magic: RdbMagic = 'REDIS';
+  const entries = new RdbEntries((found, itsMagic) => {
+    magic = itsMagic;
+    const { db, code, key, endsMs } = found;
+    const isThere = endsMs === 0 || endsMs >= atMs;
+    return isThere && (selection?.takes(db, code, key) ?? true) && wants(found, itsMagic);
+  });
+  const take = async (found: readonly RdbEntry[]): Promise<void> => {
+    for (const entry of found) await table.add(side, factsOf(entry, magic, atMs));
+  };
+  await using file = await disk.open(await dataset.save(), 'read');
+  for await (const { bytes } of filePieces(file)) {
+    throwIfInterrupted(signal);
+    await take(entries.push(bytes));
+  }
+  await take(entries.finish());
+}
+
+function factsOf({ db, code, key, endsMs, value }: RdbEntry, magic: RdbMagic, atMs: number): KeyFacts {
+  const type = typeOfCode(code) ?? '';
+  const known = 'bytes' in value ? encodedDigest(code, magic, value.bytes, atMs - 1) : undefined;
+  if (known !== undefined) return { db, key, endsMs, type, digest: digest(known.digest), isExact: true };
+  const bytes = 'bytes' in value ? value.bytes : value.digest;
+  return { db, key, endsMs, type, digest: digest(Buffer.concat([Buffer.from([code]), bytes])), isExact: false };
+}
+
+function digest(of: string | Buffer): Buffer {
+  return hash('sha256', of, 'buffer').subarray(0, 16);
+}
+
+/** Undefined: it is as it was. */
+function rowOf({ before, after }: KeyPair): DiffRow | undefined {
+  const key = before ?? after;
+  if (key === undefined) throw new RangeError('a pair of nothing');
+  const row = { db: key.db, key: key.key, endedMs: before?.endsMs, endsMs: after?.endsMs };
+  if (before === undefined) return { ...row, change: 'added', differs: [] };
+  if (after === undefined) return { ...row, change: 'removed', differs: [] };
+  const differs: readonly Difference[] = [
+    ...valueDifference(before, after),
+    ...(before.endsMs === after.endsMs ? [] : (['expiry'] as const)),
+  ];
+  return differs.length === 0 ? undefined : { ...row, change: 'changed', differs };
+}
+
+function valueDifference(before: KeyFacts, after: KeyFacts): readonly Difference[] {
+  if (before.type !== after.type) return ['type'];
+  if (before.digest.equals(after.digest)) return [];
+  return [before.isExact && after.isExact ? 'value' : 'written'];
+}
+
+/** What ends before this is past. */
+function msOf({ ttl }: Plan): number {
+  const asOf: Micros = ttl.asOf;
+  return Math.floor(asOf / 1000);
+}
