@@ -32,7 +32,10 @@ test('keys that were written are touched, others are not', () => {
     ['SORT', 'read', 'STORE', 'f'],
   ]);
   expect(touched.isEveryKey).toBe(false);
-  const of = (keys: string): string => [...keys].filter((key) => touched.has(Buffer.from(key))).join('');
+  const of = (keys: string): string =>
+    Array.from(keys)
+      .filter((key) => touched.has(Buffer.from(key)))
+      .join('');
   expect(of('abcdefgh12')).toBe('abcdef');
   expect(touched.has(Buffer.from('channel'))).toBe(false);
 });
