@@ -16,6 +16,7 @@ import type { Timeline } from '../log/catalog.ts';
 import { encodeCommand } from '../redis/commands-out.ts';
 import type { KeySelection } from '../redis/key-selection.ts';
 import { typeOfCode } from '../redis/key-selection.ts';
+import type { StreamCommand } from '../redis/command-reader.ts';
 import { RdbEntries } from '../redis/rdb-entries.ts';
 import type { RdbEntry, WantsKey } from '../redis/rdb-entries.ts';
 import { isHashWithTtl } from '../redis/rdb-hash-ttl.ts';
@@ -57,6 +58,9 @@ export interface DiffOptions {
   /** Bytes of the journal that are done, of all. */
   readonly progress?: ((done: number, total: number) => void) | undefined;
 }
+
+/** All commands, whatever filters say. */
+const everything = {};
 
 /** Both plans are for a scratch server, of one journal, with the same selection. Rows come by parts, sorted within each. */
 export async function* diff(
@@ -132,15 +136,14 @@ async function touchedBetween(
   signal: AbortSignal,
 ): Promise<TouchedKeys> {
   const touched = new TouchedKeys();
-  const reading = {
-    isMatch: touched.isMatch,
-    take: (command: Parameters<TouchedKeys['take']>[0]): undefined => {
-      touched.take(command);
-    },
+  const { isMatch } = touched;
+  const take = (command: StreamCommand): undefined => {
+    touched.take(command);
   };
   const stretch = { from: earlier.cut.offset, to: later.cut.offset };
   if (stretch.from === stretch.to) return touched;
-  for await (const _ of scanCommands(disk, timeline, stretch, reading, signal)) if (touched.isEveryKey) break;
+  // Nothing is handed out: they are all taken on the way.
+  for await (const _ of scanCommands(disk, timeline, stretch, everything, { isMatch, take }, signal)) continue;
   return touched;
 }
 
