@@ -1,6 +1,7 @@
 /**
- * Of a stream, the commands that a replay for some keys must contain; all others are gone, most of them looked at only. What is not decided is held: no
- * more than the beginning of a command, and of a long one nothing, since the plan took all its keys for needed.
+ * Of a stream, the commands that a replay for some keys must contain; all others are gone, most of them looked at only.
+ * What is not decided is held: no more than the beginning of a command, and of a long one nothing, since the plan took all
+ * its keys for needed.
  */
 import type { Offset } from '../../core/position.ts';
 import { neededCommandBytesMax } from '../../core/limits.ts';
