@@ -52,12 +52,10 @@ export class KeySet implements KeyHashes {
   }
 
   #grow(): void {
-    const [high, low] = [this.high, this.low];
-    this.high = new Int32Array(2 * high.length);
-    this.low = new Int32Array(2 * low.length);
-    this.high.set(high);
-    this.low.set(low);
-    this.#table = new Int32Array(2 * this.high.length);
+    this.high = doubled(this.high);
+    this.low = doubled(this.low);
+    const { high, low } = this;
+    this.#table = new Int32Array(2 * high.length);
     const mask = this.#table.length - 1;
     for (let i = 0; i < this.count; i += 1) {
       let at = (high[i]! ^ (low[i]! >>> 7)) & mask;
@@ -65,4 +63,9 @@ export class KeySet implements KeyHashes {
       this.#table[at] = i + 1;
     }
   }
+}
+
+/** What it had goes back at once. */
+function doubled(numbers: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
+  return new Int32Array(numbers.buffer.transfer(2 * numbers.byteLength));
 }

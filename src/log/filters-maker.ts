@@ -12,10 +12,12 @@ import type { Offset } from '../core/position.ts';
 import { BlockContents } from './block-contents.ts';
 import type { BlockContent, KnownCommands } from './block-contents.ts';
 
+/** Each thread makes one filter at a time; the memory for it is kept from segment to segment. */
+const keyFilters = new KeyFilterMaker();
+
 export class FiltersMaker {
   readonly #contents: BlockContents;
   readonly #rule: number;
-  readonly #maker = new KeyFilterMaker();
   readonly #blocks: BlockFilter[] = [];
   /** Indexes by name. */
   readonly #names = new Map<string, number>();
@@ -55,7 +57,7 @@ export class FiltersMaker {
   }
 
   #add({ first, db, inMulti, names, keys }: BlockContent): void {
-    const filter = keys === undefined ? undefined : this.#maker.make(keys);
+    const filter = keys === undefined ? undefined : keyFilters.make(keys);
     const fits = this.#bytes + (filter?.length ?? 0) <= filtersBytesMax;
     if (fits) this.#bytes += filter?.length ?? 0;
     this.#blocks.push({ first, db, inMulti, names: names && this.#indexesOf(names), keys: fits ? filter : undefined });

@@ -190,6 +190,7 @@ class SealedWriter {
     const trailer = encodeTrailer({ position, length: footer.length });
     await this.file.write([...(filters === undefined ? [] : [filters.bytes]), footer, trailer], this.#position);
     const stored = position + footer.length + trailer.length;
+    this.#gathered.buffer.transfer(0);
     return {
       name: sealedSegmentName({ start: header.start, end, first, last }, header.segment),
       raw: this.#raw,
