@@ -25,6 +25,7 @@ import { encodedDigest } from '../redis/value-digest.ts';
 import type { Plan } from '../restore/plan/plan.ts';
 import { loadScratch } from '../restore/replay/load-scratch.ts';
 import { PlannedBytes } from '../restore/replay/planned-bytes.ts';
+import type { Difference } from '../restore/servers/compare-keys.ts';
 import type { ScratchDataset } from '../scratch/dataset.ts';
 import { PrivateDirectory } from '../scratch/private-directory.ts';
 import type { Disk } from '../storage/disk.ts';
@@ -34,9 +35,6 @@ import { KeyTable } from './key-table.ts';
 import type { KeyFacts, KeyPair, Side } from './key-table.ts';
 import { scanCommands, stateAt } from './scan.ts';
 import { TouchedKeys } from './touched-keys.ts';
-
-/** `written`: it is written down in another way, and cannot be looked into; it may be the same. */
-export type Difference = 'type' | 'value' | 'written' | 'expiry';
 
 export interface DiffRow {
   readonly change: 'added' | 'removed' | 'changed';

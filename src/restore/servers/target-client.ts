@@ -1,6 +1,6 @@
 /**
- * The client of servers that we ask and fill: a scratch server, a target. The package is loaded when the first of them is
- * connected to: it takes a quarter of a second, and most calls of ours talk to no server.
+ * The client of running servers that are restored to. The package is loaded when the first of them is connected to: it takes
+ * a quarter of a second, and most calls of ours talk to no server.
  */
 import type { createClient, RedisClientOptions } from 'redis';
 
