@@ -7,12 +7,13 @@ import type { Slab } from '../../core/slabs.ts';
 import type { RangeChunk } from '../../log/read-range.ts';
 import type { Disk } from '../../storage/disk.ts';
 import { hashFieldTtlInexactOnAofLoad } from '../../redis/server-version.ts';
-import { ReplayedHpersist } from '../rewrite/hpersist.ts';
+import { replayedHpersist } from '../rewrite/hpersist.ts';
 import { LeftOut } from '../rewrite/left-out.ts';
-import { NeededStream } from '../rewrite/needed-stream.ts';
+import { neededStream } from '../rewrite/needed-stream.ts';
 import type { Plan } from '../plan/plan.ts';
 import { plannedStream } from '../plan/planned-stream.ts';
 import { RelativeTtl } from '../rewrite/relative-ttl.ts';
+import type { StreamRewriter } from '../rewrite/stream-rewriter.ts';
 
 export interface ReplayedPiece {
   readonly bytes: Buffer;
@@ -28,8 +29,8 @@ export class PlannedBytes {
   readonly #advance: (bytes: number) => void;
   readonly #leftOut: LeftOut;
   readonly #relativeTtl: RelativeTtl | undefined;
-  readonly #hpersist: ReplayedHpersist | undefined;
-  readonly #needed: NeededStream | undefined;
+  /** Each gets what the one before it makes. */
+  readonly #rewriters: readonly StreamRewriter[];
 
   /** `advance` is told of the journal's bytes once what they come to has been taken; it may throw to end it. */
   constructor(disk: Disk, plan: Plan, advance: (bytes: number) => void) {
@@ -39,22 +40,20 @@ export class PlannedBytes {
     this.#leftOut = new LeftOut(plan.undo?.stretches);
     this.#relativeTtl =
       plan.transform === 'relative-ttl' ? new RelativeTtl(plan.base.record, this.#leftOut) : undefined;
-    this.#hpersist = passesOverElapsed(plan) ? new ReplayedHpersist(plan.base.record) : undefined;
-    const keys = plan.held?.keys;
-    this.#needed = keys === undefined ? undefined : new NeededStream(plan.base.record, keys);
+    this.#rewriters = rewritersOf(plan);
   }
 
   /** This or pieces() is to be read, once. The bytes stay as they are. */
   async *stream(): AsyncGenerator<Buffer, void, undefined> {
     for await (const chunk of plannedStream(this.#disk, this.#plan)) {
-      for (const bytes of this.#relativeTtl?.push(chunk) ?? this.#kept(chunk)) yield* this.#replayed(bytes);
+      for (const bytes of this.#relativeTtl?.push(chunk) ?? this.#kept(chunk)) yield* this.#rewritten(bytes);
       this.#advance(chunk.bytes.length);
     }
   }
 
   /** The same, for who can give memory back, and wants the checksum of what was checked anyway. */
   async *pieces(): AsyncGenerator<ReplayedPiece, void, undefined> {
-    if (this.#relativeTtl !== undefined || this.#hpersist !== undefined || this.#needed !== undefined) {
+    if (this.#relativeTtl !== undefined || this.#rewriters.length > 0) {
       for await (const bytes of this.stream()) yield { bytes };
       return;
     }
@@ -72,17 +71,27 @@ export class PlannedBytes {
     return kept.map(({ from, to }) => bytes.subarray(from - start, to + 1 - start));
   }
 
-  /** Both count offsets of their own: whole commands are missing from what they get. */
-  #replayed(bytes: Buffer): Buffer[] {
-    const needed = this.#needed?.push(bytes) ?? [bytes];
-    const hpersist = this.#hpersist;
-    return hpersist === undefined ? needed : needed.flatMap((piece) => hpersist.push(piece));
+  #rewritten(bytes: Buffer): readonly Buffer[] {
+    return this.#rewriters.reduce<readonly Buffer[]>(
+      (pieces, rewriter) => pieces.flatMap((piece) => rewriter.push(piece)),
+      [bytes],
+    );
   }
 
   /** To be asked when all of it was read: what could not be converted. */
   warnings(): string[] {
     return this.#relativeTtl?.warnings() ?? [];
   }
+}
+
+/** Offsets are their own: whole commands are missing from what they get. */
+function rewritersOf(plan: Plan): readonly StreamRewriter[] {
+  const { record } = plan.base;
+  const keys = plan.held?.keys;
+  return [
+    ...(keys === undefined ? [] : [neededStream(record, keys)]),
+    ...(passesOverElapsed(plan) ? [replayedHpersist(record)] : []),
+  ];
 }
 
 /** By the server that replays; a directory's own is told by hash-field-ttl.ts. */

@@ -55,13 +55,6 @@ export class ByteWindow {
     this.#pieces.splice(0, kept === -1 ? this.#pieces.length : kept);
   }
 
-  /** Slices from the start, and drops. */
-  take(to: Offset): Buffer[] {
-    const found = this.slice(this.#start, to);
-    this.drop(to);
-    return found;
-  }
-
   /** A copy of the first bytes held, at most `length`. */
   peek(length: number): Buffer {
     return Buffer.concat(this.slice(this.#start, this.#start + length - 1));

@@ -5,70 +5,40 @@
  *
  *   HPERSIST k FIELDS n f…      HPEXPIREAT k <far ahead> FIELDS n f… · HPERSIST k FIELDS n f…
  *
- * All else goes through byte for byte. What is held back is only a command that may be this one.
+ * All else goes through byte for byte.
  */
-import type { Offset } from '../../core/position.ts';
 import type { ScannerState } from '../../redis/boundary-scanner.ts';
-import { CommandReader, nameOf } from '../../redis/command-reader.ts';
+import { nameOf } from '../../redis/command-reader.ts';
 import type { StreamCommand } from '../../redis/command-reader.ts';
 import { hashFieldExpiryMsMax } from '../../redis/server-version.ts';
-import { Assembler } from './assembler.ts';
-import { ByteWindow } from './byte-window.ts';
-import { bulkBytes, head } from './relative-ttl.ts';
+import { argumentStart, head, mayBegin, StreamRewriter, takeArgument } from './stream-rewriter.ts';
+import type { Rewrite } from './stream-rewriter.ts';
 
 const keepBytes = 64;
-const nameBytes = 'HPERSIST'.length;
-/** Count, length and name fit in here. */
-const headBytes = 64;
+const hpersist = 'HPERSIST';
 const farAhead = `$14\r\n${hashFieldExpiryMsMax}\r\n`;
 
-export class ReplayedHpersist {
-  readonly #reader: CommandReader;
-  readonly #held: ByteWindow;
+/** `state` is the boundary that the first bytes follow. */
+export function replayedHpersist(state: ScannerState): StreamRewriter {
+  return new StreamRewriter(state, {
+    keepBytes,
+    isWanted: (_bytes, _at, length) => length === hpersist.length,
+    others: 'pass',
+    decide: (command) => (isHpersist(command) ? laterTimeFirst(command) : undefined),
+    holds: (start) => mayBegin(start, (name) => name === hpersist),
+  });
+}
 
-  /** `state` is the boundary that the first bytes follow. */
-  constructor(state: ScannerState) {
-    this.#reader = new CommandReader(state, { keepBytes, isWanted });
-    this.#held = new ByteWindow(state.offset + 1);
-  }
+function isHpersist(command: StreamCommand): boolean {
+  return command.args[0]?.length === hpersist.length && nameOf(command) === hpersist;
+}
 
-  /** What the bytes come to, with what was held back before them. */
-  push(bytes: Buffer): Buffer[] {
-    const out = new Assembler();
-    this.#held.append(bytes);
-    this.#reader.push(bytes);
-    for (let command = this.#reader.next(); command !== undefined; command = this.#reader.next()) {
-      if (command.args[0]?.length !== nameBytes || nameOf(command) !== 'HPERSIST') continue;
-      this.#pass(command.start - 1, out);
-      this.#giveLaterTime(command, out);
-    }
-    this.#pass(this.#reader.end, out);
-    if (!mayBeHpersist(this.#held.peek(headBytes))) this.#pass(this.#held.end, out);
-    return out.finish();
-  }
-
-  #giveLaterTime({ start, end, args, argumentCount, shortened }: StreamCommand, out: Assembler): void {
-    const key = start + head(argumentCount).length + bulkBytes(nameBytes);
-    const behind = key + bulkBytes(shortened?.get(1) ?? args[1]?.length ?? 0);
-    out.text(`${head(argumentCount + 1)}$10\r\nHPEXPIREAT\r\n`);
-    for (const bytes of this.#held.slice(key, behind - 1)) out.bytes(bytes);
+function laterTimeFirst(command: StreamCommand): Rewrite {
+  return (held, out) => {
+    out.text(`${head(command.argumentCount + 1)}$10\r\nHPEXPIREAT\r\n`);
+    takeArgument(command, 1, held, out);
     out.text(farAhead);
-    for (const bytes of this.#held.slice(behind, end)) out.bytes(bytes);
-  }
-
-  #pass(to: Offset, out: Assembler): void {
-    if (to < this.#held.start) return;
-    for (const bytes of this.#held.take(to)) out.bytes(bytes);
-  }
-}
-
-function isWanted(_bytes: Buffer, _at: number, length: number): boolean {
-  return length === nameBytes;
-}
-
-/** Judges by what there is of a command so far; nothing at all may not become one. */
-function mayBeHpersist(start: Buffer): boolean {
-  if (start.length === 0) return false;
-  const found = /^\*\d+\r\n\$\d+\r\n([^\r]*)\r/.exec(start.toString('latin1'));
-  return found === null ? start.length < headBytes : /^HPERSIST$/i.test(found[1] ?? '');
+    for (const bytes of held.slice(argumentStart(command, 2), command.end)) out.bytes(bytes);
+    for (const bytes of held.slice(command.start, command.end)) out.bytes(bytes);
+  };
 }

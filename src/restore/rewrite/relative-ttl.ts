@@ -9,77 +9,60 @@
  *   GETEX k EX s · PX ms                   PEXPIREAT k t
  *   RESTORE k ttl payload …                RESTORE k t payload … ABSTTL
  *
- * Inside a MULTI no other is put around. All else goes through byte for byte, however large it is: what is held back is
- * only a command that may have to be changed.
+ * Inside a MULTI no other is put around. All else goes through byte for byte.
  */
 import { decodeReads } from '../../../journal-format/reads.ts';
-import type { Reads } from '../../../journal-format/reads.ts';
 import type { Micros } from '../../core/clock.ts';
 import type { Offset } from '../../core/position.ts';
 import type { RangeChunk } from '../../log/read-range.ts';
 import type { ScannerState } from '../../redis/boundary-scanner.ts';
-import { CommandReader, nameOf } from '../../redis/command-reader.ts';
+import type { CommandGlance } from '../../redis/command-glance.ts';
+import { nameOf } from '../../redis/command-reader.ts';
 import type { StreamCommand } from '../../redis/command-reader.ts';
-import { Assembler } from './assembler.ts';
-import { ByteWindow } from './byte-window.ts';
 import type { LeftOut } from './left-out.ts';
 import { stampIn } from '../locate/stamp-in.ts';
+import { head, mayBegin, StreamRewriter, takeArgument } from './stream-rewriter.ts';
+import type { Rewrite } from './stream-rewriter.ts';
 
 /** Names, options and numbers are short; keys and values are taken from the stream itself. */
 const keepBytes = 64;
 
 export class RelativeTtl {
-  readonly #reader: CommandReader;
-  /** Bytes that are not passed on yet: between two pushes, of a command that may have to be changed. */
-  readonly #held: ByteWindow;
-  readonly #leftOut: LeftOut;
+  readonly #rewriter: StreamRewriter;
+  /** Of the offset of a command that ends in the chunk that was pushed last. */
+  #stampOf: (offset: Offset) => Micros = () => 0;
   #scripts = 0;
   #firstScript: Offset | undefined;
 
   /** `state` is the boundary that the first chunk follows; of `leftOut` nothing is passed on. */
   constructor(state: ScannerState, leftOut: LeftOut) {
-    this.#leftOut = leftOut;
-    this.#reader = new CommandReader(state, { keepBytes });
-    this.#held = new ByteWindow(state.offset + 1);
+    this.#rewriter = new StreamRewriter(state, {
+      ...{ keepBytes, isMatch, leftOut },
+      others: 'pass',
+      decide: (command) => this.#decide(command),
+      holds: (start) => mayBegin(start, isChanged),
+    });
   }
 
   /** What the chunk comes to, with what was held back before it. */
-  push(chunk: RangeChunk): Buffer[] {
-    const out = new Assembler();
-    let end = this.#held.start - 1;
-    let reads: Reads | undefined;
-    this.#held.append(chunk.bytes);
-    this.#reader.push(chunk.bytes);
-    for (let command = this.#reader.next(); command !== undefined; command = this.#reader.next()) {
-      end = command.end;
-      if (this.#leftOut.has(command.end)) continue;
-      this.#noteScript(command);
-      const change = changeOf(command);
-      if (change === undefined) continue;
-      reads ??= decodeReads(chunk.frame.meta, chunk.frame.header);
-      this.#pass(command.start - 1, out);
-      rewrite(change, command, this.#held, stampIn(reads, command.end), out);
-      this.#held.drop(command.end);
-    }
-    this.#pass(end, out);
-    if (!mayBeChanged(this.#held.peek(headBytes))) this.#pass(this.#held.end, out);
-    return out.finish();
+  push({ bytes, frame }: RangeChunk): Buffer[] {
+    let reads: ReturnType<typeof decodeReads> | undefined;
+    this.#stampOf = (offset) => stampIn((reads ??= decodeReads(frame.meta, frame.header)), offset);
+    return this.#rewriter.push(bytes);
   }
 
   /** To be asked when all is pushed: what could not be converted. */
   warnings(): string[] {
-    if (this.#held.end >= this.#held.start) throw new RangeError('the range ends inside a command');
+    if (!this.#rewriter.isSettled) throw new RangeError('the range ends inside a command');
     if (this.#firstScript === undefined) return [];
     const which = `${this.#scripts} scripts were replicated as they are, the first at offset ${this.#firstScript}`;
     return [`${which}: relative TTLs that they set count from when the server loads them`];
   }
 
-  #pass(to: Offset, out: Assembler): void {
-    if (to < this.#held.start) return;
-    for (const kept of this.#leftOut.kept(this.#held.start, to)) {
-      for (const bytes of this.#held.slice(kept.from, kept.to)) out.bytes(bytes);
-    }
-    this.#held.drop(to);
+  #decide(command: StreamCommand): Rewrite | undefined {
+    this.#noteScript(command);
+    const change = changeOf(command);
+    return change && rewriteOf(change, command, this.#stampOf(command.end));
   }
 
   #noteScript(command: StreamCommand): void {
@@ -90,6 +73,17 @@ export class RelativeTtl {
   }
 }
 
+function isMatch({ bytes, count, at, length }: CommandGlance): boolean {
+  const nameBytes = length[0] ?? 0;
+  return isCandidate(bytes[at[0] ?? 0] ?? 0, nameBytes) && !(nameBytes === 3 && count === 3);
+}
+
+/** Of a command that has that name, whether it may be changed. */
+function isChanged(name: string, argumentCount: number): boolean {
+  return changedNames.test(name) && !(name === 'SET' && argumentCount === 3);
+}
+
+const changedNames = /^(P?EXPIRE|P?SETEX|SET|GETEX|RESTORE(-ASKING)?)$/;
 const noBytes: Buffer = Buffer.alloc(0);
 
 /** A relative time, and how the command is written with an absolute one. */
@@ -106,7 +100,8 @@ export function changeOf(command: StreamCommand): Change | undefined {
   const { args, argumentCount: count } = command;
   const name = args[0] ?? noBytes;
   // Most commands are told by their first letter, and a plain SET by its size, without decoding a name.
-  if (!isCandidate(name) || (name.length === 3 && count === 3) || args.length < count) return undefined;
+  if (!isCandidate(name[0] ?? 0, name.length) || (name.length === 3 && count === 3) || args.length < count)
+    return undefined;
   switch (nameOf(command)) {
     case 'EXPIRE':
       return change('expire', args[2], 1000n, indexes(3, count));
@@ -128,14 +123,14 @@ export function changeOf(command: StreamCommand): Change | undefined {
   }
 }
 
-function isCandidate(name: Buffer): boolean {
-  switch ((name[0] ?? 0) | 0x20) {
-    case 0x65: // EXPIRE
+function isCandidate(first: number, nameBytes: number): boolean {
+  switch (first | 0x20) {
+    case 0x65: // EXPIRE; EVAL, which is counted
     case 0x70: // PEXPIRE, PSETEX
     case 0x73: // SET, SETEX
     case 0x67: // GETEX
     case 0x72: // RESTORE
-      return name.length >= 3 && name.length <= 14;
+      return nameBytes >= 3 && nameBytes <= 14;
     default:
       return false;
   }
@@ -196,71 +191,34 @@ const set = '$3\r\nSET\r\n';
 const pexpireat = '$9\r\nPEXPIREAT\r\n';
 const absTtl = '$6\r\nABSTTL\r\n';
 
-/** `held` holds the command as it came. */
-function rewrite(what: Change, command: StreamCommand, held: ByteWindow, stamp: Micros, out: Assembler): void {
-  const digits = String(BigInt(Math.floor(stamp / 1000)) + what.milliseconds);
+function rewriteOf({ kind, milliseconds, kept }: Change, command: StreamCommand, stamp: Micros): Rewrite {
+  const digits = String(BigInt(Math.floor(stamp / 1000)) + milliseconds);
   const time = `$${digits.length}\r\n${digits}\r\n`;
-  const take = (index: number): void => {
-    takeArgument(command, index, held, out);
+  return (held, out) => {
+    const take = (index: number): void => {
+      takeArgument(command, index, held, out);
+    };
+    switch (kind) {
+      case 'expire':
+        out.text(`${head(3 + kept.length)}${pexpireat}`);
+        take(1);
+        out.text(time);
+        kept.forEach(take);
+        return;
+      case 'restore':
+        out.text(head(4 + kept.length));
+        take(0);
+        take(1);
+        out.text(time);
+        kept.forEach(take);
+        out.text(absTtl);
+        return;
+      case 'set':
+        out.text(`${command.inMulti ? '' : multi}${head(1 + kept.length)}${set}`);
+        kept.forEach(take);
+        out.text(`${head(3)}${pexpireat}`);
+        take(1);
+        out.text(`${time}${command.inMulti ? '' : exec}`);
+    }
   };
-  switch (what.kind) {
-    case 'expire':
-      out.text(`${head(3 + what.kept.length)}${pexpireat}`);
-      take(1);
-      out.text(time);
-      what.kept.forEach(take);
-      return;
-    case 'restore':
-      out.text(head(4 + what.kept.length));
-      take(0);
-      take(1);
-      out.text(time);
-      what.kept.forEach(take);
-      out.text(absTtl);
-      return;
-    case 'set':
-      out.text(`${command.inMulti ? '' : multi}${head(1 + what.kept.length)}${set}`);
-      what.kept.forEach(take);
-      out.text(`${head(3)}${pexpireat}`);
-      take(1);
-      out.text(`${time}${command.inMulti ? '' : exec}`);
-  }
-}
-
-/** An argument as it came, with its length line. */
-function takeArgument(command: StreamCommand, index: number, held: ByteWindow, out: Assembler): void {
-  const argument = command.args[index] ?? noBytes;
-  const length = command.shortened?.get(index);
-  if (length === undefined) {
-    out.text(`$${argument.length}\r\n`);
-    out.bytes(argument);
-    out.text('\r\n');
-    return;
-  }
-  // Where it is follows from the lengths before it, which are written in one way only.
-  let from = command.start + head(command.argumentCount).length;
-  for (let i = 0; i < index; i += 1) from += bulkBytes(command.shortened?.get(i) ?? command.args[i]?.length ?? 0);
-  for (const bytes of held.slice(from, from + bulkBytes(length) - 1)) out.bytes(bytes);
-}
-
-/** Of an argument of that length, as it is sent. */
-export function bulkBytes(length: number): number {
-  return String(length).length + length + 5;
-}
-
-export function head(argumentCount: number): string {
-  return `*${argumentCount}\r\n`;
-}
-
-/** Count, length and name of a command that may be changed fit in here. */
-const headBytes = 64;
-const changedNames = /^(P?EXPIRE|P?SETEX|SET|GETEX|RESTORE(-ASKING)?)$/i;
-
-/** Judges by what there is of a command so far; nothing at all may not become one. */
-function mayBeChanged(start: Buffer): boolean {
-  if (start.length === 0) return false;
-  const found = /^\*(\d+)\r\n\$(\d+)\r\n([^\r]*)\r/.exec(start.toString('latin1'));
-  if (found === null) return start.length < headBytes;
-  const [, argumentCount, , name = ''] = found;
-  return changedNames.test(name) && !(argumentCount === '3' && /^SET$/i.test(name));
 }

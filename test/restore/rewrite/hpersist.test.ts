@@ -1,6 +1,6 @@
 // HPERSIST in a stream that is replayed: whatever the pieces, and however long its names.
 import { expect, test } from 'vitest';
-import { ReplayedHpersist } from '../../../src/restore/rewrite/hpersist.ts';
+import { replayedHpersist } from '../../../src/restore/rewrite/hpersist.ts';
 import { command } from '../../redis-protocol/bytes.ts';
 
 const long = 'k'.repeat(300);
@@ -25,7 +25,7 @@ const replayed = Buffer.concat([
 test.each([[1], [2], [7], [64], [333], [stream.length]])(
   'in pieces of %d bytes, its fields are given a later time first, and all else is as it was',
   (size) => {
-    const rewriter = new ReplayedHpersist({ offset: 41, db: 0 });
+    const rewriter = replayedHpersist({ offset: 41, db: 0 });
     const out: Buffer[] = [];
     for (let at = 0; at < stream.length; at += size) out.push(...rewriter.push(stream.subarray(at, at + size)));
     expect(Buffer.concat(out).toString('latin1')).toBe(replayed.toString('latin1'));

@@ -7,7 +7,7 @@ import type { IsKey } from '../../../src/redis/command-keys.ts';
 import { CommandReader } from '../../../src/redis/command-reader.ts';
 import type { StreamCommand } from '../../../src/redis/command-reader.ts';
 import { linkingOf, NeededKeys } from '../../../src/restore/rewrite/needed-keys.ts';
-import { NeededStream } from '../../../src/restore/rewrite/needed-stream.ts';
+import { neededStream } from '../../../src/restore/rewrite/needed-stream.ts';
 import { command } from '../../redis-protocol/bytes.ts';
 
 const linksMax = 1000;
@@ -109,7 +109,7 @@ describe('of a stream', () => {
   test.each([[1], [3], [17], [1000], [bytes.length]])(
     'only commands of needed keys are kept, and those without keys, in pieces of %d bytes',
     (size) => {
-      const filter = new NeededStream({ offset: 77, db: 0 }, neededOf(stream));
+      const filter = neededStream({ offset: 77, db: 0 }, neededOf(stream));
       const out: Buffer[] = [];
       for (let at = 0; at < bytes.length; at += size) out.push(...filter.push(bytes.subarray(at, at + size)));
       const expected = stream.filter((words) => kept.includes(words) || words[0] === 'PUBLISH');
@@ -122,7 +122,7 @@ describe('of a stream', () => {
   test('a long command is passed on as it comes, and those around it are judged as ever', () => {
     const long = command('APPEND', 'a', 'z'.repeat(2 * neededCommandBytesMax));
     const all = Buffer.concat([command('SET', 'a', '1'), long, command('SET', 'b', '1'), command('SET', 'w', '1')]);
-    const filter = new NeededStream({ offset: 0, db: 0 }, new NeededKeys(isWanted));
+    const filter = neededStream({ offset: 0, db: 0 }, new NeededKeys(isWanted));
     const out: Buffer[] = [];
     let most = 0;
     for (let at = 0, passed = 0; at < all.length; at += 100_000) {
@@ -173,7 +173,7 @@ test('whatever is done to keys, a replay of what is kept comes to the same for t
   let dropped = 0;
   fc.assert(
     fc.property(fc.array(words, { maxLength: 25 }), (stream) => {
-      const filter = new NeededStream({ offset: 0, db: 0 }, neededOf(stream));
+      const filter = neededStream({ offset: 0, db: 0 }, neededOf(stream));
       const bytes = Buffer.concat(filter.push(Buffer.concat(stream.map((one) => command(...one)))));
       const reader = new CommandReader({ offset: 0, db: 0 });
       reader.push(bytes);
