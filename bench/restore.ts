@@ -7,7 +7,8 @@
 //   server's own     a server loads its own AOF                                             what people have today
 //   server restored  the same server loads the restored directory                           at most 1.15 of its own
 //   truncated        redis-check-aof --truncate-to-timestamp on a copy of the AOF           the server's own way back
-//   rdb, shift, keys through a scratch server: --to rdb:FILE; with --ttl shift; with --keys    150 MB/s
+//   rdb, shift       through a scratch server: --to rdb:FILE; with --ttl shift              150 MB/s
+//   keys             a ninth of the keys, to a directory                                    150 MB/s
 //
 // The plan's estimates are judged, too: right within a factor of 2. Everything that a server loads is counted: all must
 // have as many keys as the primary had.
@@ -79,7 +80,7 @@ interface Report extends Conditions {
   readonly rounds: readonly Round[];
 }
 
-const budgets = { ofCopy: 0.5, ofOwnLoad: 1.15, scratchMbPerSecond: 150, estimate: 2 };
+const budgets = { ofCopy: 0.5, ofOwnLoad: 1.15, editedMbPerSecond: 150, estimate: 2 };
 /** What a key takes in an RDB besides its value, about; and a command in the stream. */
 const keyBytes = 20;
 const commandBytes = 50;
@@ -188,7 +189,7 @@ async function run(contestant: Contestant, { aof, journal, keys }: Made, directo
     case 'shift':
       return timedRestore(journal, `rdb:${path.join(directory, 'shift')}`, '--ttl', 'shift');
     case 'keys':
-      return timedRestore(journal, `rdb:${path.join(directory, 'keys')}`, '--keys', 'key:1*');
+      return timedRestore(journal, path.join(directory, 'keys'), '--keys', 'key:1*');
   }
 }
 
@@ -310,7 +311,7 @@ function judge(rounds: readonly Round[], bytes: number): string[] {
     `- a server loads it, times its own AOF: ${formatSpread(load, 2)}; ${verdict(load.median, budgets.ofOwnLoad, atMost)}`,
     ...speeds.map(
       ({ name, speed }) =>
-        `- ${name}: ${formatSpread(speed, 0)} MB/s; ${verdict(speed.median, budgets.scratchMbPerSecond, atLeast)}`,
+        `- ${name}: ${formatSpread(speed, 0)} MB/s; ${verdict(speed.median, budgets.editedMbPerSecond, atLeast)}`,
     ),
     `- estimates, the worst: wrong by a factor of ${worst.toFixed(1)}; ${verdict(worst, budgets.estimate, atMost)}`,
   ];

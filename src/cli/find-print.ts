@@ -19,12 +19,7 @@ export function jsonLine(event: FindEvent, elision: Elision): string {
 }
 
 function foundJson(found: FoundCommand, elision: Elision): Readonly<Record<string, unknown>> {
-  return { ...placeJson(found), ...commandJson(found.command, elision), ...sizeJson(found) };
-}
-
-/** Where and when a command was. */
-export function placeJson(found: FoundCommand): Readonly<Record<string, unknown>> {
-  const { timeline, position, stamp, written, command } = found;
+  const { timeline, position, stamp, written, match, isOrphan, command } = found;
   return {
     type: 'command',
     timeline: timeline.number,
@@ -36,12 +31,7 @@ export function placeJson(found: FoundCommand): Readonly<Record<string, unknown>
     },
     db: command.db,
     multi: command.inMulti,
-  };
-}
-
-/** What else there is to know of it. */
-export function sizeJson({ command, match, isOrphan }: FoundCommand): Readonly<Record<string, unknown>> {
-  return {
+    ...commandJson(command, elision),
     bytes: command.end + 1 - command.start,
     ...(match === 'any' && { mayTouch: 'any' }),
     ...(isOrphan && { orphan: true }),

@@ -25,7 +25,7 @@ export function describe(report: RestoreReport, plan: Plan, output: Output): str
   return [
     '',
     `${output.style('green', 'restored')} ${printable(to)}: ${formatBytes(bytes)} in ${formatSeconds(seconds)}, every byte verified`,
-    ...(record.keys === null ? [] : [describeKeys(record.keys)]),
+    ...describeKeys(record.keys),
     ...changesOf(record.changes),
     ...record.warnings.map((warning) => `warning: ${printable(warning)}`),
     ...howToStart(to, plan),
@@ -56,6 +56,9 @@ function howToStart(to: string, { form, server, scratch }: Plan): string[] {
   }
 }
 
-function describeKeys({ taken, total }: NonNullable<RestoreReport['record']['keys']>): string {
-  return total === null ? `${taken} ${taken === 1 ? 'key' : 'keys'}` : `${taken} of ${total} keys`;
+function describeKeys(keys: RestoreReport['record']['keys']): string[] {
+  if (keys === null) return [];
+  const { taken, total } = keys;
+  if (taken === null) return ['how many keys these are shows when a server has loaded them'];
+  return [total === null ? `${taken} ${taken === 1 ? 'key' : 'keys'}` : `${taken} of ${total} keys`];
 }

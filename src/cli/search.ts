@@ -32,22 +32,13 @@ export function keepBytesOf({ values }: Layers): number | undefined {
 }
 
 /** Prints them up to the limit, or until nobody reads any more. */
-export function tellFound(
+export async function tellFound(
   all: AsyncIterable<readonly (FindEvent | DestructionEvent)[]>,
   reach: Reach,
   context: VerbContext,
 ): Promise<ExitCode> {
-  return tellBy(printerFor(context), all, reach, context, limitOf(context.layers));
-}
-
-/** The same in a form of its own. */
-export async function tellBy<T extends FindEvent | DestructionEvent>(
-  printer: Printer<T>,
-  all: AsyncIterable<readonly T[]>,
-  reach: Reach,
-  { output }: VerbContext,
-  limit = Infinity,
-): Promise<ExitCode> {
+  const limit = limitOf(context.layers);
+  const printer = printerFor(context);
   let found = 0;
   for await (const events of all) {
     for (const event of events) {
@@ -59,7 +50,7 @@ export async function tellBy<T extends FindEvent | DestructionEvent>(
     }
     if (!(await printer.flush())) return 0;
   }
-  if (found === 0) output.note('nothing was found');
+  if (found === 0) context.output.note('nothing was found');
   return exitCode(found, reach);
 }
 
@@ -71,17 +62,8 @@ function exitCode(found: number, { legs }: Reach): ExitCode {
 }
 
 /** Of --from and --to. */
-export function reachFor(context: VerbContext): Promise<Reach> {
-  const { from, to } = context.layers.values;
-  return reachBetween(context, from, to);
-}
-
-export async function reachBetween(
-  { io, layers }: VerbContext,
-  from: string | undefined,
-  to: string | undefined,
-): Promise<Reach> {
-  const { dir, name, timezone } = layers.values;
+export async function reachFor({ io, layers }: VerbContext): Promise<Reach> {
+  const { dir, name, from, to, timezone } = layers.values;
   if (timezone !== undefined) parseZone(timezone);
   const context = { now: io.clock.wall(), zone: timezone };
   const parse = (text: string | undefined): Target | undefined =>
@@ -97,11 +79,11 @@ function limitOf({ values: { limit }, origin }: Layers): number {
   throw new UsageError('bad-setting', `${origin('limit')} is not a number of rows`, { hint: 'a number from 1 on' });
 }
 
-export interface Printer<T = FindEvent | DestructionEvent> {
+interface Printer {
   /** False: nobody reads any more. */
-  print(event: T): Promise<boolean>;
+  readonly print: (event: FindEvent | DestructionEvent) => Promise<boolean>;
   /** What was printed is with the reader. */
-  flush(): Promise<boolean>;
+  readonly flush: () => Promise<boolean>;
 }
 
 /** Small lines go together. */

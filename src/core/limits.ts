@@ -101,6 +101,8 @@ export const entryValueBytesMax: number = 64 * 1024 * 1024;
 export const neededLinksMax = 1_000_000;
 /** Of its stream, no more is held of a command before it is passed on. */
 export const neededCommandBytesMax: number = 1024 * 1024;
+/** Names of the keys that came along, which are to be removed again: more than these are noted twice. */
+export const cameAlongBytesMax: number = 8 * 1024 * 1024;
 
 /** Of an argument that a search prints, with --values. */
 export const printedArgumentBytesMax: number = 1024 * 1024;

@@ -152,7 +152,7 @@ function load(
   advance: (bytes: number) => void,
 ): Promise<ScratchDataset> {
   const replayed = new PlannedBytes(disk, plan, advance);
-  return loadScratch(disk, plan, replayed, { parent, allowedBytes: memoryBytes, clock, signal, advance });
+  return loadScratch(plan, replayed, { parent, allowedBytes: memoryBytes, clock, signal });
 }
 
 /** As the scratch server of the earlier one has to get it. */

@@ -76,8 +76,8 @@ export interface RestoreOptions {
 export interface RestoreRecord extends PlanJson {
   readonly journal: string;
   readonly created: string;
-  /** Where only some are wanted: how many were restored, of all that there were, if these were counted. */
-  readonly keys: { readonly taken: number; readonly total: number | null } | null;
+  /** Where only some are wanted: how many were restored, of all that there were; null where they were not counted. */
+  readonly keys: { readonly taken: number | null; readonly total: number | null } | null;
   /** What was done to a running server that was given some keys. */
   readonly changes: ServerChanges | null;
   readonly files: readonly RestoredFile[];
@@ -121,7 +121,10 @@ async function execute(disk: Disk, plan: Plan, options: RestoreOptions): Promise
     journal: options.writer,
     created: formatInstant(clock.wall()),
     ...planToJson(plan),
-    keys: picked === undefined ? null : { taken: picked.taken, total: plan.held?.keys ? null : picked.total },
+    keys:
+      picked === undefined
+        ? null
+        : { taken: picked.taken ?? null, total: plan.held?.keys ? null : (picked.total ?? null) },
     changes: server ?? null,
     files,
     ttlOutcome,
@@ -192,10 +195,10 @@ async function throughScratch(
   { clock, scratch, signal = new AbortController().signal }: RestoreOptions,
 ): Promise<Made> {
   const replayed = new PlannedBytes(disk, plan, advance);
-  await using dataset = await loadScratch(disk, plan, replayed, {
+  await using dataset = await loadScratch(plan, replayed, {
     parent: scratch?.parent ?? output.scratchParent,
     allowedBytes: scratch?.memoryBytes,
-    ...{ clock, signal, advance },
+    ...{ clock, signal },
   });
   const failed = plan.undo === undefined ? [] : failedWarning(dataset.failures);
   const { ttl, told } = await giveTtls(disk, plan, dataset, clock, signal);

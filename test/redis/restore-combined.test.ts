@@ -34,7 +34,8 @@ interface Combination {
   readonly to: Output;
   readonly without?: boolean;
   readonly ttl?: TtlMode;
-  readonly keys?: boolean;
+  /** With other names, or under their own: then a directory takes no server. */
+  readonly keys?: 'renamed' | 'as they were';
 }
 
 const outputs: readonly Output[] = ['directory', 'rdb', 'resp', 'replicaof', 'restore'];
@@ -44,17 +45,24 @@ const combinations: readonly Combination[] = [
   ...outputs.map((to) => ({ to, without: true })),
   ...outputs.flatMap((to) => modes.map((ttl) => ({ to, without: true, ttl }))),
   ...(['replicaof', 'restore'] as const).flatMap((to) => modes.map((ttl) => ({ to, ttl }))),
-  ...(['directory', 'rdb', 'resp'] as const).map((to) => ({ to, without: true, keys: true })),
-  ...(['directory', 'rdb', 'resp'] as const).map((to, i) => ({ to, without: true, keys: true, ttl: modes[i] })),
-  { to: 'resp', keys: true, ttl: 'shift' },
+  ...(['directory', 'rdb', 'resp'] as const).map((to) => ({ to, without: true, keys: 'renamed' as const })),
+  { to: 'directory', without: true, keys: 'as they were' },
+  { to: 'directory', keys: 'as they were' },
+  ...(['directory', 'rdb', 'resp'] as const).map((to, i) => ({
+    to,
+    without: true,
+    keys: 'renamed' as const,
+    ttl: modes[i],
+  })),
+  { to: 'resp', keys: 'renamed', ttl: 'shift' },
   // Some keys go into a server by commands alone.
   ...([undefined, ...modes] as const).map((ttl) => ({
     to: 'restore' as const,
     without: true,
-    keys: true,
+    keys: 'renamed' as const,
     ...(ttl && { ttl }),
   })),
-  { to: 'restore', keys: true, ttl: 'shift' },
+  { to: 'restore', keys: 'renamed', ttl: 'shift' },
 ];
 
 /** Relative TTLs, which a reference that is fed the stream takes from now on, are another matter: relative-ttl.test.ts. */
@@ -114,11 +122,12 @@ describeServers(
     });
 
     test.each(combinations.map((one) => [describeCombination(one), one] as const))('%s', async (_, one) => {
-      const { to, ttl = 'keep', without: leavesOut = false, keys = false } = one;
+      const { to, ttl = 'keep', without: leavesOut = false, keys } = one;
       const words = [
         ...['--at', position, '--dir', journal.root, '--server-bin', binary.path],
         ...(leavesOut ? without : []),
-        ...(keys ? ['--keys', '*:*[02468]', '--exclude', 'set:*', '--rename', 's/^/was /'] : []),
+        ...(keys === undefined ? [] : ['--keys', '*:*[02468]', '--exclude', 'set:*']),
+        ...(keys === 'renamed' ? ['--rename', 's/^/was /'] : []),
         ...(ttl === 'keep' ? [] : ['--ttl', ttl]),
       ];
       const { server, told } = await restored(to, words);
@@ -132,7 +141,7 @@ describeServers(
       const laterByMs = Math.round((told.ttlOutcome?.shiftedBy ?? 0) * 1000);
       if (ttl === 'shift') expect(Math.abs(asOfMs + laterByMs - Date.now())).toBeLessThan(20_000);
       const all = await expectedTtl(leavesOut ? reduced : whole, ttl, asOfMs, laterByMs, asked);
-      const wanted = keys ? picked(all) : all;
+      const wanted = keys === undefined ? all : picked(all, keys === 'renamed' ? 'was ' : '');
       expect(wanted.keys.size).toBeGreaterThan(10);
       // A primary deletes what elapses, and commands bring nothing of it.
       const shown = to === 'directory' || to === 'rdb' ? {} : { elapsedAtMs: Date.now() };
@@ -195,7 +204,8 @@ interface Told {
 }
 
 function describeCombination({ to, without, ttl, keys }: Combination): string {
-  const words = [...(without ? ['--without'] : []), ...(ttl ? [`--ttl ${ttl}`] : []), ...(keys ? ['--keys'] : [])];
+  const names = keys === undefined ? [] : [keys === 'renamed' ? '--keys, --rename' : '--keys'];
+  const words = [...(without ? ['--without'] : []), ...(ttl ? [`--ttl ${ttl}`] : []), ...names];
   return `${words.join(', ')}: ${to === 'replicaof' || to === 'restore' ? `into a server, by ${to}` : `as ${to}`}`;
 }
 
@@ -220,13 +230,13 @@ async function writeElapsing(client: RespClient, hasFieldTtl: boolean): Promise<
   await client.call('SET', 'here', '1');
 }
 
-/** What --keys, --exclude and --rename of these tests leave. */
-function picked(of: Fingerprint): Fingerprint {
+/** What --keys and --exclude of these tests leave, with what --rename puts before the names. */
+function picked(of: Fingerprint, before: string): Fingerprint {
   const keys = new Map(
     [...of.keys].flatMap(([full, facts]) => {
       const [, db = '', name = ''] = /^(db\d+):(.*)$/s.exec(full) ?? [];
       if (!/^.*:.*[02468]$/s.test(name) || name.startsWith('set:')) return [];
-      return [[`${db}:was ${name}`, facts] as const];
+      return [[`${db}:${before}${name}`, facts] as const];
     }),
   );
   return { ...of, keys, functions: new Map() };

@@ -48,10 +48,10 @@ class Past implements AsyncDisposable {
     this.taken = taken;
   }
 
-  static async live(binary: ServerBinary, seed: number): Promise<Past> {
+  static async live(binary: ServerBinary, seed: number, hashFieldTtl = true): Promise<Past> {
     const primary = await RedisServer.start(binary);
     await using client = await primary.connect();
-    const workload = new Workload(seed, binary, { hashFieldTtl: true, keysPerType: 12, without: ['flushall'] });
+    const workload = new Workload(seed, binary, { hashFieldTtl, keysPerType: 12, without: ['flushall'] });
     await workload.run(client, 400);
     const journal = await RunningJournal.attach({ port: primary.port, segmentBytes: 128 * 1024 });
     await client.call('DEBUG', 'SET-ACTIVE-EXPIRE', 0);
@@ -69,22 +69,30 @@ class Past implements AsyncDisposable {
     return new Past(primary, journal, taken);
   }
 
-  plan(kind: Destination['kind'], text: Partial<SelectionText>, ttl: TtlMode = 'keep'): Promise<Plan> {
+  plan(
+    kind: Kind,
+    text: Partial<SelectionText>,
+    ttl: TtlMode = 'keep',
+    servers: readonly ServerBinary[] = [this.binary],
+  ): Promise<Plan> {
     const { id, offset } = this.taken.position;
+    const isCounted = kind === 'directory, counted';
     return planRestore(localDisk, this.journal.tree, {
       ...{ target: { kind: 'position', idPrefix: id, offset }, text: formatPosition({ id, offset }), mode: 'at' },
-      ...{ now: systemClock.wall(), relativeTtl: 'convert', to: kind, selection: parseSelection(text), ttl },
-      servers: async () => [this.binary],
+      ...{ now: systemClock.wall(), relativeTtl: 'convert', selection: parseSelection(text), ttl },
+      ...{ to: isCounted ? 'directory' : kind, countsExpired: isCounted },
+      servers: async () => servers,
     });
   }
 
   async restore(
-    kind: Destination['kind'],
+    kind: Kind,
     text: Partial<SelectionText>,
     to: string,
     ttl: TtlMode = 'keep',
+    servers?: readonly ServerBinary[],
   ): Promise<RestoreReport> {
-    const plan = await this.plan(kind, text, ttl);
+    const plan = await this.plan(kind, text, ttl, servers);
     this.sent = [];
     const send = async (bytes: Uint8Array): Promise<void> => void this.sent.push(bytes);
     const report = await executeRestore(localDisk, plan, { to, send, clock: systemClock, writer: 'test' });
@@ -120,11 +128,13 @@ function unprintable(text: string): Buffer {
   return Buffer.from(bytes, 'latin1');
 }
 
-const kinds: readonly Destination['kind'][] = ['directory', 'rdb', 'resp'];
+/** A directory is made of the journal's bytes where it can be, and by a scratch server where what has expired is counted. */
+type Kind = Destination['kind'] | 'directory, counted';
+const kinds: readonly Kind[] = ['directory', 'directory, counted', 'rdb', 'resp'];
 const globs = ['string:*', '*:1*', '*[02468]', 's*', '*\r\n*', 'h?sh:*', '[^s]*', 'list:[0-5]', '*e*:*', 'zset:?'];
 
 /** On a server of its own, on which nothing goes by itself. */
-async function loaded(binary: ServerBinary, kind: Destination['kind'], to: string): Promise<Fingerprint> {
+async function loaded(binary: ServerBinary, kind: Kind, to: string): Promise<Fingerprint> {
   await using server = await start(binary, kind, to);
   await using client = await server.connect();
   await client.call('DEBUG', 'SET-ACTIVE-EXPIRE', 0);
@@ -135,8 +145,8 @@ async function loaded(binary: ServerBinary, kind: Destination['kind'], to: strin
   return { ...(await fingerprint(client, binary)), digest: '' };
 }
 
-async function start(binary: ServerBinary, kind: Destination['kind'], to: string): Promise<RedisServer> {
-  if (kind === 'directory') return RedisServer.startFrom(binary, to, { replicaOfNowhere: true });
+async function start(binary: ServerBinary, kind: Kind, to: string): Promise<RedisServer> {
+  if (kind.startsWith('directory')) return RedisServer.startFrom(binary, to, { replicaOfNowhere: true });
   if (kind === 'resp') return RedisServer.start(binary);
   const dir = temporaryDirectory('loaded');
   copyFileSync(to, path.join(dir, 'dump.rdb'));
@@ -144,7 +154,7 @@ async function start(binary: ServerBinary, kind: Destination['kind'], to: string
 }
 
 /** Commands bring nothing that has elapsed. */
-function visible(of: Fingerprint, kind: Destination['kind'], now: number): Fingerprint {
+function visible(of: Fingerprint, kind: Kind, now: number): Fingerprint {
   if (kind !== 'resp') return of;
   return { ...of, keys: new Map([...of.keys].filter(([, { expireMs }]) => expireMs === null || expireMs > now)) };
 }
@@ -168,11 +178,7 @@ describeServers('some keys', (binary) => {
     await past[Symbol.asyncDispose]();
   });
 
-  async function compare(
-    kind: Destination['kind'],
-    text: Partial<SelectionText>,
-    expected: Fingerprint,
-  ): Promise<RestoreReport> {
+  async function compare(kind: Kind, text: Partial<SelectionText>, expected: Fingerprint): Promise<RestoreReport> {
     const to = path.join(temporaryDirectory('restored'), 'out');
     const report = await past.restore(kind, text, to);
     const back = await loaded(binary, kind, to);
@@ -182,8 +188,11 @@ describeServers('some keys', (binary) => {
     const libraries = functions ? past.taken.functions : new Map<string, string>();
     const differences = explainDifference({ ...wanted, functions: libraries }, found, tolerance);
     expect(differences, `seed ${seed}: ${JSON.stringify(text)} as ${kind}`).toEqual([]);
-    const total = report.record.held?.everything === false ? null : past.taken.keys.size;
-    expect(report.record.keys).toEqual({ taken: expected.keys.size, total });
+    const { held, scratch, keys } = report.record;
+    const total = held?.everything === false ? null : past.taken.keys.size;
+    // Without a server nobody counts, but what nobody ever named is not there.
+    const taken = scratch !== null || keys?.taken === 0 ? expected.keys.size : null;
+    expect(keys).toEqual({ taken, total });
     return report;
   }
 
@@ -265,8 +274,8 @@ describeServers('some keys', (binary) => {
       const parent = temporaryDirectory('scratch');
       const replayed = new PlannedBytes(localDisk, plan, () => undefined);
       const { signal } = new AbortController();
-      const options = { parent, allowedBytes: undefined, clock: systemClock, signal, advance: () => undefined };
-      await using dataset = await loadScratch(localDisk, plan, replayed, options);
+      const options = { parent, allowedBytes: undefined, clock: systemClock, signal };
+      await using dataset = await loadScratch(plan, replayed, options);
       const keyspace = await dataset.client.info('keyspace');
       const keys = [...keyspace.matchAll(/keys=(\d+)/g)].reduce((sum, [, count]) => sum + Number(count), 0);
       return { why: planToJson(plan).held?.why ?? null, keys };
@@ -286,6 +295,38 @@ describeServers('some keys', (binary) => {
         past.expected(() => false),
       );
       expect(record.warnings).toContain('no key is what was asked for: nothing is in it');
+    }
+  });
+});
+
+describeServers('some keys in a directory, without a server', (binary) => {
+  const seed = Date.now() >>> 0;
+  const random = new Random(seed);
+  const tolerance = isAtLeast(binary, { redis: 7, valkey: 7 }) ? {} : { expiryToleranceMs: 1000 };
+
+  test('are those of the primary, whatever connected them, in dbs that were exchanged and flushed', async () => {
+    await using past = await Past.live(binary, seed, false);
+    for (let round = 0; round < 12; round++) {
+      const [keys, exclude] = [0, 1].map((least) =>
+        Array.from({ length: random.below(3 - least) }, () => random.pick(globs)),
+      );
+      const db =
+        random.chance(0.4) || (keys!.length === 0 && exclude!.length === 0) ? [random.pick([0, 1, 3]), 15] : [];
+      const [wants, avoids] = [keys!.map(glob), exclude!.map(glob)];
+      const expected = past.expected(
+        (key) =>
+          (db.length === 0 || db.includes(key.db)) &&
+          (wants.length === 0 || wants.some(({ matches }) => matches(key.name))) &&
+          !avoids.some(({ matches }) => matches(key.name)),
+      );
+      const text = { keys: keys!, exclude: exclude!, db: db.map(String) };
+      const to = path.join(temporaryDirectory('restored'), 'out');
+      const { record } = await past.restore('directory', text, to, 'keep', []);
+      expect(record.scratch).toBeNull();
+      const back = await loaded(binary, 'directory', to);
+      const functions = keys!.length === 0 && db.length === 0 ? past.taken.functions : new Map<string, string>();
+      const differences = explainDifference({ ...expected, functions }, back, tolerance);
+      expect(differences, `seed ${seed}: ${JSON.stringify(text)}`).toEqual([]);
     }
   });
 });

@@ -32,11 +32,11 @@ function load(
   program: ServerBinary,
   parent: string,
   more: Partial<LoadOptions> = {},
+  advance = (): void => undefined,
 ): Promise<ScratchDataset> {
-  const replayed = new PlannedBytes(localDisk, plan, () => undefined);
-  return loadScratch(localDisk, throughScratch(plan, { program, rdb: rdbOf(program) }), replayed, {
+  const replayed = new PlannedBytes(localDisk, plan, advance);
+  return loadScratch(throughScratch(plan, { program, rdb: rdbOf(program) }), replayed, {
     ...{ parent, allowedBytes: undefined, clock: systemClock, signal: new AbortController().signal },
-    advance: () => undefined,
     ...more,
   });
 }
@@ -98,11 +98,8 @@ describeServers(
       const plan = await journal.plan('latest');
       const parent = temporaryDirectory('scratch');
       const stop = new AbortController();
-      const interrupted = load(plan, binary, parent, {
-        signal: stop.signal,
-        advance: () => {
-          stop.abort(new InterruptedError());
-        },
+      const interrupted = load(plan, binary, parent, { signal: stop.signal }, () => {
+        stop.abort(new InterruptedError());
       });
       await expect(interrupted).rejects.toMatchObject({ code: 'interrupted' });
       await expect(load(plan, binary, parent, { allowedBytes: 10_000_000 })).rejects.toMatchObject({

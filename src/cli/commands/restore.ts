@@ -117,6 +117,7 @@ export const restoreVerb: Verb = {
         '    the expression is one of JavaScript, on bytes. Two keys that would get one name are refused.',
         'The result is these keys of the whole restore, whatever commands connected them with others (RENAME, COPY, SORT …',
         'STORE). Functions come along only where neither --keys nor --db nor --type is given. No such key: exit 3.',
+        'A directory of keys chosen by --keys, --exclude and --db takes no scratch server, unless the plan says why.',
       ],
     ],
     [

@@ -1,6 +1,7 @@
 /**
- * A directory that a stock server starts from. Made of the journal's bytes, base and stream; or, where a server would not
- * load these exactly, of an RDB that a scratch server has saved, with nothing behind it.
+ * A directory that a stock server starts from. Made of the journal's bytes, base and stream, or of what of them some keys
+ * depend on; or, where a server would not load these exactly, of an RDB that a scratch server has saved, with nothing
+ * behind it.
  *
  * Invariant: the stream's bytes are those of the primary from the base's offset + 1 to the cut, verbatim unless the plan
  * says otherwise, behind one SELECT: a server begins to load on db 0.
@@ -9,15 +10,18 @@ import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { combineCrc32 } from '../../../journal-format/crc32-combine.ts';
 import { encodeCommand } from '../../redis/commands-out.ts';
-import { copyBase } from '../replay/base-copy.ts';
+import { copyBase, copyPieces } from '../replay/base-copy.ts';
 import type { BaseCopy } from '../replay/base-copy.ts';
 import type { DirectorySink } from './directory-sink.ts';
 import { restoredFile } from './output.ts';
 import type { RestoredFile, RestoreOutput, RestoreSource, Written } from './output.ts';
 import { OutputFile } from './output-file.ts';
 import { PlannedBytes } from '../replay/planned-bytes.ts';
+import { PutAside } from '../replay/put-aside.ts';
 import { saveDataset } from './saved-rdb.ts';
 import type { ScratchDataset } from '../../scratch/dataset.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { Picked } from './filter-saved.ts';
 
 const folder = 'appendonlydir';
 const baseFile = `${folder}/appendonly.aof.1.base.rdb`;
@@ -69,23 +73,28 @@ export class DirectoryOutput implements RestoreOutput {
 
   /** Redis 7.0 and later, Valkey: base and stream in files of their own, named in a manifest. */
   async #multiPart(source: RestoreSource): Promise<Written> {
-    const { output: base, isClone, crc } = await this.#copyBase(source, this.#sink.file(baseFile));
+    await using aside = new PutAside(source.disk, this.#sink.aside);
+    const replayed = new PlannedBytes(source.disk, source.plan, source.advance, aside);
+    const { output: base, isClone, crc } = await this.#copyBase(source, replayed, this.#sink.file(baseFile));
     await using _base = base;
     await using stream = await OutputFile.create(source.disk, this.#sink.file(streamFile));
-    const { crc: streamCrc, warnings } = await writeStream(source, stream, 0);
+    const streamCrc = await writeStream(source.plan, replayed, stream, 0);
     const files = [
       restoredFile(baseFile, await base.finish(), crc),
       restoredFile(streamFile, await stream.finish(), streamCrc),
     ];
-    return written(files, isClone, warnings);
+    return { ...written(files, isClone, replayed.warnings()), picked: picked(source.plan, replayed) };
   }
 
   /** Redis up to 6.2: the stream right behind the base, in one file. */
   async #preamble(source: RestoreSource): Promise<Written> {
-    const { output, isClone, crc } = await this.#copyBase(source, this.#sink.file(preambleFile));
+    await using aside = new PutAside(source.disk, this.#sink.aside);
+    const replayed = new PlannedBytes(source.disk, source.plan, source.advance, aside);
+    const { output, isClone, crc } = await this.#copyBase(source, replayed, this.#sink.file(preambleFile));
     await using _output = output;
-    const { crc: wholeCrc, warnings } = await writeStream(source, output, crc);
-    return written([restoredFile(preambleFile, await output.finish(), wholeCrc)], isClone, warnings);
+    const wholeCrc = await writeStream(source.plan, replayed, output, crc);
+    const files = [restoredFile(preambleFile, await output.finish(), wholeCrc)];
+    return { ...written(files, isClone, replayed.warnings()), picked: picked(source.plan, replayed) };
   }
 
   /** An RDB, and where there is a file for it, a stream of nothing. */
@@ -103,20 +112,17 @@ export class DirectoryOutput implements RestoreOutput {
     return { ...written(files, false, []), picked };
   }
 
-  #copyBase({ disk, plan, advance }: RestoreSource, path: string): Promise<BaseCopy> {
-    const { base, bytes } = plan;
+  /** How much some keys take, nobody knows before. */
+  #copyBase({ disk, plan, advance }: RestoreSource, replayed: PlannedBytes, path: string): Promise<BaseCopy> {
+    const { base, bytes, held } = plan;
+    if (held?.keys !== undefined) return copyPieces(disk, path, replayed.rdb());
     const reserve = (baseBytes: number): Promise<void> => this.#sink.reserve(baseBytes + bytes.stream);
     return copyBase(disk, base, path, reserve, advance);
   }
 }
 
 /** `crc` is that of what is in the file already; gives the one of all of it. */
-async function writeStream(
-  { disk, plan, advance }: RestoreSource,
-  output: OutputFile,
-  crc: number,
-): Promise<{ crc: number; warnings: string[] }> {
-  const replayed = new PlannedBytes(disk, plan, advance);
+async function writeStream(plan: Plan, replayed: PlannedBytes, output: OutputFile, crc: number): Promise<number> {
   const select = encodeCommand('SELECT', String(plan.base.record.db));
   let running = crc32(select, crc);
   output.append(select);
@@ -125,7 +131,13 @@ async function writeStream(
     output.append(bytes, slab);
     await output.room();
   }
-  return { crc: running, warnings: replayed.warnings() };
+  return running;
+}
+
+/** Without a server they are not counted; at most it can be told that there is none. */
+function picked({ selection }: Plan, { mayHaveKeys }: PlannedBytes): Partial<Picked> | undefined {
+  if (selection === undefined) return undefined;
+  return mayHaveKeys ? {} : { taken: 0 };
 }
 
 function written(files: readonly RestoredFile[], isBaseClone: boolean, warnings: readonly string[]): Written {

@@ -86,6 +86,11 @@ export class DirectorySink implements AsyncDisposable {
     return path;
   }
 
+  /** The path of a file that may be created, and will be gone. */
+  get aside(): string {
+    return this.#work.aside;
+  }
+
   /** A small file, whole and synced. */
   async writeFile(name: string, text: string): Promise<void> {
     await using file = await this.#disk.create(this.file(name));

@@ -44,8 +44,8 @@ export interface Written {
   /** The base shares its extents with the journal's copy. */
   readonly isBaseClone: boolean;
   readonly warnings: readonly string[];
-  /** Where only some keys are wanted: how many they are. */
-  readonly picked?: Picked | undefined;
+  /** Where only some keys are wanted: how many they are, as far as they were counted. */
+  readonly picked?: Partial<Picked> | undefined;
   /** Where some keys were written into a running server. */
   readonly server?: ServerChanges | undefined;
   /** Where they were only compared. */

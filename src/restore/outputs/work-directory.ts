@@ -5,6 +5,7 @@
  *   holder.json, lock   whose it is, and whether that one still lives (storage/disk.ts)
  *   data/               what will appear, under the names that it will have
  *   appearing           where that takes several steps: the names, in their order; the last one makes it complete
+ *   aside               what is put aside while it is made
  *
  * Invariant: nothing is removed but what such a directory, abandoned, says of itself.
  */
@@ -17,6 +18,7 @@ import { readSmall, uniqueHex } from '../../storage/publish.ts';
 const namePattern = /^\.(?:.+\.)?restoring-[0-9a-f]{8}$/s;
 const dataFolder = 'data';
 const appearingFile = 'appearing';
+const asideFile = 'aside';
 
 export class WorkDirectory implements AsyncDisposable {
   /** Empty at first. */
@@ -43,6 +45,11 @@ export class WorkDirectory implements AsyncDisposable {
       await work[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /** Where a file may be made that will not appear. */
+  get aside(): string {
+    return join(this.#path, asideFile);
   }
 
   /** Before the first of several: what has appeared of them without the last is removed with this. */

@@ -13,7 +13,7 @@ export interface Work {
   readonly bytes: { readonly base: number; readonly stream: number; readonly total: number };
   readonly undo: object | undefined;
   readonly selection: object | undefined;
-  /** `keys` undefined: the scratch server holds everything. */
+  /** `keys` undefined: everything is replayed, not only what some keys depend on. */
   readonly held: { readonly keys: object | undefined } | undefined;
   readonly scratch: object | undefined;
   readonly destination: { readonly method: string } | undefined;
@@ -28,8 +28,9 @@ interface Rates {
 const fileRates: Rates = { base: 400_000_000, stream: 350_000_000 };
 const transformRates: Rates = { base: 200_000_000, stream: 40_000_000 };
 const scratchRates: Rates = { base: 40_000_000, stream: 30_000_000 };
-/** Most of it is passed over. */
+/** Most of it is passed over; then a server loads the rest, or not. */
 const neededRates: Rates = { base: 100_000_000, stream: 80_000_000 };
+const passedOverRates: Rates = { base: 200_000_000, stream: 150_000_000 };
 
 /** Less than this says more of starting processes than of anything else. */
 const tellingBytesMin = 20_000_000;
@@ -45,7 +46,8 @@ export function estimateSeconds(plan: Work, paces: Paces = {}): number {
 
 function ratesOf({ scratch, held, transform }: Work): Rates {
   if (scratch !== undefined) return held?.keys === undefined ? scratchRates : neededRates;
-  return transform === 'none' ? fileRates : transformRates;
+  if (transform !== 'none') return transformRates;
+  return held?.keys === undefined ? fileRates : passedOverRates;
 }
 
 /** The same paces where nothing was learnt. What was known counts as much as what is new. */

@@ -1,6 +1,6 @@
 /**
- * Looks through the stream of a plan for what the wanted keys depend on, so that a scratch server need not hold everything.
- * Where that cannot be told, it holds everything, and the plan says why.
+ * Looks through the stream of a plan for what the wanted keys depend on, so that a scratch server need not hold everything,
+ * or none is needed. Where that cannot be told, one holds everything, and the plan says why.
  */
 import { neededCommandBytesMax } from '../../core/limits.ts';
 import type { CommandGlance } from '../../redis/command-glance.ts';
@@ -15,13 +15,23 @@ import type { Held } from '../rewrite/needed-keys.ts';
 import type { Plan } from './plan.ts';
 import { plannedStream } from './planned-stream.ts';
 
-export async function planNeeded(
+/** For a scratch server: without --keys, most keys would be needed. */
+export async function planHeld(
   disk: Disk,
   plan: Plan,
   selection: KeySelection,
   signal: AbortSignal | undefined,
 ): Promise<Held> {
   if (selection.text.keys.length === 0) return { keys: undefined, why: 'no --keys say which' };
+  return planNeeded(disk, plan, selection, signal);
+}
+
+export async function planNeeded(
+  disk: Disk,
+  plan: Plan,
+  selection: KeySelection,
+  signal: AbortSignal | undefined,
+): Promise<Held> {
   const keys = new NeededKeys((bytes, at, length) => selection.takesNameAt(bytes, at, length));
   const reader = new CommandReader(plan.base.record, { isMatch: mayConnect });
   for await (const { bytes } of plannedStream(disk, plan)) {

@@ -8,14 +8,15 @@ import { formatInstant } from '../../core/instant.ts';
 import { formatPosition } from '../../core/position.ts';
 import type { OrphanRange } from '../../log/orphans.ts';
 import type { SelectionText } from '../../redis/key-selection.ts';
-import { formatRdb, formatServerVersion } from '../../redis/server-version.ts';
+import { formatServerVersion } from '../../redis/server-version.ts';
 import { clusterLines, clusterToJson } from './cluster-print.ts';
 import type { ClusterJson } from './cluster-print.ts';
 import { describeInstant, formatInstantShort, quote } from '../locate/instant.ts';
 import type { StampedOffset } from '../locate/locate-boundaries.ts';
 import type { TimeReading } from '../locate/locate-time.ts';
-import type { Held } from '../rewrite/needed-keys.ts';
-import type { Plan, ScratchPlan } from './plan.ts';
+import type { Plan } from './plan.ts';
+import { heldToJson, scratchLines, scratchToJson } from './scratch-print.ts';
+import type { HeldJson, ScratchJson } from './scratch-print.ts';
 import { ttlEffect } from './ttl-mode.ts';
 import type { TtlMode } from './ttl-mode.ts';
 import { contentsOf } from './target-rails.ts';
@@ -84,10 +85,9 @@ export interface PlanJson {
   readonly undo: UndoJson | null;
   /** Which keys; null: everything. */
   readonly selection: SelectionText | null;
-  /** The server that the dataset goes through, and the RDB version that it writes. */
-  readonly scratch: { readonly server: string; readonly program: string; readonly rdb: string } | null;
-  /** Where some keys are restored, whether the scratch server holds only what they depend on; null: all are restored. */
-  readonly held: { readonly everything: boolean; readonly why: string | null } | null;
+  readonly scratch: ScratchJson | null;
+  /** Where some keys are restored, whether only what they depend on is replayed; null: all are restored. */
+  readonly held: HeldJson | null;
   readonly ttl: TtlMode;
   /** The instant at which it is judged what had elapsed, by the primary's clock. */
   readonly ttlAsOf: string;
@@ -126,8 +126,8 @@ export function planToJson(plan: Plan): PlanJson {
     destination: plan.destination === undefined ? null : destinationJson(plan.destination),
     undo: plan.undo === undefined ? null : undoToJson(plan.undo),
     selection: plan.selection?.text ?? null,
-    scratch: plan.scratch === undefined ? null : scratchJson(plan.scratch),
-    held: plan.held === undefined ? null : heldJson(plan.held),
+    scratch: plan.scratch === undefined ? null : scratchToJson(plan.scratch),
+    held: plan.held === undefined ? null : heldToJson(plan.held),
     ttl: plan.ttl.mode,
     ttlAsOf: formatInstant(plan.ttl.asOf),
     ttlEffect: effect(plan),
@@ -164,8 +164,7 @@ export function planToText(plan: Plan, context: PlanContext): string[] {
     ['output', formDescription[plan.form]],
     ...destinationLines(plan.destination),
     ...selectionLines(plan),
-    ...scratchLines(plan.scratch),
-    ...heldLines(plan.held),
+    ...scratchLines(plan),
     ['TTLs', effect(plan)],
     [
       plan.scratch === undefined ? 'to write' : 'to load',
@@ -261,26 +260,6 @@ function selectionLines({ selection, destination }: Plan): (readonly [string, st
   );
   const isWithout = !takesFunctions || destination !== undefined;
   return [['keys', `${options.join(' ')}${isWithout ? '; no functions' : ''}`]];
-}
-
-function scratchLines(scratch: ScratchPlan | undefined): (readonly [string, string])[] {
-  if (scratch === undefined) return [];
-  const { server, program, rdb } = scratchJson(scratch);
-  return [['made by', `a scratch server, ${server} (${program}), which writes RDB version ${rdb}`]];
-}
-
-function heldJson(held: Held): NonNullable<PlanJson['held']> {
-  return held.keys === undefined ? { everything: true, why: held.why } : { everything: false, why: null };
-}
-
-function heldLines(held: Held | undefined): (readonly [string, string])[] {
-  if (held === undefined) return [];
-  const what = held.keys === undefined ? `everything: ${held.why}` : 'these keys and what they depend on';
-  return [['it holds', what]];
-}
-
-function scratchJson({ program, rdb }: ScratchPlan): NonNullable<PlanJson['scratch']> {
-  return { server: formatServerVersion(program), program: program.path, rdb: formatRdb(rdb) };
 }
 
 /** What restoring into the past does to keys that expire. */

@@ -14,12 +14,11 @@ import { lookAtHashFields } from './hash-field-ttl.ts';
 import { locate } from '../locate/locate.ts';
 import { damageWarnings } from '../locate/locate-damaged.ts';
 import type { Cut } from '../locate/locate.ts';
-import { buildPlan, throughScratch } from './plan.ts';
+import { buildPlan, completed, throughScratch } from './plan.ts';
 import type { Plan, RestoreRequest } from './plan.ts';
-import { planNeeded } from './plan-needed.ts';
+import { planHeld, planNeeded } from './plan-needed.ts';
 import { planUndo } from './plan-undo.ts';
-import { canPlanScratch, planScratch } from './plan-scratch.ts';
-import { changesTtl } from './ttl-mode.ts';
+import { canPlanScratch, planScratch, whyNotOfBytes } from './plan-scratch.ts';
 
 /** `signal` matters where the whole range has to be looked through first (hash-field-ttl.ts). */
 export function planRestore(
@@ -55,16 +54,22 @@ async function made(
   signal: AbortSignal | undefined,
 ): Promise<Plan> {
   const installed = async (): Promise<readonly ServerProgram[]> => (await servers?.()) ?? [];
-  if (to !== 'directory' || plan.selection !== undefined || changesTtl(plan.ttl) || plan.ttl.isCounted) {
-    const scratch = planScratch(plan, await installed());
-    const held = plan.selection && (await planNeeded(disk, plan, plan.selection, signal));
-    return { ...throughScratch(plan, scratch), held };
+  const { selection } = plan;
+  const why = whyNotOfBytes(plan);
+  if (to !== 'directory' || why !== undefined) {
+    const scratch = planScratch(plan, await installed(), to === 'directory' ? why : undefined);
+    const held = selection && (await planHeld(disk, plan, selection, signal));
+    return throughScratch({ ...plan, held }, scratch);
+  }
+  const held = selection && (await planNeeded(disk, plan, selection, signal));
+  if (held !== undefined && held.keys === undefined) {
+    return throughScratch({ ...plan, held }, planScratch(plan, await installed(), held.why));
   }
   const { loadBefore, refusal } = await lookAtHashFields(disk, plan, now, signal);
-  if (refusal === undefined) return { ...plan, loadBefore };
+  if (refusal === undefined) return completed(plan, { held, loadBefore });
   const programs = await installed();
   if (!canPlanScratch(plan, programs)) throw refusal;
-  return throughScratch(plan, planScratch(plan, programs));
+  return throughScratch({ ...plan, held }, planScratch(plan, programs, refusal.message));
 }
 
 function orphanAt({ timelines, damaged }: Catalog, { timeline, offset }: Cut): OrphanRange | undefined {

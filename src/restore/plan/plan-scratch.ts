@@ -8,11 +8,21 @@ import { canLoadRdb, rdbOf } from '../../redis/server-version.ts';
 import type { ServerVersion } from '../../redis/server-version.ts';
 import { isDirectory } from './plan.ts';
 import type { Plan, ScratchPlan } from './plan.ts';
+import { changesTtl } from './ttl-mode.ts';
 
-/** UsageError (exit 1) when none of `programs` can load the dataset. */
-export function planScratch(plan: Plan, programs: readonly ServerProgram[]): ScratchPlan {
+/** UsageError (exit 1) when none of `programs` can load the dataset. `why` it is, where it is not always so. */
+export function planScratch(plan: Plan, programs: readonly ServerProgram[], why?: string): ScratchPlan {
   const program = chooseProgram(originOf(plan), isDirectory(plan) ? loadableFirst(programs, plan.server) : programs);
-  return { program, rdb: rdbOf(program) };
+  return { program, rdb: rdbOf(program), why };
+}
+
+/** Why a directory is not made of the journal's bytes, by what is asked for; what these bytes are may be a reason, too. */
+export function whyNotOfBytes({ ttl, selection }: Pick<Plan, 'ttl' | 'selection'>): string | undefined {
+  if (changesTtl(ttl)) return `--ttl ${ttl.mode} is done to the dataset, when all is replayed`;
+  if (ttl.isCounted) return '--count-expired counts in the dataset, when all is replayed';
+  if (selection?.types !== undefined) return 'what is of a --type is known when all is replayed';
+  if (selection?.renames === true) return '--rename gives names when all is replayed: commands have the others';
+  return undefined;
 }
 
 export function canPlanScratch(plan: Plan, programs: readonly ServerProgram[]): boolean {

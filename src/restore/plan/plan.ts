@@ -53,6 +53,8 @@ export interface ScratchPlan {
   readonly program: ServerProgram;
   /** What it writes, and whoever loads that must know. */
   readonly rdb: RdbFormat;
+  /** Why a directory is not made of the journal's bytes; undefined for other outputs, which never are. */
+  readonly why?: string | undefined;
 }
 
 /** Part of a segment. */
@@ -86,7 +88,7 @@ export interface Plan {
   readonly selection: KeySelection | undefined;
   /** The server that the dataset goes through; undefined where bytes of the journal make the output. */
   readonly scratch: ScratchPlan | undefined;
-  /** What that holds, where it is for some keys; undefined: everything. */
+  /** What that holds, or the journal's bytes are taken for, where it is for some keys; undefined: everything. */
   readonly held: Held | undefined;
   /** When a hash field is the first to expire: loaded later, the directory might not be exact. */
   readonly loadBefore: Micros | undefined;
@@ -128,6 +130,12 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, asOf: 
     warnings: [],
   } as const;
   return { ...plan, estimatedSeconds: estimateSeconds(plan) };
+}
+
+/** The same, with what else is known of it. */
+export function completed(plan: Plan, more: Partial<Pick<Plan, 'held' | 'loadBefore'>>): Plan {
+  const made = { ...plan, ...more };
+  return { ...made, estimatedSeconds: estimateSeconds(made) };
 }
 
 /** The same by way of a scratch server. */

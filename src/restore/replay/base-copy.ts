@@ -1,12 +1,15 @@
 /**
- * Takes a base's RDB into the output: as a clone where the file system shares extents, else as a copy. Either way every
- * byte that arrives is checked against the checksums taken when the base was received.
+ * Takes a base's RDB into the output: as a clone where the file system shares extents, else as a copy; of some keys, what
+ * is made of it for these. In any case every byte that arrives is checked against the checksums taken when the base was
+ * received.
  */
+import { crc32 } from 'node:zlib';
 import type { BaseRecord } from '../../../journal-format/base.ts';
 import { IntegrityError } from '../../core/errors.ts';
 import type { BaseEntry } from '../../log/catalog.ts';
 import type { Disk } from '../../storage/disk.ts';
 import { basePieces } from './base-pieces.ts';
+import type { BasePiece } from './base-pieces.ts';
 import { combineCrc32 } from '../../../journal-format/crc32-combine.ts';
 import { OutputFile } from '../outputs/output-file.ts';
 
@@ -14,7 +17,7 @@ export interface BaseCopy {
   /** Open behind the base, for what is to follow in the same file. */
   readonly output: OutputFile;
   readonly isClone: boolean;
-  /** Of the whole RDB. */
+  /** Of the whole file. */
   readonly crc: number;
 }
 
@@ -37,14 +40,36 @@ export async function copyBase(
     for await (const { bytes } of basePieces(disk, path, record)) advance(bytes.length);
     return { output: await OutputFile.reopen(disk, path, record.size), isClone, crc: wholeCrc(record) };
   }
+  const take = ({ length }: Buffer): void => {
+    advance(length);
+  };
+  const output = await written(disk, path, basePieces(disk, rdbPath, record), take);
+  return { output, isClone, crc: wholeCrc(record) };
+}
+
+/** The same of pieces that a base's RDB comes to. */
+export async function copyPieces(disk: Disk, path: string, pieces: AsyncIterable<BasePiece>): Promise<BaseCopy> {
+  let crc = 0;
+  const output = await written(disk, path, pieces, (bytes) => {
+    crc = crc32(bytes, crc);
+  });
+  return { output, isClone: false, crc };
+}
+
+async function written(
+  disk: Disk,
+  path: string,
+  pieces: AsyncIterable<BasePiece>,
+  take: (bytes: Buffer) => void,
+): Promise<OutputFile> {
   const output = await OutputFile.create(disk, path);
   try {
-    for await (const { bytes, slab } of basePieces(disk, rdbPath, record)) {
+    for await (const { bytes, slab } of pieces) {
       output.append(bytes, slab);
-      advance(bytes.length);
+      take(bytes);
       await output.room();
     }
-    return { output, isClone, crc: wholeCrc(record) };
+    return output;
   } catch (error) {
     await output[Symbol.asyncDispose]();
     throw error;

@@ -5,10 +5,6 @@ import type { Clock } from '../../core/clock.ts';
 import { ScratchDataset } from '../../scratch/dataset.ts';
 import type { FeedSource } from '../../scratch/master-feed.ts';
 import { freeMemory, requireMemory } from '../../scratch/memory.ts';
-import { RdbFilter } from '../../redis/rdb-filter.ts';
-import type { WrittenChunk } from '../../redis/rdb-writer.ts';
-import type { Disk } from '../../storage/disk.ts';
-import { basePieces } from './base-pieces.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { PlannedBytes } from './planned-bytes.ts';
 
@@ -19,20 +15,14 @@ export interface LoadOptions {
   readonly allowedBytes: number | undefined;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  readonly advance: (bytes: number) => void;
 }
 
 /** Of a plan with a scratch server. `replayed` is of the same plan; it is read to its end. */
-export async function loadScratch(
-  disk: Disk,
-  plan: Plan,
-  replayed: PlannedBytes,
-  options: LoadOptions,
-): Promise<ScratchDataset> {
-  const { record, rdbPath } = plan.base;
+export async function loadScratch(plan: Plan, replayed: PlannedBytes, options: LoadOptions): Promise<ScratchDataset> {
+  const { record } = plan.base;
   if (plan.scratch === undefined) throw new RangeError('the plan has no scratch server');
   const { program } = plan.scratch;
-  const { parent, allowedBytes, clock, signal, advance } = options;
+  const { parent, allowedBytes, clock, signal } = options;
   const usedBytes = usedMemory(record.aux['used-mem']);
   const keys = plan.held?.keys;
   // How much some keys take is seen when they are loaded.
@@ -40,16 +30,10 @@ export async function loadScratch(
     keys === undefined
       ? await requireMemory({ usedBytes, rdbBytes: record.size, allowedBytes })
       : (allowedBytes ?? (await freeMemory()));
-  const filter = keys && new RdbFilter({ selection: { ...everything, takes: (_db, _type, key) => keys.has(key) } });
   const source: FeedSource = {
-    rdbBytes: filter === undefined ? record.size : undefined,
+    rdbBytes: keys === undefined ? record.size : undefined,
     async *rdb() {
-      for await (const { bytes } of basePieces(disk, rdbPath, record)) {
-        if (filter === undefined) yield bytes;
-        else yield* taken(filter.push(bytes));
-        advance(bytes.length);
-      }
-      if (filter !== undefined) yield* taken(filter.finish());
+      for await (const { bytes } of replayed.rdb()) yield bytes;
     },
     db: record.db,
     stream: () => replayed.stream(),
@@ -59,17 +43,6 @@ export async function loadScratch(
     mayFail: plan.undo !== undefined,
   });
 }
-
-/** Each has been taken when the next one is asked for. */
-function* taken(chunks: readonly WrittenChunk[]): Generator<Buffer, void, undefined> {
-  for (const { bytes, slab } of chunks) {
-    yield bytes;
-    slab.release();
-  }
-}
-
-/** Of an RDB of which only the keys are chosen. */
-const everything = { renames: false, takesFunctions: true, nameOf: (key: Buffer): Buffer => key };
 
 function usedMemory(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;

@@ -1,12 +1,16 @@
 /**
- * What a plan replays: its stream as the output gets it, verbatim, with absolute TTLs, or for a scratch server so that it
- * comes to what it came to at the primary; without what the plan leaves out. Shared by whatever takes it, files
+ * What a plan replays: its base and stream as the output gets them, verbatim, with absolute TTLs, or for a scratch server
+ * so that it comes to what it came to at the primary; without what the plan leaves out; for some keys, what these depend
+ * on, and where no server takes them out of that, what removes the others behind it. Shared by whatever takes it, files
  * or a scratch server, so that no two of them can get something else.
  */
 import type { Slab } from '../../core/slabs.ts';
 import type { RangeChunk } from '../../log/read-range.ts';
 import type { Disk } from '../../storage/disk.ts';
+import { RdbFilter } from '../../redis/rdb-filter.ts';
+import type { WrittenChunk } from '../../redis/rdb-writer.ts';
 import { hashFieldTtlInexactOnAofLoad } from '../../redis/server-version.ts';
+import { CameAlong } from '../rewrite/came-along.ts';
 import { replayedHpersist } from '../rewrite/hpersist.ts';
 import { LeftOut } from '../rewrite/left-out.ts';
 import { neededStream } from '../rewrite/needed-stream.ts';
@@ -14,6 +18,9 @@ import type { Plan } from '../plan/plan.ts';
 import { plannedStream } from '../plan/planned-stream.ts';
 import { RelativeTtl } from '../rewrite/relative-ttl.ts';
 import type { StreamRewriter } from '../rewrite/stream-rewriter.ts';
+import { basePieces } from './base-pieces.ts';
+import type { BasePiece } from './base-pieces.ts';
+import type { PutAside } from './put-aside.ts';
 
 export interface ReplayedPiece {
   readonly bytes: Buffer;
@@ -31,22 +38,45 @@ export class PlannedBytes {
   readonly #relativeTtl: RelativeTtl | undefined;
   /** Each gets what the one before it makes. */
   readonly #rewriters: readonly StreamRewriter[];
+  readonly #along: CameAlong | undefined;
+  readonly #aside: PutAside | undefined;
 
-  /** `advance` is told of the journal's bytes once what they come to has been taken; it may throw to end it. */
-  constructor(disk: Disk, plan: Plan, advance: (bytes: number) => void) {
+  /**
+   * `advance` is told of the journal's bytes once what they come to has been taken; it may throw to end it. `aside` takes
+   * what comes last, where a plan for some keys goes without a server.
+   */
+  constructor(disk: Disk, plan: Plan, advance: (bytes: number) => void, aside?: PutAside) {
     this.#disk = disk;
     this.#plan = plan;
     this.#advance = advance;
     this.#leftOut = new LeftOut(plan.undo?.stretches);
     this.#relativeTtl =
       plan.transform === 'relative-ttl' ? new RelativeTtl(plan.base.record, this.#leftOut) : undefined;
-    this.#rewriters = rewritersOf(plan);
+    const { scratch, selection } = plan;
+    const along = scratch === undefined && selection !== undefined ? new CameAlong(selection) : undefined;
+    this.#along = along;
+    this.#aside = aside;
+    this.#rewriters = rewritersOf(plan, along);
+  }
+
+  /** The base's RDB, with the needed keys only where these are told: before the stream, once. */
+  async *rdb(): AsyncGenerator<BasePiece, void, undefined> {
+    const { record, rdbPath } = this.#plan.base;
+    const filter = this.#filter();
+    for await (const piece of basePieces(this.#disk, rdbPath, record)) {
+      if (filter === undefined) yield piece;
+      else yield* released(filter.push(piece.bytes));
+      await this.#putAside();
+      this.#advance(piece.bytes.length);
+    }
+    if (filter !== undefined) yield* released(filter.finish());
   }
 
   /** This or pieces() is to be read, once. The bytes stay as they are. */
   async *stream(): AsyncGenerator<Buffer, void, undefined> {
     for await (const chunk of plannedStream(this.#disk, this.#plan)) {
       for (const bytes of this.#relativeTtl?.push(chunk) ?? this.#kept(chunk)) yield* this.#rewritten(bytes);
+      await this.#putAside();
       this.#advance(chunk.bytes.length);
     }
   }
@@ -55,6 +85,7 @@ export class PlannedBytes {
   async *pieces(): AsyncGenerator<ReplayedPiece, void, undefined> {
     if (this.#relativeTtl !== undefined || this.#rewriters.length > 0) {
       for await (const bytes of this.stream()) yield { bytes };
+      yield* this.#removals();
       return;
     }
     for await (const chunk of plannedStream(this.#disk, this.#plan, 'slabs')) {
@@ -78,6 +109,35 @@ export class PlannedBytes {
     );
   }
 
+  #filter(): RdbFilter | undefined {
+    const { held, scratch, selection } = this.#plan;
+    const keys = held?.keys;
+    if (keys === undefined) return undefined;
+    const takesFunctions = scratch !== undefined || selection?.takesFunctions !== false;
+    return new RdbFilter({
+      selection: { renames: false, takesFunctions, nameOf: (key) => key, takes: (_db, _type, key) => keys.has(key) },
+      onTaken: (db, key) => this.#along?.note(db, key),
+    });
+  }
+
+  async #putAside(): Promise<void> {
+    const noted = this.#along?.noted() ?? [];
+    if (noted.length > 0) await this.#aside?.append(noted);
+  }
+
+  async *#removals(): AsyncGenerator<ReplayedPiece, void, undefined> {
+    if (this.#along === undefined || this.#aside === undefined) return;
+    await this.#putAside();
+    for (const bytes of this.#along.back()) yield { bytes };
+    yield* this.#aside.read();
+    for (const bytes of this.#along.forth()) yield { bytes };
+  }
+
+  /** Of a plan for some keys that goes without a server: false if there is none for sure. To be asked at the end. */
+  get mayHaveKeys(): boolean {
+    return this.#along?.hasWanted ?? true;
+  }
+
   /** To be asked when all of it was read: what could not be converted. */
   warnings(): string[] {
     return this.#relativeTtl?.warnings() ?? [];
@@ -85,13 +145,21 @@ export class PlannedBytes {
 }
 
 /** Offsets are their own: whole commands are missing from what they get. */
-function rewritersOf(plan: Plan): readonly StreamRewriter[] {
+function rewritersOf(plan: Plan, along: CameAlong | undefined): readonly StreamRewriter[] {
   const { record } = plan.base;
   const keys = plan.held?.keys;
   return [
-    ...(keys === undefined ? [] : [neededStream(record, keys)]),
+    ...(keys === undefined ? [] : [neededStream(record, keys, along && ((command) => along.take(command)))]),
     ...(passesOverElapsed(plan) ? [replayedHpersist(record)] : []),
   ];
+}
+
+/** Each has been taken when the next one is asked for, unless it is retained. */
+function* released(chunks: readonly WrittenChunk[]): Generator<WrittenChunk, void, undefined> {
+  for (const chunk of chunks) {
+    yield chunk;
+    chunk.slab.release();
+  }
 }
 
 /** By the server that replays; a directory's own is told by hash-field-ttl.ts. */

@@ -4,15 +4,27 @@
  */
 import { neededCommandBytesMax } from '../../core/limits.ts';
 import type { ScannerState } from '../../redis/boundary-scanner.ts';
+import type { StreamCommand } from '../../redis/command-reader.ts';
 import type { NeededKeys } from './needed-keys.ts';
 import { StreamRewriter } from './stream-rewriter.ts';
 
-/** `state` is the boundary that the first bytes follow. */
-export function neededStream(state: ScannerState, keys: NeededKeys): StreamRewriter {
+/**
+ * `state` is the boundary that the first bytes follow. `follow` is told of each command that is passed on, and may say no
+ * in the last moment, unless it is a long one.
+ */
+export function neededStream(
+  state: ScannerState,
+  keys: NeededKeys,
+  follow: (command: StreamCommand) => boolean = () => true,
+): StreamRewriter {
   return new StreamRewriter(state, {
     isMatch: (command) => !keys.passesOver(command),
     others: 'drop',
-    decide: (command) => (keys.takes(command) ? 'pass' : undefined),
+    decide: (command) => ((isLong(command) || keys.takes(command)) && follow(command) ? 'pass' : undefined),
     holds: (_start, bytes) => bytes <= neededCommandBytesMax,
   });
+}
+
+function isLong({ start, end }: StreamCommand): boolean {
+  return end - start >= neededCommandBytesMax;
 }

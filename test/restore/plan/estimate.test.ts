@@ -20,6 +20,7 @@ test('by cautious rates before anything was measured, in whole seconds', () => {
   expect(estimateSeconds(work(1e9, 1.2e9, { transform: 'relative-ttl' }))).toBe(35);
   expect(estimateSeconds(work(1e9, 1.2e9, scratch))).toBe(65);
   expect(estimateSeconds(work(1e9, 1.2e9, { ...scratch, held: { keys: {} } }))).toBe(25);
+  expect(estimateSeconds(work(1e9, 1.2e9, { selection: {}, held: { keys: {} } }))).toBe(13);
 });
 
 test.each([3, 40, 700])(
@@ -40,6 +41,7 @@ test('what was measured of one kind says nothing of another', () => {
     work(1e9, 1e9, { ...scratch, undo: {} }),
     work(1e9, 1e9, { ...scratch, selection: {} }),
     work(1e9, 1e9, { ...scratch, selection: {}, held: { keys: {} } }),
+    work(1e9, 1e9, { selection: {}, held: { keys: {} } }),
   ];
   for (const other of others) expect(estimateSeconds(other, paces)).toBe(estimateSeconds(other));
 });

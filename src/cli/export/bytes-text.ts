@@ -1,8 +1,0 @@
-/** Bytes in an export, exact whatever they are (pure). */
-import { isUtf8 } from 'node:buffer';
-
-export type BytesJson = string | { readonly base64: string };
-
-export function bytesJson(bytes: Buffer): BytesJson {
-  return isUtf8(bytes) ? bytes.toString() : { base64: bytes.toString('base64') };
-}

@@ -1,0 +1,47 @@
+/**
+ * In print, how a plan makes what it makes (pure): of the journal's bytes, or by a scratch server, and why.
+ */
+import { formatRdb, formatServerVersion } from '../../redis/server-version.ts';
+import type { Held } from '../rewrite/needed-keys.ts';
+import type { Plan, ScratchPlan } from './plan.ts';
+
+export interface ScratchJson {
+  readonly server: string;
+  readonly program: string;
+  /** The version that it writes. */
+  readonly rdb: string;
+  /** Why a directory is not made of the journal's bytes; null for other outputs, which never are. */
+  readonly why: string | null;
+}
+
+export interface HeldJson {
+  readonly everything: boolean;
+  readonly why: string | null;
+}
+
+export function scratchToJson({ program, rdb, why }: ScratchPlan): ScratchJson {
+  return { server: formatServerVersion(program), program: program.path, rdb: formatRdb(rdb), why: why ?? null };
+}
+
+export function heldToJson(held: Held): HeldJson {
+  return held.keys === undefined ? { everything: true, why: held.why } : { everything: false, why: null };
+}
+
+export function scratchLines({ scratch, held }: Pick<Plan, 'scratch' | 'held'>): (readonly [string, string])[] {
+  if (scratch === undefined) {
+    if (held === undefined) return [];
+    return [
+      ['made of', 'the bytes of these keys and of what they depend on; what only came along is deleted at the end'],
+    ];
+  }
+  const { server, program, rdb, why } = scratchToJson(scratch);
+  return [
+    ['made by', `a scratch server, ${server} (${program}), which writes RDB version ${rdb}`],
+    ...(why === null ? [] : [['because', why] as const]),
+    ...(held === undefined ? [] : [['it holds', heldIn(held)] as const]),
+  ];
+}
+
+function heldIn(held: Held): string {
+  return held.keys === undefined ? `everything: ${held.why}` : 'these keys and what they depend on';
+}
