@@ -5,19 +5,23 @@
 import type { FindEvent, FoundCommand } from '../inspect/find.ts';
 import type { Notice } from '../inspect/notices.ts';
 import { readRange } from '../log/read-range.ts';
+import type { SourceTree } from '../log/source-tree.ts';
 import { nameOf } from '../redis/command-reader.ts';
 import { encodeCommand } from '../redis/commands-out.ts';
+import { explainGone } from '../restore/locate/locate-removed.ts';
 import type { Disk } from '../storage/disk.ts';
 import type { TextSender } from './text-sender.ts';
 
 export class RawCommands {
   readonly #disk: Disk;
+  readonly #tree: SourceTree;
   readonly #sender: TextSender;
   readonly #tell: (notice: Notice) => void;
   #db: number | undefined;
 
-  constructor(disk: Disk, sender: TextSender, tell: (notice: Notice) => void) {
+  constructor(disk: Disk, tree: SourceTree, sender: TextSender, tell: (notice: Notice) => void) {
     this.#disk = disk;
+    this.#tree = tree;
     this.#sender = sender;
     this.#tell = tell;
   }
@@ -40,9 +44,13 @@ export class RawCommands {
   async #command({ timeline, command }: FoundCommand): Promise<boolean> {
     const { args, argumentCount, shortened, start, end } = command;
     if (args.length === argumentCount && shortened === undefined) return this.#sender.send(encodeCommand(...args));
-    for await (const { bytes } of readRange(this.#disk, timeline.segments, start, end)) {
-      if (!(await this.#sender.send(bytes))) return false;
+    try {
+      for await (const { bytes } of readRange(this.#disk, timeline.segments, start, end)) {
+        if (!(await this.#sender.send(bytes))) return false;
+      }
+      return true;
+    } catch (error) {
+      throw await explainGone(this.#disk, this.#tree, [timeline.number], error);
     }
-    return true;
   }
 }

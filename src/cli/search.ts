@@ -38,10 +38,12 @@ export async function tellFound(
   context: VerbContext,
 ): Promise<ExitCode> {
   const limit = limitOf(context.layers);
-  const printer = printerFor(context);
+  const printer = printerFor(context, reach);
   let found = 0;
+  let isCut = false;
   for await (const events of all) {
     for (const event of events) {
+      isCut ||= event.kind === 'removed';
       if (event.kind === 'command' || event.kind === 'destruction') found += 1;
       if (!(await printer.print(event))) return 0;
       if (found < limit) continue;
@@ -51,14 +53,15 @@ export async function tellFound(
     if (!(await printer.flush())) return 0;
   }
   if (found === 0) context.output.note('nothing was found');
-  return exitCode(found, reach);
+  return exitCode(found, reach, isCut);
 }
 
-function exitCode(found: number, { legs }: Reach): ExitCode {
+/** `isCut`: something was removed, be it while it was searched. */
+function exitCode(found: number, { legs }: Reach, isCut: boolean): ExitCode {
   const damaged = legs.flatMap((leg) => (leg.kind === 'damaged' ? [leg.damaged] : []));
   if (damaged.length > 0) return exitCodeOf(damaged);
   if (found > 0) return 0;
-  return legs.every(({ kind }) => kind === 'stretch') ? 1 : 4;
+  return legs.every(({ kind }) => kind === 'stretch') && !isCut ? 1 : 4;
 }
 
 /** Of --from and --to. */
@@ -89,11 +92,11 @@ interface Printer {
 /** Small lines go together. */
 const textsTogether = 64 * 1024;
 
-function printerFor({ io, layers, output }: VerbContext): Printer {
+function printerFor({ io, layers, output }: VerbContext, reach: Reach): Printer {
   const { values } = layers;
   const sender = new TextSender(io.stdout);
   if (values.raw) {
-    const raw = new RawCommands(io.disk, sender, (notice) => output.note(noticeText(notice)));
+    const raw = new RawCommands(io.disk, reach.tree, sender, (notice) => output.note(noticeText(notice)));
     return { print: async (event) => event.kind === 'destruction' || raw.print(event), flush: async () => true };
   }
   const elision = values.values ? whole : elided;

@@ -22,6 +22,7 @@ import type { RdbEntry, WantsKey } from '../redis/rdb-entries.ts';
 import { isHashWithTtl } from '../redis/rdb-hash-ttl.ts';
 import type { RdbMagic } from '../redis/server-version.ts';
 import { encodedDigest } from '../redis/value-digest.ts';
+import { explainGone, removedError } from '../restore/locate/locate-removed.ts';
 import type { Plan } from '../restore/plan/plan.ts';
 import { loadScratch } from '../restore/replay/load-scratch.ts';
 import { PlannedBytes } from '../restore/replay/planned-bytes.ts';
@@ -69,8 +70,12 @@ export async function* diff(
 ): AsyncGenerator<readonly DiffRow[], void, undefined> {
   await using directory = await PrivateDirectory.create(options.parent, options.clock);
   const table = new KeyTable(disk, directory.path);
-  if (before.timeline === after.timeline) await lookOnOne(disk, before, after, table, options);
-  else await lookOnTwo(disk, before, after, table, options);
+  try {
+    if (before.timeline === after.timeline) await lookOnOne(disk, before, after, table, options);
+    else await lookOnTwo(disk, before, after, table, options);
+  } catch (error) {
+    throw await explainGone(disk, before.tree, [before.timeline, after.timeline], error);
+  }
   for await (const pairs of table.pairs()) {
     throwIfInterrupted(options.signal);
     yield pairs.map(rowOf).filter((row) => row !== undefined);
@@ -119,10 +124,13 @@ function advancing({ progress, signal }: DiffOptions, total: number): (bytes: nu
 }
 
 function timelineOf(disk: Disk, { tree, timeline }: Plan): Promise<Timeline> {
-  return withCatalog(disk, tree, async ({ timelines }) => {
+  return withCatalog(disk, tree, async ({ timelines, removed }) => {
     const found = timelines.find(({ number }) => number === timeline);
-    if (found === undefined) throw new RangeError(`timeline ${timeline} is not there any more`);
-    return found;
+    if (found !== undefined) return found;
+    const record = removed.find((one) => one.timeline === timeline);
+    throw record === undefined
+      ? new RangeError(`timeline ${timeline} is not there any more`)
+      : removedError(record, timelines);
   });
 }
 

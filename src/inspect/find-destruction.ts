@@ -7,7 +7,6 @@ import { mayWrite, mayWriteAt } from '../redis/command-keys.ts';
 import type { StreamCommand } from '../redis/command-reader.ts';
 import { stampIn } from '../restore/locate/stamp-in.ts';
 import type { Timeline } from '../log/catalog.ts';
-import type { OrphanRange } from '../log/orphans.ts';
 import type { Disk } from '../storage/disk.ts';
 import { CommandFilter } from './command-filter.ts';
 import type { FilterText } from './command-filter.ts';
@@ -16,6 +15,7 @@ import type { Destruction } from './destruction.ts';
 import { Notices } from './notices.ts';
 import type { Notice, StretchLeg } from './notices.ts';
 import type { Reach } from './reach.ts';
+import { removedNotice } from './removed-notice.ts';
 import { scanCommands } from './scan.ts';
 
 export interface FoundDestruction extends Omit<Destruction, 'kind'> {
@@ -42,7 +42,7 @@ export async function* findDestruction(
 ): AsyncGenerator<readonly DestructionEvent[], void, undefined> {
   const meant = new CommandFilter({ keys, dbs, commands: [] });
   for (const leg of reach.legs) {
-    if (leg.kind === 'stretch') yield* findOn(disk, leg, reach.orphans, meant, signal);
+    if (leg.kind === 'stretch') yield* findOn(disk, leg, reach, meant, signal);
     else yield [leg];
   }
 }
@@ -50,27 +50,33 @@ export async function* findDestruction(
 async function* findOn(
   disk: Disk,
   leg: StretchLeg,
-  orphans: readonly OrphanRange[],
+  reach: Reach,
   meant: CommandFilter,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<readonly DestructionEvent[], void, undefined> {
   const { timeline } = leg;
-  const notices = new Notices(leg, orphans);
+  const notices = new Notices(leg, reach.orphans);
   const finder = new DestructionFinder(meant);
   const tell = (destruction: Destruction): FoundDestruction => {
     const isOrphan = notices.isOrphan(destruction.extent.first.offset);
     return { ...destruction, what: destruction.kind, kind: 'destruction', timeline, isOrphan };
   };
-  for await (const { taken, reads } of scanCommands(disk, timeline, leg, {}, new RemovalReading(), signal)) {
-    const events: DestructionEvent[] = [];
-    for (const { command, writes } of taken) {
-      events.push(...notices.before(command.end));
-      for (const destruction of finder.take(command, stampIn(reads, command.end), writes))
-        events.push(tell(destruction));
+  const last: DestructionEvent[] = [];
+  try {
+    for await (const { taken, reads } of scanCommands(disk, timeline, leg, {}, new RemovalReading(), signal)) {
+      const events: DestructionEvent[] = [];
+      for (const { command, writes } of taken) {
+        events.push(...notices.before(command.end));
+        for (const destruction of finder.take(command, stampIn(reads, command.end), writes))
+          events.push(tell(destruction));
+      }
+      if (events.length > 0) yield events;
     }
-    if (events.length > 0) yield events;
+    last.push(...notices.before(leg.to));
+  } catch (error) {
+    last.push(await removedNotice(disk, reach, leg, error));
   }
-  const rest = [...finder.finish().map(tell), ...notices.before(leg.to)];
+  const rest = [...finder.finish().map(tell), ...last];
   if (rest.length > 0) yield rest;
 }
 

@@ -16,6 +16,7 @@ import type { CommandFilter, Match } from './command-filter.ts';
 import { Notices } from './notices.ts';
 import type { Notice, StretchLeg } from './notices.ts';
 import type { Reach } from './reach.ts';
+import { removedNotice } from './removed-notice.ts';
 import { scanCommands } from './scan.ts';
 import { WrittenTimes } from './written.ts';
 import type { Written } from './written.ts';
@@ -50,8 +51,22 @@ export async function* find(
   options: FindOptions,
 ): AsyncGenerator<readonly FindEvent[], void, undefined> {
   for (const leg of reach.legs) {
-    if (leg.kind === 'stretch') yield* findOn(disk, leg, reach.orphans, filter, options);
+    if (leg.kind === 'stretch') yield* findUntilRemoved(disk, reach, leg, filter, options);
     else yield [leg];
+  }
+}
+
+async function* findUntilRemoved(
+  disk: Disk,
+  reach: Reach,
+  leg: StretchLeg,
+  filter: CommandFilter,
+  options: FindOptions,
+): AsyncGenerator<readonly FindEvent[], void, undefined> {
+  try {
+    yield* findOn(disk, leg, reach.orphans, filter, options);
+  } catch (error) {
+    yield [await removedNotice(disk, reach, leg, error)];
   }
 }
 

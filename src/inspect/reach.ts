@@ -18,6 +18,7 @@ import type { DamagedTimeline } from '../log/damaged.ts';
 import { boundsOf, gapsOf } from '../log/gaps.ts';
 import { orphansOf, stretchOf } from '../log/orphans.ts';
 import type { OrphanRange } from '../log/orphans.ts';
+import type { SourceTree } from '../log/source-tree.ts';
 import { certaintiesOn, locateTime } from '../restore/locate/locate-time.ts';
 import { nothingCovered, timeCoverage } from '../restore/locate/locate-coverage.ts';
 import { locate } from '../restore/locate/locate.ts';
@@ -43,6 +44,7 @@ export interface Reach {
   /** In order. Of a stretch, `from` and `to` are boundaries: what begins behind the one and ends with the other. */
   readonly legs: readonly Leg[];
   readonly orphans: readonly OrphanRange[];
+  readonly tree: SourceTree;
 }
 
 /** One end of the range. */
@@ -69,7 +71,7 @@ export async function reachOf(disk: Disk, catalog: Catalog, range: SearchRange):
   }
   numbered.push(...besides(catalog, from, to));
   const legs = numbered.sort(([a], [b]) => a - b).map(([, leg]) => leg);
-  return { legs, orphans: orphansOf([...timelines, ...damaged.map(stretchOf)]) };
+  return { legs, orphans: orphansOf([...timelines, ...damaged.map(stretchOf)]), tree: catalog.tree };
 }
 
 async function boundOf(

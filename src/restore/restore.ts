@@ -16,9 +16,6 @@
 import type { Clock } from '../core/clock.ts';
 import { InterruptedError } from '../core/errors.ts';
 import { formatInstant } from '../core/instant.ts';
-import { loadCatalogLeft } from '../log/catalog.ts';
-import { readRemoved } from '../log/removed.ts';
-import { isNotFound } from '../log/source-tree.ts';
 import type { Disk } from '../storage/disk.ts';
 import { CompareOutput } from './servers/compare-output.ts';
 import type { TellRows } from './servers/compare-output.ts';
@@ -29,7 +26,7 @@ import { giveTtls } from './replay/give-ttls.ts';
 import { throwIfInterrupted } from './interruption.ts';
 import { KeysOutput } from './servers/keys-output.ts';
 import { loadScratch } from './replay/load-scratch.ts';
-import { removedError } from './locate/locate-removed.ts';
+import { explainGone } from './locate/locate-removed.ts';
 import type {
   RestoredFile,
   RestoreOutput,
@@ -103,10 +100,7 @@ export async function executeRestore(disk: Disk, plan: Plan, options: RestoreOpt
   try {
     return await execute(disk, plan, options);
   } catch (error) {
-    if (!isNotFound(error)) throw error;
-    const removed = await readRemoved(disk, plan.tree);
-    const record = removed.find(({ timeline }) => timeline === plan.cut.timeline);
-    throw record === undefined ? error : removedError(record, (await loadCatalogLeft(disk, plan.tree)).timelines);
+    throw await explainGone(disk, plan.tree, [plan.cut.timeline], error);
   }
 }
 

@@ -2,9 +2,14 @@
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { loadCatalog } from '../../src/log/catalog.ts';
+import { applyRetention } from '../../src/log/removal.ts';
+import type { Disk } from '../../src/storage/disk.ts';
+import { localDisk } from '../../src/storage/local-disk.ts';
 import { command } from '../redis-protocol/bytes.ts';
 import { JournalBuilder } from '../support/journal-builder.ts';
 import { cli } from './cli.ts';
+import type { CliResult } from './cli.ts';
 
 const id = 'a'.repeat(40);
 const otherId = 'b'.repeat(40);
@@ -171,6 +176,50 @@ describe('journal find', () => {
     });
     const other = await cli(['find', '--dir', journal.root, '--destructive', '--db', '3', '--to', `${id}:${end(8)}`]);
     expect(other).toEqual({ exitCode: 1, stdout: '', stderr: 'journal: nothing was found\n' });
+  });
+
+  test('tells what was found of a timeline that retention removes meanwhile, then that the rest is removed', async () => {
+    const keep = { rule: { kind: 'size', bytes: 1 }, words: '--keep-local 1MB' } as const;
+    const many = Array.from({ length: 20 }, (_, i) => command('SET', `key:${i}`, 'v'));
+    const search = async (removeAt: number, ...words: string[]): Promise<CliResult & { isRemoved: boolean }> => {
+      await using journal = await journalOf(...many);
+      let opens = 0;
+      const disk: Disk = {
+        ...localDisk,
+        open: async (file, mode) => {
+          opens += 1;
+          if (opens === removeAt) {
+            const { timelines } = await loadCatalog(localDisk, journal.tree);
+            await applyRetention(localDisk, journal.tree, timelines, keep, t0 + 700 * second);
+          }
+          return localDisk.open(file, mode);
+        },
+      };
+      return { ...(await cli([...words, '--dir', journal.root, '--json'], { disk })), isRemoved: opens >= removeAt };
+    };
+    const endOfFirst = `${id}:${1000 + Buffer.concat(many).length}`;
+    const [found, nothing] = [['find'], ['find', '--command', 'GETDEL', '--to', endOfFirst]];
+    const cuts = new Set<string>();
+    for (const words of [found, nothing, ['find', '--destructive']]) {
+      const whole = linesOf((await search(Infinity, ...words)).stdout);
+      for (let at = 1; ; at += 1) {
+        const { exitCode, stdout, stderr, isRemoved } = await search(at, ...words);
+        if (!isRemoved) break;
+        const lines = linesOf(stdout);
+        const cut = lines.findIndex(({ type }) => type === 'removed');
+        // Removed before it was looked for: a position on it is refused, and who asks for everything means what is there.
+        if (cut === -1) continue;
+        const ofFirst = lines.slice(0, cut);
+        expect(ofFirst, `open ${at}`).toEqual(whole.slice(0, cut));
+        expect(lines[cut], `open ${at}`).toMatchObject({ timeline: 1, rule: '--keep-local 1MB' });
+        const isFound = lines.some(({ type }) => type === 'command' || type === 'destruction');
+        expect({ exitCode, stderr }, `open ${at}`).toEqual({ exitCode: isFound ? 0 : 4, stderr: '' });
+        cuts.add(`${words.slice(1, 3).join(' ')} ${cut > 0 ? 'behind some' : 'before any'}`);
+      }
+    }
+    expect([...cuts].sort()).toEqual([
+      ...[' before any', ' behind some', '--command GETDEL before any', '--destructive before any'],
+    ]);
   });
 
   test('stops at its limit', async () => {

@@ -1,11 +1,15 @@
 /**
- * The refusal of a target that was covered once and removed on purpose: it says so, since "never covered" would be a lie.
- * Pure. Neighbours: locate.ts refuses first, in the terms of what is there; log/removal.ts removes.
+ * The refusal of a target that was covered once and removed on purpose, be it while it was read: it says so, since "never
+ * covered" would be a lie. Neighbours: locate.ts refuses first, in the terms of what is there; log/removal.ts removes.
  */
 import type { RemovedRecord } from '../../../journal-format/removed.ts';
 import { CoverageError } from '../../core/errors.ts';
 import { formatPosition } from '../../core/position.ts';
+import { loadCatalogLeft } from '../../log/catalog.ts';
 import type { Catalog } from '../../log/catalog.ts';
+import { removedMeanwhile } from '../../log/removed.ts';
+import type { SourceTree } from '../../log/source-tree.ts';
+import type { Disk } from '../../storage/disk.ts';
 import { formatInstantShort } from './instant.ts';
 import { timeCoverage } from './locate-coverage.ts';
 import type { Target } from './target.ts';
@@ -15,6 +19,20 @@ export function explainRemoved(error: unknown, { removed, timelines }: Catalog, 
   if (!(error instanceof CoverageError && refusals.has(error.code))) return error;
   const record = removed.find((candidate) => holds(candidate, target));
   return record === undefined ? error : removedError(record, timelines);
+}
+
+/** What to throw when reading one of the timelines failed. */
+export async function explainGone(
+  disk: Disk,
+  tree: SourceTree,
+  timelines: readonly number[],
+  error: unknown,
+): Promise<unknown> {
+  for (const timeline of timelines) {
+    const record = await removedMeanwhile(disk, tree, timeline, error);
+    if (record !== undefined) return removedError(record, (await loadCatalogLeft(disk, tree)).timelines);
+  }
+  return error;
 }
 
 export function removedError(record: RemovedRecord, timelines: Catalog['timelines']): CoverageError {
