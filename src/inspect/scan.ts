@@ -21,6 +21,9 @@ import { knownBoundary } from '../restore/locate/locate-boundaries.ts';
 import type { Disk } from '../storage/disk.ts';
 import { throwIfInterrupted } from './interruption.ts';
 
+/** More of one frame come by parts: what is made of them is gone before the collector of old objects has to see it. */
+const takenTogether = 256;
+
 /** What was taken of some commands whose last bytes came in one frame. */
 export interface Batch<T> {
   readonly taken: readonly T[];
@@ -57,15 +60,20 @@ async function* scanStretch<T>(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Batch<T>, void, undefined> {
   const reader = new CommandReader(from, options);
-  for await (const { bytes, frame } of readRange(disk, timeline.segments, from.offset + 1, to)) {
+  for await (const { bytes, frame } of readRange(disk, timeline.segments, from.offset + 1, to, 'slabs')) {
     throwIfInterrupted(signal);
     reader.push(bytes);
-    const taken: T[] = [];
+    let reads: Reads | undefined;
+    let taken: T[] = [];
     for (let command = reader.next(); command !== undefined; command = reader.next()) {
       const one = options.take(command);
       if (one !== undefined) taken.push(one);
+      if (taken.length < takenTogether) continue;
+      yield { taken, reads: (reads ??= decodeReads(frame.meta, frame.header)) };
+      taken = [];
     }
-    if (taken.length > 0) yield { taken, reads: decodeReads(frame.meta, frame.header) };
+    if (taken.length > 0) yield { taken, reads: reads ?? decodeReads(frame.meta, frame.header) };
+    reader.letGo();
   }
 }
 
@@ -74,7 +82,7 @@ export async function stateAt(disk: Disk, timeline: Timeline, offset: Offset): P
   const known = await knownBoundary(disk, timeline, { by: 'offset', offset });
   const scanner = new BoundaryScanner(known);
   if (known.offset < offset) {
-    for await (const { bytes } of readRange(disk, timeline.segments, known.offset + 1, offset)) scanner.scan(bytes);
+    for await (const { bytes } of readRange(disk, timeline.segments, known.offset + 1, offset, 'slabs')) scanner.scan(bytes);
   }
   if (scanner.boundary !== offset) throw new RangeError(`offset ${offset} is no boundary`);
   return { offset, db: scanner.boundaryDb };

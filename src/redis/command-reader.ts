@@ -96,12 +96,15 @@ export class CommandReader {
   #args: Buffer[] = [];
   #shortened: Map<number, number> | undefined;
   #roomBytes = 0;
+  /** How many of them are not in what was pushed. */
+  #argsOwn = 0;
 
   /** The argument being read, where it did not lie whole in #bytes: its length, what is to come, and what is kept. */
   #length = 0;
   #bodyLeft = NO_BODY;
   #pieces: Buffer[] = [];
   #piecesBytes = 0;
+  #piecesOwn = 0;
 
   /** `state` is what the first pushed byte follows. */
   constructor(state: ReaderState, options: CommandReaderOptions = {}) {
@@ -122,6 +125,20 @@ export class CommandReader {
   /** Takes the next bytes of the range. They must not change while commands made of them are in use. */
   push(bytes: Buffer): void {
     if (bytes.length > 0) this.#queue.push(bytes);
+  }
+
+  /** To be called when next() has no more: what was pushed may go then, and of a command that is cut a copy is kept. */
+  letGo(): void {
+    this.#base += this.#at;
+    this.#bytes = Buffer.from(this.#bytes.subarray(this.#at));
+    this.#at = 0;
+    if (this.#left === 0) return;
+    for (; this.#argsOwn < this.#args.length; this.#argsOwn += 1) this.#own(this.#args, this.#argsOwn);
+    for (; this.#piecesOwn < this.#pieces.length; this.#piecesOwn += 1) this.#own(this.#pieces, this.#piecesOwn);
+  }
+
+  #own(buffers: Buffer[], index: number): void {
+    buffers[index] = Buffer.from(buffers[index]!);
   }
 
   /** The next complete command, or undefined when more bytes are needed. */
@@ -149,6 +166,7 @@ export class CommandReader {
       this.#count = count;
       this.#left = count;
       this.#args = [];
+      this.#argsOwn = 0;
       this.#shortened = undefined;
       this.#roomBytes = keptCommandBytesMax;
     }
@@ -258,6 +276,7 @@ export class CommandReader {
     const argument = Buffer.concat(this.#pieces);
     this.#pieces = [];
     this.#piecesBytes = 0;
+    this.#piecesOwn = 0;
     return argument;
   }
 

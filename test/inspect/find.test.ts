@@ -27,8 +27,17 @@ async function eventsOf(
   const reach = await reachOf(localDisk, await journal.catalog(), range);
   const filter = new CommandFilter({ keys: [], commands: [], dbs: [], ...text });
   const events: FindEvent[] = [];
-  for await (const some of find(localDisk, reach, filter, {})) events.push(...some);
+  for await (const some of find(localDisk, reach, filter, {})) {
+    events.push(...some.map(kept));
+  }
   return events;
+}
+
+/** A command is of use only until the next ones are asked for. */
+function kept(event: FindEvent): FindEvent {
+  if (event.kind !== 'command') return event;
+  const { command } = event;
+  return { ...event, command: { ...command, args: command.args.map((arg) => Buffer.from(arg)) } };
 }
 
 function commandsOf(events: readonly FindEvent[]): FoundCommand[] {

@@ -17,6 +17,32 @@ function readAll(chunks: readonly Buffer[], options: CommandReaderOptions = {}):
   return commands;
 }
 
+test('what was pushed may go once all commands of it were read, wherever it is cut', () => {
+  const stream = Buffer.concat([
+    ...[command('SET', 'key', 'value'), command('SELECT', '11'), command('MULTI'), command('DEL', 'a', 'b')],
+    ...[command('EXEC'), command('SET', 'large', 'x'.repeat(300)), command('PING')],
+  ]);
+  const whole = readAll([stream], { keepBytes: 100 });
+  const isMatch = (): boolean => true;
+  const lengths = fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 1, maxLength: 10 });
+  fc.assert(
+    fc.property(lengths, fc.boolean(), (sizes, looks) => {
+      const reader = new CommandReader({ offset: 1000, db: 2 }, { keepBytes: 100, ...(looks && { isMatch }) });
+      const found: StreamCommand[] = [];
+      for (const piece of pieces(stream, sizes)) {
+        const lent = Buffer.from(piece);
+        reader.push(lent);
+        for (let next = reader.next(); next !== undefined; next = reader.next()) {
+          found.push({ ...next, args: next.args.map((arg) => Buffer.from(arg)) });
+        }
+        reader.letGo();
+        lent.fill('-');
+      }
+      expect(found).toEqual(whole);
+    }),
+  );
+});
+
 test('what is not wanted is passed over, unless it is cut or says where commands run; what is wanted is as ever', () => {
   const some = fc.constantFrom('SET', 'hset', 'Del', 'SELECT', 'MULTI', 'EXEC', 'x'.repeat(300));
   const lines = fc.array(fc.tuple(some, fc.array(fc.string({ maxLength: 100 }), { maxLength: 12 })), { maxLength: 30 });
