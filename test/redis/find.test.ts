@@ -35,7 +35,12 @@ async function allUpTo(journal: RunningJournal, { cut }: Plan): Promise<FoundCom
   const found: FoundCommand[] = [];
   const filter = new CommandFilter({ keys: [], commands: ['*'], dbs: [] });
   for await (const events of find(localDisk, reach, filter, {})) {
-    for (const event of events) if (event.kind === 'command') found.push(event);
+    for (const event of events) {
+      if (event.kind !== 'command') continue;
+      // Of use only until the next ones are asked for.
+      const args = event.command.args.map((arg) => Buffer.from(arg));
+      found.push({ ...event, command: { ...event.command, args } });
+    }
   }
   return found;
 }
