@@ -24,9 +24,6 @@ const publicFaces = new Set(['src/index.ts', 'journal-format/index.ts']);
 /** Files over 400 lines, each with the reason why cutting it would make it harder to read. */
 const longFiles = new Map<string, string>();
 
-/** Dependencies that are in package.json ahead of their first use. */
-const notUsedYet = new Set(['lru-cache']);
-
 const files = repositoryFiles();
 const sources = files.filter((file) => /^(src|journal-format|test|bench)\/.*\.ts$/.test(file));
 const shipped = sources.filter((file) => /^(src|journal-format)\//.test(file));
@@ -60,7 +57,7 @@ describe('the repository', () => {
       ['node', 'typescript'].includes(name) ||
       Object.values(scripts).join().includes(name);
     const declared = [...Object.keys(dependencies), ...Object.keys(devDependencies)];
-    const unused = declared.filter((name) => !everywhere.has(name) && !isTool(name) && !notUsedYet.has(name));
+    const unused = declared.filter((name) => !everywhere.has(name) && !isTool(name));
     expect(unused, 'a package that nobody imports is only a risk').toEqual([]);
     expect(
       [...inShipped].filter((name) => !(name in dependencies)),

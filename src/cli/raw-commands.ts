@@ -4,6 +4,7 @@
  */
 import type { FindEvent, FoundCommand } from '../inspect/find.ts';
 import type { Notice } from '../inspect/notices.ts';
+import { BlockCache } from '../log/block-cache.ts';
 import { readRange } from '../log/read-range.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import { nameOf } from '../redis/command-reader.ts';
@@ -17,6 +18,8 @@ export class RawCommands {
   readonly #tree: SourceTree;
   readonly #sender: TextSender;
   readonly #tell: (notice: Notice) => void;
+  /** Commands that are read once more often lie in one block. */
+  readonly #blocks = new BlockCache();
   #db: number | undefined;
 
   constructor(disk: Disk, tree: SourceTree, sender: TextSender, tell: (notice: Notice) => void) {
@@ -45,7 +48,7 @@ export class RawCommands {
     const { args, argumentCount, shortened, start, end } = command;
     if (args.length === argumentCount && shortened === undefined) return this.#sender.send(encodeCommand(...args));
     try {
-      for await (const { bytes } of readRange(this.#disk, timeline.segments, start, end)) {
+      for await (const { bytes } of readRange(this.#disk, timeline.segments, start, end, this.#blocks)) {
         if (!(await this.#sender.send(bytes))) return false;
       }
       return true;

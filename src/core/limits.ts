@@ -65,6 +65,9 @@ export const replyDepthMax = 4;
 /** Magic and leading AUX fields of an RDB; real ones take a few hundred bytes. */
 export const rdbHeadBytesMax = 1024 * 1024;
 
+/** Decoded blocks that readers of one process share: one of 1 MiB for each of 20 feeds, and what they left a moment ago. */
+export const blockCacheBytesMax: number = 32 * 1024 * 1024;
+
 /** What a command read for inspection may keep of one argument, and of all of them together: 32,000 short ones. */
 export const keptArgumentBytesDefault = 64 * 1024;
 export const keptCommandBytesMax: number = 8 * 1024 * 1024;

@@ -4,7 +4,7 @@
  * by what is under way (the link pauses at limits.queueBytesMax).
  */
 
-export class Slab {
+export class Slab implements Disposable {
   readonly bytes: Buffer;
   readonly #free: (bytes: Buffer) => void;
   #holders = 1;
@@ -34,6 +34,10 @@ export class Slab {
     this.#holders -= 1;
     if (this.#holders < 0) throw new RangeError('a slab was released more often than retained');
     if (this.#holders === 0) this.#free(this.bytes);
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
   }
 }
 

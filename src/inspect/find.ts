@@ -6,6 +6,7 @@
  */
 import type { Micros } from '../core/clock.ts';
 import type { Position } from '../core/position.ts';
+import type { BlockCache } from '../log/block-cache.ts';
 import { idAt } from '../log/catalog.ts';
 import type { Timeline } from '../log/catalog.ts';
 import type { OrphanRange } from '../log/orphans.ts';
@@ -40,6 +41,8 @@ export type FindEvent = FoundCommand | Notice;
 export interface FindOptions {
   /** Of each argument no more than this is kept. */
   readonly keepBytes?: number | undefined;
+  /** Shared with other searches that go on at the same time. */
+  readonly blocks?: BlockCache | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -75,7 +78,7 @@ async function* findOn(
   leg: StretchLeg,
   orphans: readonly OrphanRange[],
   filter: CommandFilter,
-  { keepBytes, signal }: FindOptions,
+  { keepBytes, blocks, signal }: FindOptions,
 ): AsyncGenerator<readonly FindEvent[], void, undefined> {
   const { timeline } = leg;
   const notices = new Notices(leg, orphans);
@@ -85,7 +88,7 @@ async function* findOn(
     const match = filter.match(command);
     return match && { command, match };
   };
-  const reading = { ...(keepBytes !== undefined && { keepBytes }), isWanted, isMatch, take };
+  const reading = { ...(keepBytes !== undefined && { keepBytes }), isWanted, isMatch, take, blocks };
   for await (const { taken, reads } of scanCommands(disk, timeline, leg, filter.wanted, reading, signal)) {
     const events: FindEvent[] = [];
     for (const { command, match } of taken) {

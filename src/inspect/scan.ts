@@ -9,6 +9,7 @@ import { decodeReads } from '../../journal-format/reads.ts';
 import type { Reads } from '../../journal-format/reads.ts';
 import type { Offset } from '../core/position.ts';
 import type { Timeline } from '../log/catalog.ts';
+import type { BlockCache } from '../log/block-cache.ts';
 import { readRange } from '../log/read-range.ts';
 import { searchStretches } from '../log/search-stretches.ts';
 import type { SearchStretch } from '../log/search-stretches.ts';
@@ -32,6 +33,8 @@ export interface Batch<T> {
 }
 
 export interface ScanOptions<T> extends CommandReaderOptions {
+  /** Shared with others who read the same journal at the same time; undefined: there are none. */
+  readonly blocks?: BlockCache | undefined;
   /** Called in order with each command that is handed out; undefined: nothing is taken of it. */
   readonly take: (command: StreamCommand) => T | undefined;
 }
@@ -60,7 +63,8 @@ async function* scanStretch<T>(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Batch<T>, void, undefined> {
   const reader = new CommandReader(from, options);
-  for await (const { bytes, frame } of readRange(disk, timeline.segments, from.offset + 1, to, 'slabs')) {
+  const framesIn = options.blocks ?? 'slabs';
+  for await (const { bytes, frame } of readRange(disk, timeline.segments, from.offset + 1, to, framesIn)) {
     throwIfInterrupted(signal);
     reader.push(bytes);
     let reads: Reads | undefined;
@@ -82,7 +86,8 @@ export async function stateAt(disk: Disk, timeline: Timeline, offset: Offset): P
   const known = await knownBoundary(disk, timeline, { by: 'offset', offset });
   const scanner = new BoundaryScanner(known);
   if (known.offset < offset) {
-    for await (const { bytes } of readRange(disk, timeline.segments, known.offset + 1, offset, 'slabs')) scanner.scan(bytes);
+    for await (const { bytes } of readRange(disk, timeline.segments, known.offset + 1, offset, 'slabs'))
+      scanner.scan(bytes);
   }
   if (scanner.boundary !== offset) throw new RangeError(`offset ${offset} is no boundary`);
   return { offset, db: scanner.boundaryDb };

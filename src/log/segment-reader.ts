@@ -23,6 +23,7 @@ import { IntegrityError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
 import { Slab } from '../core/slabs.ts';
 import type { Disk, DiskFile } from '../storage/disk.ts';
+import { BlockCache } from './block-cache.ts';
 import { readDocument } from './document-file.ts';
 import { fileProblem } from './format-problem.ts';
 import { FrameFile, checkIdentity } from './frame-file.ts';
@@ -43,9 +44,9 @@ export interface SegmentReader extends AsyncDisposable {
 
 /**
  * What frames are in: memory that is not used again, or, of sealed segments, slabs that are given back behind the caller's
- * back once it goes on.
+ * back once it goes on, its own or those that it shares with others.
  */
-export type FramesIn = 'memory' | 'slabs';
+export type FramesIn = 'memory' | 'slabs' | BlockCache;
 
 export async function openSegmentReader(
   disk: Disk,
@@ -103,8 +104,9 @@ class OpenReader implements SegmentReader {
     return new OpenReader(file, (await FrameFile.open(file)).header);
   }
 
-  async *frames(): AsyncGenerator<Frame, void, undefined> {
+  async *frames(from: Offset = 0): AsyncGenerator<Frame, void, undefined> {
     const walk = await FrameFile.open(this.#file);
+    await skipTo(walk, from);
     do {
       for (let frame = await walk.next(); frame !== undefined; frame = await walk.next()) yield frame;
     } while (await this.#hasMore(walk));
@@ -120,6 +122,16 @@ class OpenReader implements SegmentReader {
     } catch (error) {
       throw fileProblem(this.path, error, walk.position);
     }
+  }
+}
+
+/** Bodies that end before that offset are not even read. */
+async function skipTo(walk: FrameFile, from: Offset): Promise<void> {
+  for (let { mark } = walk; ; { mark } = walk) {
+    const header = await walk.nextHeader();
+    if (header !== undefined && header.end < from) continue;
+    walk.goTo(mark);
+    return;
   }
 }
 
@@ -155,20 +167,13 @@ export class SealedReader implements SegmentReader {
     const { blocks } = this.footer;
     const first = Math.min(blocks.filter(({ end }) => end < from).length, blocks.length - 1);
     let place: FramePlace | undefined = first > 0 ? undefined : { crc: chain, nextOffset: start, lastStamp: 0 };
-    for await (const { block, stored } of this.#storedBlocks(
-      blocks.slice(first).filter((block) => block.start <= to),
-    )) {
-      const raw = this.#raw(block, stored);
-      const slab = this.#framesIn === 'slabs' ? Slab.ofOwn(raw) : undefined;
-      try {
-        for (let at = 0; at < raw.length;) {
-          const frame = this.#frame(raw, at, salt, place, block);
-          at += frame.header.length;
-          place = placeAfter(frame.header);
-          yield slab === undefined ? frame : { ...frame, slab };
-        }
-      } finally {
-        slab?.release();
+    const wanted = blocks.slice(first).filter((block) => block.start <= to);
+    for await (const { block, raw, slab } of this.#rawBlocks(wanted)) {
+      for (let at = 0; at < raw.length;) {
+        const frame = this.#frame(raw, at, salt, place, block);
+        at += frame.header.length;
+        place = placeAfter(frame.header);
+        yield slab === undefined ? frame : { ...frame, slab };
       }
       if (place !== undefined && place.nextOffset !== block.end + 1) throw this.#disagrees(block);
     }
@@ -191,6 +196,23 @@ export class SealedReader implements SegmentReader {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#file.close();
+  }
+
+  async *#rawBlocks(blocks: readonly BlockEntry[]): AsyncGenerator<RawBlock, void, undefined> {
+    const framesIn = this.#framesIn;
+    if (framesIn instanceof BlockCache) {
+      for (const block of blocks) {
+        const decode = async (): Promise<Buffer<ArrayBuffer>> => this.#raw(block, await this.storedBlock(block));
+        using slab = await framesIn.take(this.path, block.position, decode);
+        yield { block, raw: slab.bytes, slab };
+      }
+      return;
+    }
+    for await (const { block, stored } of this.#storedBlocks(blocks)) {
+      const raw = this.#raw(block, stored);
+      using slab = framesIn === 'slabs' ? Slab.ofOwn(raw) : undefined;
+      yield { block, raw, slab };
+    }
   }
 
   /** The next block is read while one is used. */
@@ -232,6 +254,12 @@ export class SealedReader implements SegmentReader {
       `${this.path}: the block at byte ${block.position} holds other offsets than its index says`,
     );
   }
+}
+
+interface RawBlock {
+  readonly block: BlockEntry;
+  readonly raw: Buffer;
+  readonly slab: Slab | undefined;
 }
 
 function checkSealedName(path: string, header: SealedHeader, footer: Footer): void {

@@ -8,6 +8,7 @@ import { find } from '../../src/inspect/find.ts';
 import type { FindEvent, FoundCommand } from '../../src/inspect/find.ts';
 import { reachOf } from '../../src/inspect/reach.ts';
 import type { SearchRange } from '../../src/inspect/reach.ts';
+import { BlockCache } from '../../src/log/block-cache.ts';
 import { nameOf } from '../../src/redis/command-reader.ts';
 import { globOf } from '../../src/redis/glob.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
@@ -23,11 +24,12 @@ async function eventsOf(
   { journal }: FoundJournal,
   text: Partial<FilterText>,
   range: SearchRange = noRange,
+  blocks?: BlockCache,
 ): Promise<FindEvent[]> {
   const reach = await reachOf(localDisk, await journal.catalog(), range);
   const filter = new CommandFilter({ keys: [], commands: [], dbs: [], ...text });
   const events: FindEvent[] = [];
-  for await (const some of find(localDisk, reach, filter, {})) {
+  for await (const some of find(localDisk, reach, filter, { blocks })) {
     events.push(...some.map(kept));
   }
   return events;
@@ -116,6 +118,16 @@ describe.each(seeds)('in a random journal (seed %d)', (seed) => {
       const found = commandsOf(await eventsOf(journal, everything, range));
       const expected = model.slice(groupOf(model, first)[0], groupOf(model, last)[1] + 1);
       expect(found.map(seen)).toEqual(expected.map(made));
+    }
+  });
+
+  test('searches that go on at the same time may share blocks', async () => {
+    await using journal = await FoundJournal.create(seed);
+    const alone = await eventsOf(journal, everything);
+    for (const room of [1, 1 << 20]) {
+      const blocks = new BlockCache(room);
+      const together = await Promise.all([1, 2, 3].map(() => eventsOf(journal, everything, noRange, blocks)));
+      for (const events of together) expect(commandsOf(events).map(seen)).toEqual(commandsOf(alone).map(seen));
     }
   });
 
