@@ -34,13 +34,14 @@ export async function planNeeded(
 ): Promise<Held> {
   const keys = new NeededKeys((bytes, at, length) => selection.takesNameAt(bytes, at, length));
   const reader = new CommandReader(plan.base.record, { isMatch: mayConnect });
-  for await (const { bytes } of plannedStream(disk, plan)) {
+  for await (const { bytes } of plannedStream(disk, plan, 'slabs')) {
     throwIfInterrupted(signal);
     reader.push(bytes);
     for (let command = reader.next(); command !== undefined; command = reader.next()) {
       const why = take(command, keys);
       if (why !== undefined) return { keys: undefined, why };
     }
+    reader.letGo();
   }
   return { keys };
 }

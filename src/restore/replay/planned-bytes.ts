@@ -75,7 +75,7 @@ export class PlannedBytes {
   /** This or pieces() is to be read, once. The bytes stay as they are. */
   async *stream(): AsyncGenerator<Buffer, void, undefined> {
     for await (const chunk of plannedStream(this.#disk, this.#plan)) {
-      for (const bytes of this.#relativeTtl?.push(chunk) ?? this.#kept(chunk)) yield* this.#rewritten(bytes);
+      yield* this.#rewritten(chunk);
       await this.#putAside();
       this.#advance(chunk.bytes.length);
     }
@@ -83,18 +83,17 @@ export class PlannedBytes {
 
   /** The same, for who can give memory back, and wants the checksum of what was checked anyway. */
   async *pieces(): AsyncGenerator<ReplayedPiece, void, undefined> {
-    if (this.#relativeTtl !== undefined || this.#rewriters.length > 0) {
-      for await (const bytes of this.stream()) yield { bytes };
-      yield* this.#removals();
-      return;
-    }
+    const isVerbatim = this.#relativeTtl === undefined && this.#rewriters.length === 0;
     for await (const chunk of plannedStream(this.#disk, this.#plan, 'slabs')) {
       const { slab, data, dataCrc } = chunk.frame;
-      for (const bytes of this.#kept(chunk)) {
-        yield { bytes, slab, crc: bytes.length === data.length ? dataCrc : undefined };
+      for (const bytes of this.#rewritten(chunk)) {
+        yield { bytes, slab, crc: isVerbatim && bytes.length === data.length ? dataCrc : undefined };
       }
+      this.#letGo();
+      await this.#putAside();
       this.#advance(chunk.bytes.length);
     }
+    yield* this.#removals();
   }
 
   #kept({ start, bytes }: RangeChunk): Buffer[] {
@@ -102,11 +101,16 @@ export class PlannedBytes {
     return kept.map(({ from, to }) => bytes.subarray(from - start, to + 1 - start));
   }
 
-  #rewritten(bytes: Buffer): readonly Buffer[] {
+  #rewritten(chunk: RangeChunk): readonly Buffer[] {
     return this.#rewriters.reduce<readonly Buffer[]>(
       (pieces, rewriter) => pieces.flatMap((piece) => rewriter.push(piece)),
-      [bytes],
+      this.#relativeTtl?.push(chunk) ?? this.#kept(chunk),
     );
+  }
+
+  #letGo(): void {
+    this.#relativeTtl?.letGo();
+    for (const rewriter of this.#rewriters) rewriter.letGo();
   }
 
   #filter(): RdbFilter | undefined {

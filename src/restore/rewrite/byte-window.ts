@@ -1,6 +1,6 @@
 /**
  * A stretch of the stream that is held in memory as it came, in pieces, addressed by offsets. Nothing is copied but for
- * peek().
+ * peek() and letGo().
  */
 import type { Offset } from '../../core/position.ts';
 
@@ -53,6 +53,13 @@ export class ByteWindow {
     this.#start = Math.min(to, this.#end) + 1;
     const kept = this.#pieces.findIndex(({ start, bytes }) => start + bytes.length > this.#start);
     this.#pieces.splice(0, kept === -1 ? this.#pieces.length : kept);
+  }
+
+  /** What was appended may go: a copy is kept. */
+  letGo(): void {
+    const held = Buffer.concat(this.slice(this.#start, this.#end));
+    this.#pieces.length = 0;
+    if (held.length > 0) this.#pieces.push({ start: this.#start, bytes: held });
   }
 
   /** A copy of the first bytes held, at most `length`. */

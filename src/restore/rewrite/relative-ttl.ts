@@ -51,6 +51,11 @@ export class RelativeTtl {
     return this.#rewriter.push(bytes);
   }
 
+  /** To be called when what push() returned is taken: the chunk may go then. */
+  letGo(): void {
+    this.#rewriter.letGo();
+  }
+
   /** To be asked when all is pushed: what could not be converted. */
   warnings(): string[] {
     if (!this.#rewriter.isSettled) throw new RangeError('the range ends inside a command');

@@ -47,6 +47,8 @@ export class StreamRewriter {
     const out = new Assembler();
     this.#held.append(bytes);
     this.#reader.push(bytes);
+    /** Decided to go on up to here, and not gone: commands in a row go as one piece. */
+    let passTo = this.#held.start - 1;
     for (let command = this.#reader.next(); command !== undefined; command = this.#reader.next()) {
       const { start, end } = command;
       if (leftOut?.has(end) === true) continue;
@@ -54,15 +56,26 @@ export class StreamRewriter {
       // Of what was not held, the beginning has gone on, and so does the rest.
       const decision = start < this.#held.start ? 'pass' : decided;
       if (decision === undefined) continue;
-      this.#settle(start - 1, out);
-      if (decision === 'pass') this.#pass(end, out);
-      else decision(this.#held, out);
+      if (decision !== 'pass' || start !== passTo + 1) {
+        this.#pass(passTo, out);
+        this.#settle(start - 1, out);
+      }
+      passTo = end;
+      if (decision === 'pass') continue;
+      decision(this.#held, out);
       this.#held.drop(end);
     }
+    this.#pass(passTo, out);
     this.#settle(this.#reader.end, out);
     const bytesHeld = this.#held.end - this.#held.start + 1;
     if (bytesHeld > 0 && !this.#rule.holds(this.#held.peek(startBytes), bytesHeld)) this.#pass(this.#held.end, out);
     return out.finish();
+  }
+
+  /** To be called when what push() returned is taken: what was pushed may go then, and of what is held a copy is kept. */
+  letGo(): void {
+    this.#reader.letGo();
+    this.#held.letGo();
   }
 
   /** Whether nothing is held back: true behind whole commands. */

@@ -111,7 +111,12 @@ describe('of a stream', () => {
     (size) => {
       const filter = neededStream({ offset: 77, db: 0 }, neededOf(stream));
       const out: Buffer[] = [];
-      for (let at = 0; at < bytes.length; at += size) out.push(...filter.push(bytes.subarray(at, at + size)));
+      for (let at = 0; at < bytes.length; at += size) {
+        const piece = Buffer.from(bytes.subarray(at, at + size));
+        out.push(...filter.push(piece).map((part) => Buffer.from(part)));
+        filter.letGo();
+        piece.fill(0);
+      }
       const expected = stream.filter((words) => kept.includes(words) || words[0] === 'PUBLISH');
       expect(Buffer.concat(out).toString('latin1')).toBe(
         Buffer.concat(expected.map((words) => command(...words))).toString('latin1'),
@@ -126,10 +131,13 @@ describe('of a stream', () => {
     const out: Buffer[] = [];
     let most = 0;
     for (let at = 0, passed = 0; at < all.length; at += 100_000) {
-      const pieces = filter.push(all.subarray(at, at + 100_000));
+      const bytes = Buffer.from(all.subarray(at, at + 100_000));
+      const pieces = filter.push(bytes);
       passed += pieces.reduce((sum, { length }) => sum + length, 0);
       most = Math.max(most, at + 100_000 - passed);
-      out.push(...pieces);
+      out.push(...pieces.map((piece) => Buffer.from(piece)));
+      filter.letGo();
+      bytes.fill(0);
     }
     expect(Buffer.concat(out).equals(Buffer.concat([long, command('SET', 'w', '1')]))).toBe(true);
     expect(most).toBeLessThan(neededCommandBytesMax + 200_000);

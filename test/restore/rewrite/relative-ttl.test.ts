@@ -27,7 +27,7 @@ function chunk(from: number, reads: readonly { readonly bytes: Buffer; readonly 
   return { start: from, bytes, frame };
 }
 
-/** The stream as one frame a piece, all received at the same time. */
+/** The stream as one frame a piece, all received at the same time; each is gone when the next one comes. */
 function convert(
   frames: readonly Buffer[],
   leftOut: readonly Stretch[] = [],
@@ -35,9 +35,12 @@ function convert(
   const transform = new RelativeTtl({ offset: start - 1, db: 0 }, new LeftOut(leftOut));
   const out: Buffer[] = [];
   let [from, passed, heldMost] = [start, 0, 0];
-  for (const bytes of frames.filter(({ length }) => length > 0)) {
+  for (const frame of frames.filter(({ length }) => length > 0)) {
+    const bytes = Buffer.from(frame);
     const parts = transform.push(chunk(from, [{ bytes, stamp }]));
-    out.push(...parts);
+    out.push(...parts.map((part) => Buffer.from(part)));
+    transform.letGo();
+    bytes.fill(0);
     from += bytes.length;
     passed += parts.reduce((sum, part) => sum + part.length, 0);
     heldMost = Math.max(heldMost, from - start - passed);
