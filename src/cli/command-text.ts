@@ -76,16 +76,32 @@ export function parseKeyText(text: string): Buffer {
 }
 
 function quoted(bytes: Buffer): string {
-  const [text, encoding] = isUtf8(bytes)
-    ? ([bytes.toString(), 'utf8'] as const)
-    : ([bytes.toString('latin1'), 'latin1'] as const);
-  const unprintable = encoding === 'utf8' ? /[\p{C}\p{Zl}\p{Zp}"\\]/gu : /[^ -~]|["\\]/g;
-  const escape = (character: string): string =>
-    character === '"' || character === '\\'
-      ? `\\${character}`
-      : Array.from(Buffer.from(character, encoding), (byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('');
-  return `"${text.replace(unprintable, escape)}"`;
+  return `"${isUtf8(bytes) ? escaped(bytes, 'utf8') : escapedBytes(bytes)}"`;
 }
+
+/** What stands between the quotes where bytes are no text, or not all there. */
+export function escapedBytes(bytes: Buffer): string {
+  return escaped(bytes, 'latin1');
+}
+
+function escaped(bytes: Buffer, encoding: 'utf8' | 'latin1'): string {
+  const special = encoding === 'utf8' ? /[\p{C}\p{Zl}\p{Zp}"\\]/gu : /[^ !#-[\]-~]/g;
+  return bytes.toString(encoding).replace(special, encoding === 'utf8' ? escape : escapeByte);
+}
+
+function escape(character: string): string {
+  return Array.from(Buffer.from(character), (byte) => escapes[byte] ?? '').join('');
+}
+
+function escapeByte(character: string): string {
+  return escapes[character.charCodeAt(0)] ?? '';
+}
+
+const escapes: readonly string[] = Array.from({ length: 256 }, (_, byte) => {
+  const character = String.fromCharCode(byte);
+  if (character === '"' || character === '\\') return `\\${character}`;
+  return `\\x${byte.toString(16).padStart(2, '0')}`;
+});
 
 /** What JSON says of a command: args are those behind the name, `base64` and `shortened` tell by index of what kind some are. */
 export interface CommandJson {

@@ -19,7 +19,12 @@ export function jsonLine(event: FindEvent, elision: Elision): string {
 }
 
 function foundJson(found: FoundCommand, elision: Elision): Readonly<Record<string, unknown>> {
-  const { timeline, position, stamp, written, match, isOrphan, command } = found;
+  return { ...placeJson(found), ...commandJson(found.command, elision), ...sizeJson(found) };
+}
+
+/** Where and when a command was. */
+export function placeJson(found: FoundCommand): Readonly<Record<string, unknown>> {
+  const { timeline, position, stamp, written, command } = found;
   return {
     type: 'command',
     timeline: timeline.number,
@@ -31,7 +36,12 @@ function foundJson(found: FoundCommand, elision: Elision): Readonly<Record<strin
     },
     db: command.db,
     multi: command.inMulti,
-    ...commandJson(command, elision),
+  };
+}
+
+/** What else there is to know of it. */
+export function sizeJson({ command, match, isOrphan }: FoundCommand): Readonly<Record<string, unknown>> {
+  return {
     bytes: command.end + 1 - command.start,
     ...(match === 'any' && { mayTouch: 'any' }),
     ...(isOrphan && { orphan: true }),

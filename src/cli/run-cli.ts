@@ -7,6 +7,7 @@ import { resolveSettings, setVariable } from '../daemon/layers.ts';
 import type { Layers } from '../daemon/layers.ts';
 import { demoVerb } from './commands/demo.ts';
 import { diffVerb } from './commands/diff.ts';
+import { exportVerb } from './commands/export.ts';
 import { findVerb } from './commands/find.ts';
 import { historyVerb } from './commands/history.ts';
 import { lsVerb } from './commands/ls.ts';
@@ -22,7 +23,7 @@ import type { Verb } from './verb.ts';
 
 export const verbs: readonly Verb[] = [
   ...[runVerb, statusVerb, lsVerb, verifyVerb, markVerb],
-  ...[findVerb, historyVerb, diffVerb, restoreVerb, demoVerb],
+  ...[findVerb, historyVerb, diffVerb, exportVerb, restoreVerb, demoVerb],
 ];
 
 export async function runCli(argv: readonly string[], io: CliIo): Promise<ExitCode> {

@@ -32,13 +32,22 @@ export function keepBytesOf({ values }: Layers): number | undefined {
 }
 
 /** Prints them up to the limit, or until nobody reads any more. */
-export async function tellFound(
+export function tellFound(
   all: AsyncIterable<readonly (FindEvent | DestructionEvent)[]>,
   reach: Reach,
   context: VerbContext,
 ): Promise<ExitCode> {
-  const limit = limitOf(context.layers);
-  const printer = printerFor(context, reach);
+  return tellBy(printerFor(context, reach), all, reach, context, limitOf(context.layers));
+}
+
+/** The same in a form of its own. */
+export async function tellBy<T extends FindEvent | DestructionEvent>(
+  printer: Printer<T>,
+  all: AsyncIterable<readonly T[]>,
+  reach: Reach,
+  { output }: VerbContext,
+  limit = Infinity,
+): Promise<ExitCode> {
   let found = 0;
   let isCut = false;
   for await (const events of all) {
@@ -52,7 +61,7 @@ export async function tellFound(
     }
     if (!(await printer.flush())) return 0;
   }
-  if (found === 0) context.output.note('nothing was found');
+  if (found === 0) output.note('nothing was found');
   return exitCode(found, reach, isCut);
 }
 
@@ -65,8 +74,17 @@ function exitCode(found: number, { legs }: Reach, isCut: boolean): ExitCode {
 }
 
 /** Of --from and --to. */
-export async function reachFor({ io, layers }: VerbContext): Promise<Reach> {
-  const { dir, name, from, to, timezone } = layers.values;
+export function reachFor(context: VerbContext): Promise<Reach> {
+  const { from, to } = context.layers.values;
+  return reachBetween(context, from, to);
+}
+
+export async function reachBetween(
+  { io, layers }: VerbContext,
+  from: string | undefined,
+  to: string | undefined,
+): Promise<Reach> {
+  const { dir, name, timezone } = layers.values;
   if (timezone !== undefined) parseZone(timezone);
   const context = { now: io.clock.wall(), zone: timezone };
   const parse = (text: string | undefined): Target | undefined =>
@@ -82,11 +100,11 @@ function limitOf({ values: { limit }, origin }: Layers): number {
   throw new UsageError('bad-setting', `${origin('limit')} is not a number of rows`, { hint: 'a number from 1 on' });
 }
 
-interface Printer {
+export interface Printer<T = FindEvent | DestructionEvent> {
   /** False: nobody reads any more. */
-  readonly print: (event: FindEvent | DestructionEvent) => Promise<boolean>;
+  print(event: T): Promise<boolean>;
   /** What was printed is with the reader. */
-  readonly flush: () => Promise<boolean>;
+  flush(): Promise<boolean>;
 }
 
 /** Small lines go together. */

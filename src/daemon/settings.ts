@@ -86,6 +86,8 @@ export const settingsSchema = z.object({
   'target-tls-server-name': text.optional(),
   'target-tls-insecure': onOff.default(false),
   from: text.optional(),
+  after: text.optional(),
+  format: z.enum(['jsonl', 'resp', 'aof', 'csv'], 'is not jsonl, resp, aof or csv').default('jsonl'),
   key: texts,
   command: list.optional(),
   destructive: onOff.default(false),
@@ -257,6 +259,11 @@ export const settings: Readonly<Record<SettingKey, Setting>> = {
     help: 'begin with the first command of this time, or with the command at this position (see Targets)',
     fallback: 'the oldest that is journaled',
   },
+  after: {
+    value: 'POSITION',
+    help: 'begin right behind the command at this position, to go on with what was broken off',
+  },
+  format: { value: 'jsonl|resp|aof|csv', help: 'what to write (see Formats)', fallback: 'jsonl' },
   key: {
     value: 'GLOB',
     help: 'only commands that touch such a key (a glob as KEYS takes it, in every place of a key); several times: any of them',

@@ -18,6 +18,8 @@ import type { Glob } from '../redis/glob.ts';
 export interface FilterText {
   /** Globs; of any of them. None: every key, and no key. */
   readonly keys: readonly (string | Uint8Array)[];
+  /** Globs of keys that count for nothing; a command that has another one is found with all its keys. */
+  readonly exclude?: readonly (string | Uint8Array)[];
   /** Names, or globs of them, in any case. None: all, but for what replication itself needs. */
   readonly commands: readonly string[];
   readonly dbs: readonly string[];
@@ -34,6 +36,7 @@ const nameBytesMost = 64;
 
 export class CommandFilter {
   readonly #keys: readonly Glob[];
+  readonly #excluded: readonly Glob[];
   readonly #names: readonly Glob[];
   readonly #isInverted: boolean;
   readonly #isOfChanges: boolean;
@@ -44,10 +47,11 @@ export class CommandFilter {
   readonly #name: Buffer = Buffer.alloc(nameBytesMost);
 
   /** UsageError where a db is none. */
-  constructor({ keys, commands, dbs, isOfChanges = false }: FilterText) {
+  constructor({ keys, exclude = [], commands, dbs, isOfChanges = false }: FilterText) {
     this.#isOfChanges = isOfChanges;
     this.wanted = { keys: hashesOf(keys), names: namesOf(commands) };
     this.#keys = keys.map(glob);
+    this.#excluded = exclude.map(glob);
     this.#isInverted = commands.length === 0;
     this.#names = (this.#isInverted ? upkeep : commands).map((name) => glob(name.toUpperCase()));
     this.#dbs = dbs.length === 0 ? undefined : new Set(dbs.map(parseDb));
@@ -71,16 +75,19 @@ export class CommandFilter {
   };
 
   readonly #isKey = (bytes: Buffer, at: number, length: number): boolean => {
+    for (const { matchesAt } of this.#excluded) if (matchesAt(bytes, at, length)) return false;
     for (const { matchesAt } of this.#keys) if (matchesAt(bytes, at, length)) return true;
-    return false;
+    return this.#keys.length === 0;
   };
 
   /** Undefined: it is not one of those that are looked for. */
   match(command: StreamCommand): Match | undefined {
     const name = command.args[0];
     if (name === undefined || !this.isWanted(name, 0, name.length)) return undefined;
-    if (this.#keys.length === 0 && this.takesDb(command.db)) return 'sure';
+    const isOfAnyKey = this.#keys.length === 0;
+    if (isOfAnyKey && this.#excluded.length === 0 && this.takesDb(command.db)) return 'sure';
     const { keys, others, isWrite } = keysOf(command);
+    if (isOfAnyKey && keys.length === 0 && this.takesDb(command.db)) return 'sure';
     for (const { db, key, access } of keys) {
       const isMeant = !this.#isOfChanges || access !== 'ro';
       if (isMeant && this.takesDb(db) && this.takesKey(key)) return 'sure';
@@ -94,7 +101,7 @@ export class CommandFilter {
   }
 
   takesKey(key: Buffer): boolean {
-    return this.#keys.length === 0 || this.#isKey(key, 0, key.length);
+    return this.#isKey(key, 0, key.length);
   }
 }
 

@@ -10,6 +10,7 @@ import type { BlockCache } from '../log/block-cache.ts';
 import { idAt } from '../log/catalog.ts';
 import type { Timeline } from '../log/catalog.ts';
 import type { OrphanRange } from '../log/orphans.ts';
+import { nameOf } from '../redis/command-reader.ts';
 import type { StreamCommand } from '../redis/command-reader.ts';
 import { stampIn } from '../restore/locate/stamp-in.ts';
 import type { Disk } from '../storage/disk.ts';
@@ -43,6 +44,8 @@ export interface FindOptions {
   readonly keepBytes?: number | undefined;
   /** Shared with other searches that go on at the same time. */
   readonly blocks?: BlockCache | undefined;
+  /** Every MULTI and EXEC comes as well, so that it can be told which commands belong to one group. */
+  readonly withGroups?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -78,18 +81,19 @@ async function* findOn(
   leg: StretchLeg,
   orphans: readonly OrphanRange[],
   filter: CommandFilter,
-  { keepBytes, blocks, signal }: FindOptions,
+  { keepBytes, blocks, withGroups = false, signal }: FindOptions,
 ): AsyncGenerator<readonly FindEvent[], void, undefined> {
   const { timeline } = leg;
   const notices = new Notices(leg, orphans);
   const times = new WrittenTimes(disk, timeline);
   const { isWanted, isMatch } = filter;
   const take = (command: StreamCommand): Taken | undefined => {
-    const match = filter.match(command);
+    const match = withGroups && isGroupEnd(command) ? 'sure' : filter.match(command);
     return match && { command, match };
   };
   const reading = { ...(keepBytes !== undefined && { keepBytes }), isWanted, isMatch, take, blocks };
-  for await (const { taken, reads } of scanCommands(disk, timeline, leg, filter.wanted, reading, signal)) {
+  const wanted = withGroups ? everything : filter.wanted;
+  for await (const { taken, reads } of scanCommands(disk, timeline, leg, wanted, reading, signal)) {
     const events: FindEvent[] = [];
     for (const { command, match } of taken) {
       const { end: offset } = command;
@@ -104,6 +108,15 @@ async function* findOn(
   }
   const rest = notices.before(leg.to);
   if (rest.length > 0) yield rest;
+}
+
+/** All commands, whatever filters say. */
+const everything = {};
+
+function isGroupEnd(command: StreamCommand): boolean {
+  if (!command.inMulti || command.argumentCount > 1) return false;
+  const name = nameOf(command);
+  return name === 'MULTI' || name === 'EXEC';
 }
 
 interface Taken {

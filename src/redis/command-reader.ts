@@ -349,3 +349,12 @@ function lineValue(bytes: Buffer, from: number): number {
 export function nameOf(command: StreamCommand): string {
   return command.args[0]!.toString('latin1').toUpperCase();
 }
+
+/** The same as bytes: what is no letter stays as it is. */
+export function nameBytesOf(command: StreamCommand): Buffer {
+  const name = command.args[0]!.toString('latin1');
+  return Buffer.from(
+    name.replace(/[a-z]+/g, (letters) => letters.toUpperCase()),
+    'latin1',
+  );
+}

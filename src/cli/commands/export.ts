@@ -1,0 +1,159 @@
+/**
+ * `journal export`: a range of the stream, ready for other tools. How commands are found is in inspect/, how each format is
+ * written in cli/export/.
+ */
+import { InterruptedError, UsageError } from '../../core/errors.ts';
+import type { ExitCode } from '../../core/errors.ts';
+import { formatPosition } from '../../core/position.ts';
+import { CommandFilter } from '../../inspect/command-filter.ts';
+import { ExportEvents } from '../../inspect/export-events.ts';
+import type { ExportStart } from '../../inspect/export-events.ts';
+import { find } from '../../inspect/find.ts';
+import type { FindEvent } from '../../inspect/find.ts';
+import { parseGlobBytes } from '../../redis/glob.ts';
+import { parseTarget } from '../../restore/locate/target.ts';
+import { CommandsOut } from '../export/command-rows.ts';
+import { CsvRows } from '../export/csv-rows.ts';
+import { ExportPrinter, heldArgumentBytes } from '../export/export-printer.ts';
+import { JsonRows } from '../export/json-rows.ts';
+import { PieceSender } from '../export/piece-sender.ts';
+import type { CommandRows } from '../export/rows.ts';
+import { noticeText } from '../find-print.ts';
+import { reachBetween, tellBy } from '../search.ts';
+import { TextSender } from '../text-sender.ts';
+import type { Verb, VerbContext } from '../verb.ts';
+
+export const exportVerb: Verb = {
+  name: 'export',
+  summary: 'a range of the history for other tools: JSON lines, CSV, RESP, AOF',
+  description:
+    'Writes the commands of a range to standard output, every one once, whole and byte for byte, however large, in the ' +
+    'order of the stream. Nothing more is read than the reader takes, so | head and slow readers cost nothing. The journal ' +
+    'is only read, and may be running.',
+  settings: ['format', 'from', 'to', 'after', 'keys', 'exclude', 'command', 'db', 'timezone'],
+  words: {
+    to: {
+      value: 'TARGET',
+      help: 'end with the last command of this time, or with the command at this position',
+      fallback: 'the newest that is journaled',
+    },
+    keys: {
+      value: 'GLOB',
+      help: 'only commands that touch such a key (a glob as KEYS takes it); several times: any of them',
+      fallback: 'all, and commands without keys',
+    },
+    exclude: { value: 'GLOB', help: 'such keys do not count; several times' },
+    db: {
+      value: 'N',
+      help: 'only commands in this db, or with a key in it; several times: any of them',
+      fallback: 'all',
+    },
+  },
+  sections: [
+    [
+      'What is written',
+      [
+        'Targets are those of journal find, and so is what is found by --keys, --command and --db. A command that touches a',
+        'wanted key is written with all its keys. What was not searched (gaps, damage, what is not covered) is told in its',
+        'place in jsonl and csv, and on standard error with resp and aof.',
+      ],
+    ],
+    [
+      'Formats',
+      [
+        'jsonl  a document a line, as journal find --json has them, but nothing is cut: command (in upper case), args; what is',
+        '       no text, or an argument above 1 MiB, is {"base64": "…"}.',
+        'csv    RFC 4180, with a heading. args is one field as redis-cli takes it: plain words, others in double quotes with',
+        '       \\xNN for bytes that are no printable text (of an argument above 1 MiB: all that is not ASCII).',
+        'resp   for redis-cli --pipe: the commands as they were, with SELECT where the db changes.',
+        'aof    the same as an append-only file for a server to load; for servers since Redis 7.0 with the times of receipt',
+        '       (#TS:) by which redis-check-aof --truncate-to-timestamp cuts it.',
+        'In resp and aof what was in one MULTI stays in one; a filter may take single commands out of it. PING, REPLCONF and',
+        'the SELECTs of the stream are left out. TTLs of sources up to Redis 6.2 stay relative, as they were written.',
+      ],
+    ],
+    [
+      'Going on',
+      [
+        'Each row has its position, and --after POSITION begins right behind it. Where an export is broken off, standard error',
+        'tells up to which position everything was handed over. resp and aof break off between groups.',
+      ],
+    ],
+  ],
+  examples: [
+    ["journal export --from -1h --keys 'cart:*' | jq -c '[.time, .command, .args[0]]'", 'who was touched, and when'],
+    ['journal export --format csv --from -1d > day.csv', 'a day, for a spreadsheet'],
+    ['journal export --format resp --from mark:before | redis-cli -p 6399 --pipe', 'replay it to another server'],
+    ['journal export --format aof > appendonly.aof', 'all of it, to be loaded or cut by redis-check-aof'],
+  ],
+  exitCodes: [
+    [0, 'something was written'],
+    [1, 'nothing was found, and all that was asked for was searched; or an unexpected error'],
+    [4, 'nothing was found, and not all that was asked for is in the journal; or a position or mark is not'],
+    [5, 'a target has more than one meaning'],
+    [6, 'the journal is damaged where it was searched'],
+    [9, 'the disk failed'],
+    [130, 'interrupted'],
+  ],
+  run: exportStream,
+};
+
+async function exportStream(context: VerbContext): Promise<ExitCode> {
+  const { io, layers, output } = context;
+  const { format, from, to, after, keys, exclude, command = [], db } = layers.values;
+  const globs = { keys: keys.map(parseGlobBytes), exclude: exclude.map(parseGlobBytes) };
+  const filter = new CommandFilter({ ...globs, commands: command, dbs: db });
+  const start = after === undefined ? undefined : startOf(context, after);
+  const reach = await reachBetween(context, after ?? from, to);
+  const withGroups = format === 'resp' || format === 'aof';
+  const options = { keepBytes: heldArgumentBytes, withGroups, signal: io.signal };
+  const events = new ExportEvents(start, withGroups);
+  const printer = new ExportPrinter({
+    disk: io.disk,
+    tree: reach.tree,
+    rows: rowsOf(format),
+    sender: new PieceSender(new TextSender(io.stdout)),
+    tell: (notice) => {
+      output.note(noticeText(notice));
+    },
+    signal: io.signal,
+  });
+  const goOn = (): string | undefined =>
+    printer.taken && `everything up to ${formatPosition(printer.taken)} was handed over; --after it goes on`;
+  try {
+    const code = await tellBy(printer, meant(find(io.disk, reach, filter, options), events), reach, context);
+    if (await printer.flush()) return code;
+    const hint = goOn();
+    if (hint !== undefined) output.note(hint);
+    return 0;
+  } catch (error) {
+    const hint = goOn();
+    if (error instanceof InterruptedError)
+      throw new InterruptedError('the export was interrupted', { hint, cause: error });
+    if (hint !== undefined) output.note(hint);
+    throw error;
+  }
+}
+
+async function* meant(
+  found: AsyncIterable<readonly FindEvent[]>,
+  events: ExportEvents,
+): AsyncGenerator<readonly FindEvent[], void, undefined> {
+  for await (const some of found) yield events.take(some);
+}
+
+function startOf({ io, layers }: VerbContext, text: string): ExportStart {
+  if (layers.values.from !== undefined) {
+    throw new UsageError('two-starts', '--from and --after both say where to begin', { hint: 'leave one of them out' });
+  }
+  const target = parseTarget(text, { now: io.clock.wall(), zone: undefined });
+  if (target.kind === 'position') return target;
+  throw new UsageError('bad-setting', `${layers.origin('after')} is not a position`, {
+    hint: 'it is that of the last row: <replication id>:<offset>',
+  });
+}
+
+function rowsOf(format: 'jsonl' | 'csv' | 'resp' | 'aof'): CommandRows {
+  if (format === 'jsonl') return new JsonRows();
+  return format === 'csv' ? new CsvRows() : new CommandsOut(format);
+}

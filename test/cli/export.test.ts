@@ -1,0 +1,307 @@
+// journal export as it is typed: each format read back by rules of its own, against the model; going on from every
+// position; values of any size; readers that have enough.
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { runCli } from '../../src/cli/run-cli.ts';
+import { systemClock } from '../../src/core/clock.ts';
+import { InterruptedError } from '../../src/core/errors.ts';
+import { localDisk } from '../../src/storage/local-disk.ts';
+import { FoundJournal } from '../inspect/found-journal.ts';
+import type { ModelCommand } from '../inspect/found-journal.ts';
+import { command } from '../redis-protocol/bytes.ts';
+import { JournalBuilder } from '../support/journal-builder.ts';
+import { commandsIn } from '../support/stream-commands.ts';
+import { cli, KeepingStream } from './cli.ts';
+
+const id = 'a'.repeat(40);
+const second = 1_000_000;
+const readBytes = 1_000_000;
+const t0 = Date.UTC(2026, 10, 20, 14, 30, 0) * 1000;
+const upkeep = /^(PING|REPLCONF|SELECT|MULTI|EXEC|DISCARD)$/;
+
+/** What a row says of a command. */
+interface ReadRow {
+  readonly type: string;
+  readonly position: string;
+  readonly db: number;
+  readonly multi: boolean;
+  readonly words: readonly Buffer[];
+}
+
+async function written(root: string, ...words: string[]): Promise<string> {
+  const { exitCode, stdout } = await cli(['export', '--dir', root, ...words]);
+  expect(exitCode).toBe(0);
+  return stdout;
+}
+
+type Text = string | { readonly base64: string };
+
+function bytesOf(text: Text): Buffer {
+  return typeof text === 'string' ? Buffer.from(text) : Buffer.from(text.base64, 'base64');
+}
+
+function jsonRows(text: string): ReadRow[] {
+  return text.split('\n').flatMap((line) => {
+    if (line === '') return [];
+    const row = JSON.parse(line) as Omit<ReadRow, 'words'> & { command: Text; args: Text[] };
+    return [{ ...row, words: row.type === 'command' ? [row.command, ...row.args].map(bytesOf) : [] }];
+  });
+}
+
+/** By RFC 4180, and nothing else. */
+function csvFields(text: string): string[][] {
+  const rows: string[][] = [];
+  let row: string[] = [];
+  for (let at = 0; at < text.length;) {
+    let field = '';
+    const isQuoted = text[at] === '"';
+    for (let start = at + 1; isQuoted && text[at] === '"'; start = at + 1) {
+      const quote = text.indexOf('"', start);
+      field += text.slice(start, quote);
+      at = quote + 1;
+      if (text[at] === '"') field += '"';
+    }
+    const end = isQuoted ? at : /[,\r]/.exec(text.slice(at, at + 200))!.index + at;
+    row.push(isQuoted ? field : text.slice(at, end));
+    at = end + 1;
+    if (text[end] === ',') continue;
+    expect(text[at]).toBe('\n');
+    at += 1;
+    rows.push(row);
+    row = [];
+  }
+  return rows;
+}
+
+/** As redis-cli reads its line. */
+function wordsIn(line: string): Buffer[] {
+  return Array.from(line.matchAll(/"([^"\\]*(?:\\[^][^"\\]*)*)"|[^ ]+/g), ([word, quoted]) => {
+    if (quoted === undefined) return Buffer.from(word);
+    const bytes = Buffer.from(quoted).toString('latin1');
+    const plain = bytes.replace(/\\x([0-9a-f]{2})|\\(.)/g, (_, hex: string | undefined, other: string) =>
+      hex === undefined ? other : String.fromCharCode(Number.parseInt(hex, 16)),
+    );
+    return Buffer.from(plain, 'latin1');
+  });
+}
+
+function csvRows(text: string): ReadRow[] {
+  const [heading, ...rows] = csvFields(text);
+  return rows.map((fields) => {
+    expect(fields).toHaveLength(heading!.length);
+    const row = Object.fromEntries(heading!.map((name, i) => [name, fields[i]!]));
+    const words = [...wordsIn(row.command!), ...wordsIn(row.args!)];
+    return { type: row.type!, position: row.position!, db: Number(row.db), multi: row.multi === 'true', words };
+  });
+}
+
+function latin1(text: string): string {
+  return Buffer.from(text, 'latin1').toString();
+}
+
+const readers = {
+  jsonl: (text: string) => jsonRows(latin1(text)),
+  csv: (text: string) => csvRows(latin1(text)),
+} as const;
+
+function modelRow({ id: name, end, db, inMulti, name: command, args }: ModelCommand): unknown[] {
+  return [`${name}:${end}`, db, inMulti, [Buffer.from(command), ...args]];
+}
+
+function seen({ position, db, multi, words }: ReadRow): unknown[] {
+  return [position, db, multi, words];
+}
+
+async function journalOf(...commands: Buffer[]): Promise<JournalBuilder> {
+  const journal = await JournalBuilder.create('shop');
+  const timeline = await journal.timeline({ id, offset: 1000, completed: t0, segmentBytes: 4000 });
+  for (const [i, bytes] of commands.entries()) {
+    for (let at = 0; at < bytes.length; at += readBytes) {
+      timeline.read(bytes.subarray(at, at + readBytes), t0 + (i + 1) * second);
+      await timeline.commit();
+    }
+  }
+  return journal;
+}
+
+describe.each(['jsonl', 'csv'] as const)('an export as %s', (format) => {
+  test.each([1, Date.now() >>> 0])('of a random journal is the model, gaps in their places (seed %d)', async (seed) => {
+    await using journal = await FoundJournal.create(seed);
+    const { model } = journal;
+    const all = readers[format](await written(journal.journal.root, '--format', format));
+    const ordinary = model.filter(({ name }) => !upkeep.test(name));
+    expect(all.filter(({ type }) => type === 'command').map(seen)).toEqual(ordinary.map(modelRow));
+    const order = all.map(({ type, position }) => (type === 'command' ? position.slice(0, 1) : type));
+    expect(order.filter((one, i) => one !== order[i - 1]).join(' ')).toBe('1 switch 2 gap 3 switch 4 gap 5 switch 6');
+    const every = readers[format](await written(journal.journal.root, '--format', format, '--command', '*'));
+    expect(every.filter(({ type }) => type === 'command').map(seen)).toEqual(model.map(modelRow));
+    const some = readers[format](
+      await written(journal.journal.root, '--format', format, '--keys', 'user:*', '--exclude', 'user:2'),
+    );
+    const isMeant = ({ keys, others }: ModelCommand): boolean =>
+      others !== undefined ||
+      keys.some(({ key }) => key.toString('latin1').startsWith('user:') && key.toString() !== 'user:2');
+    expect(some.filter(({ type }) => type === 'command').map(seen)).toEqual(model.filter(isMeant).map(modelRow));
+  });
+
+  test('goes on behind every row with exactly what came behind it', { timeout: 60_000 }, async () => {
+    await using journal = await FoundJournal.create(3, 2, 40);
+    const words = ['--format', format, '--command', '*'];
+    const all = readers[format](await written(journal.journal.root, ...words));
+    for (const [i, row] of all.entries()) {
+      if (row.type !== 'command') continue;
+      const { stdout } = await cli(['export', '--dir', journal.journal.root, ...words, '--after', row.position]);
+      expect(readers[format](stdout), row.position).toEqual(all.slice(i + 1));
+    }
+  });
+
+  test('has any bytes as they were', async () => {
+    const args = fc.array(fc.oneof(fc.uint8Array({ maxLength: 20 }), fc.string({ unit: 'grapheme' })), {
+      minLength: 1,
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(args, { minLength: 1, maxLength: 5 }), async (commands) => {
+        const made = commands.map((one) => ['SET', ...one.map((arg) => Buffer.from(arg as string))]);
+        await using journal = await journalOf(...made.map((one) => command(...one)));
+        const rows = readers[format](await written(journal.root, '--format', format));
+        expect(rows.map(({ words }) => words)).toEqual(made.map((one) => one.map((arg) => Buffer.from(arg as string))));
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  test('has large values and many arguments as they were', async () => {
+    const made = [
+      ['SET', 'large', Buffer.alloc(3_000_001, 'véry"\\\n')],
+      [
+        'SADD',
+        'many',
+        ...Array.from({ length: 40_000 }, (_, i) => (i % 7 === 0 ? Buffer.from([0xff, i & 255]) : `${i}`)),
+      ],
+      ['MSET', 'a', Buffer.alloc(2_000_003, 0xfe), '', Buffer.alloc(0), 'b', 'é'.repeat(524_288)],
+    ];
+    await using journal = await journalOf(...made.map((one) => command(...one)));
+    const rows = readers[format](await written(journal.root, '--format', format));
+    const lost = rows.map(({ words }, i) => words.findIndex((word, at) => !word.equals(Buffer.from(made[i]![at]!))));
+    expect(rows.map(({ words }) => words.length)).toEqual(made.map((one) => one.length));
+    expect(lost).toEqual([-1, -1, -1]);
+  });
+});
+
+describe.each(['resp', 'aof'] as const)('an export as %s', (format) => {
+  test.each([2, Date.now() >>> 0])(
+    'keeps what was in one MULTI in one, each command in its db (seed %d)',
+    async (seed) => {
+      await using journal = await FoundJournal.create(seed);
+      const run = async (...words: string[]): Promise<unknown[]> => {
+        const text = await written(journal.journal.root, '--format', format, ...words);
+        const plain = text.replace(/#TS:\d+\r\n/g, '');
+        let [db, isIn] = [-1, false];
+        return commandsIn(Buffer.from(plain, 'latin1')).flatMap(({ name, from, to }): unknown[] => {
+          const bytes = plain.slice(from, to);
+          if (name === 'SELECT') db = Number(/\r\n(\d+)\r\n$/.exec(bytes)?.[1]);
+          if (name === 'MULTI' || name === 'EXEC') {
+            expect(isIn).toBe(name === 'EXEC');
+            isIn = name === 'MULTI';
+            return [name];
+          }
+          return name === 'SELECT' ? [] : [[db, isIn, bytes]];
+        });
+      };
+      const expected = (isMeant: (one: ModelCommand) => boolean): unknown[] => {
+        const rows: unknown[] = [];
+        let isIn = false;
+        for (const one of journal.model) {
+          if (one.name === 'EXEC' && isIn) rows.push('EXEC');
+          if (one.name === 'EXEC') isIn = false;
+          if (upkeep.test(one.name) || !isMeant(one)) continue;
+          if (one.inMulti && !isIn) rows.push('MULTI');
+          isIn = one.inMulti;
+          rows.push([one.db, one.inMulti, one.bytes.toString('latin1')]);
+        }
+        return rows;
+      };
+      expect(await run()).toEqual(expected(() => true));
+      const isUser = ({ keys, others }: ModelCommand): boolean =>
+        others !== undefined || keys.some(({ key }) => key.toString() === 'user:1');
+      expect(await run('--keys', 'user:1')).toEqual(expected(isUser));
+    },
+  );
+});
+
+describe('an export', () => {
+  test('of nothing exits as a search does, and a heading is there all the same', async () => {
+    await using journal = await journalOf(command('SET', 'a', '1'));
+    const nothing = await cli(['export', '--dir', journal.root, '--keys', 'b', '--format', 'csv']);
+    expect(nothing).toMatchObject({ exitCode: 1, stderr: 'journal: nothing was found\n' });
+    expect(nothing.stdout).toMatch(/^type,.*,note\r\n$/);
+    const far = ['export', '--dir', journal.root, '--keys', 'b', '--to', '2026-11-21T00:00:00Z'];
+    expect(await cli(far)).toMatchObject({ exitCode: 4, stdout: expect.stringContaining('"uncovered"') as string });
+  });
+
+  test.each([
+    [['--after', 'latest'], '--after is not a position'],
+    [['--after', `${id}:1001`, '--from', '-1h'], '--from and --after both'],
+    [['--format', 'xml'], 'is not jsonl, resp, aof or csv'],
+  ])('%j is refused', async (words, message) => {
+    await using journal = await journalOf(command('SET', 'a', '1'));
+    const { exitCode, stdout, stderr } = await cli(['export', '--dir', journal.root, ...words]);
+    expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
+    expect(stderr).toContain(message);
+  });
+
+  test('that is interrupted tells where to go on, and nothing is lost or twice', async () => {
+    const commands = Array.from({ length: 300 }, (_, i) => command('SET', `key:${i}`, 'v'.repeat(1000)));
+    await using journal = await journalOf(...commands);
+    const all = readers.jsonl(await written(journal.root));
+    const interrupt = new AbortController();
+    const stdout = new (class extends KeepingStream {
+      override write(text: string | Uint8Array, taken?: () => void): boolean {
+        interrupt.abort(new InterruptedError('stopped by SIGINT'));
+        return super.write(text, taken);
+      }
+    })(false);
+    const stderr = new KeepingStream(false);
+    const io = { stdout, stderr, env: {}, disk: localDisk, clock: systemClock, signal: interrupt.signal };
+    expect(await runCli(['export', '--dir', journal.root], io)).toBe(130);
+    const position = /up to (\S+) was handed over/.exec(stderr.text)?.[1];
+    const first = readers.jsonl(stdout.text);
+    expect(first.at(-1)?.position).toBe(position);
+    expect(first.length).toBeLessThan(all.length);
+    expect([...first, ...readers.jsonl(await written(journal.root, '--after', position!))]).toEqual(all);
+  });
+
+  const program = path.resolve(import.meta.dirname, '../../src/cli/main.ts');
+
+  test('ends without a fault when its reader has read enough', { timeout: 60_000 }, async () => {
+    const many = Buffer.concat(Array.from({ length: 50_000 }, (_, i) => command('SET', `key:${i}`, 'v')));
+    await using journal = await journalOf(many);
+    for (const format of ['jsonl', 'csv', 'resp', 'aof']) {
+      const line = `"${process.execPath}" "${program}" export --dir "${journal.root}" --format ${format} | head -n 2; echo "\${PIPESTATUS[0]}"`;
+      const { stdout, stderr } = spawnSync('bash', ['-c', line], { encoding: 'utf8' });
+      expect(stderr).toMatch(/^(journal: everything up to \S+ was handed over; --after it goes on\n)?$/);
+      expect(stdout.trimEnd().split('\n').at(-1), stdout).toBe('0');
+    }
+  });
+
+  test('holds little of a large value, however slowly it is read', { timeout: 60_000 }, async () => {
+    await using journal = await journalOf(command('SET', 'large', Buffer.alloc(100_000_000, 'v')));
+    for (const format of ['jsonl', 'csv']) {
+      const words = [program, 'export', '--dir', journal.root, '--format', format];
+      const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
+      let [bytes, mostKilobytes] = [0, 0];
+      child.stdout.on('data', (some: Buffer) => {
+        bytes += some.length;
+        const status = readFileSync(`/proc/${child.pid}/status`, 'latin1');
+        mostKilobytes = Math.max(mostKilobytes, Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0));
+      });
+      expect(await once(child, 'close')).toEqual([0, null]);
+      expect(bytes).toBeGreaterThan(100_000_000);
+      expect(mostKilobytes / 1000, format).toBeLessThan(280);
+    }
+  });
+});
