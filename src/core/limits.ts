@@ -112,3 +112,11 @@ export const printedArgumentBytesMax: number = 1024 * 1024;
 
 /** Fewer keys that are removed within a second are no burst. */
 export const burstKeysLeast = 10;
+
+/** The newest stream bytes are held in memory for feeds that are up to date: a tenth of a second of a flood. */
+export const liveTailBytesMax: number = 8 * 1024 * 1024;
+/** Of a feed: what its socket may hold; and of another client's replies, beyond which it is cut off. */
+export const feedSocketBytesMax: number = 1024 * 1024;
+/** Clients of a listener, and those among them that have not said who they are. */
+export const clientsMax = 1000;
+export const strangersMax = 100;

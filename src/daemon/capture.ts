@@ -9,7 +9,7 @@ import type { Clock, Micros } from '../core/clock.ts';
 import type { GapRecord } from '../../journal-format/gap.ts';
 import type { TimelineRecord } from '../../journal-format/timeline.ts';
 import { LinkError } from '../core/errors.ts';
-import type { Offset, ReplicationId } from '../core/position.ts';
+import type { ReplicationId } from '../core/position.ts';
 import { BaseReceiver } from '../log/base-receiver.ts';
 import { idAt } from '../log/catalog.ts';
 import type { BaseChecker } from '../log/base-receiver.ts';
@@ -30,9 +30,10 @@ import { formatServerVersion, replicatesRelativeTtl } from '../redis/server-vers
 import type { ServerVersion } from '../redis/server-version.ts';
 import type { Disk } from '../storage/disk.ts';
 import type { FullSync, FullSyncSink, ResumePoint, Sink, StreamSink } from '../upstream/sink.ts';
+import type { Progress, Served } from './capture-progress.ts';
 import { divergence } from './divergence.ts';
 import { Timekeeper } from './timekeeper.ts';
-import type { ClockReading, PrimaryTime } from './timekeeper.ts';
+import type { PrimaryTime } from './timekeeper.ts';
 import { writerName } from './version.ts';
 
 export interface CaptureOptions {
@@ -130,6 +131,13 @@ export class Capture implements Sink, AsyncDisposable {
       sealing: this.#sealer.backlog,
       clock: this.#time.reading,
     };
+  }
+
+  /** What may be served to others: nothing as long as there is no base. */
+  get served(): Served | undefined {
+    if (this.#established === undefined) return undefined;
+    const { timeline, directory, writer } = this.#established;
+    return { number: timeline, directory, ids: [...writer.ids], durable: writer.durable };
   }
 
   async resumePoint(): Promise<ResumePoint | undefined> {
@@ -375,19 +383,4 @@ export class Capture implements Sink, AsyncDisposable {
     if (gap !== undefined) this.#options.events.gap(gap);
     await before?.writer.close();
   }
-}
-
-export interface Progress {
-  readonly timeline: number;
-  readonly id: ReplicationId;
-  readonly received: Offset;
-  /** The last one in what was received. */
-  readonly boundary: Offset;
-  readonly durable: Offset;
-  readonly lastStamp: Micros;
-  /** False until the base is published. */
-  readonly isEstablished: boolean;
-  /** Segments that wait to be sealed. */
-  readonly sealing: number;
-  readonly clock: ClockReading;
 }

@@ -10,6 +10,8 @@ import { UsageError } from '../core/errors.ts';
 import { formatAddress, parseSource, sourceNameOf } from '../upstream/address.ts';
 import type { Credentials, SourceAddress, TlsSettings } from '../upstream/address.ts';
 import { parseKeepLocal } from './keep-local.ts';
+import { resolveListen } from './listen-config.ts';
+import type { ListenConfig } from './listen-config.ts';
 import type { KeepLocal } from './keep-local.ts';
 import { environmentName } from './settings.ts';
 import type { LogLevel, SettingKey } from './settings.ts';
@@ -34,6 +36,8 @@ export interface RunConfig extends SourceConfig {
   readonly relativeTtl: 'refuse' | 'convert';
   /** Absent: everything is kept. */
   readonly keepLocal?: KeepLocal | undefined;
+  /** Absent: no replicas are fed. */
+  readonly listen?: ListenConfig | undefined;
   /** Stop when what the primary had at the start is journaled. */
   readonly once: boolean;
   readonly logLevel: LogLevel;
@@ -48,12 +52,15 @@ export function resolveRunConfig(layers: Layers, environment: Environment): RunC
       hint: 'for example: journal run --source redis://10.0.0.5:6379',
     });
   }
+  const warnings = [...source.warnings];
   return {
     ...source,
     root: resolve(values.dir),
     name: values.name ?? sourceNameOf(source.addresses[0]),
     relativeTtl: values['relative-ttl'],
     keepLocal: resolveKeepLocal(layers),
+    listen: resolveListen(layers, environment, warnings),
+    warnings,
     once: values.once,
     logLevel: values['log-level'],
   };
@@ -134,13 +141,19 @@ function resolveCredentials(
 /** Beginning of the settings of the primary, or of the server that is restored to. */
 type Of = '' | 'target-';
 
-const passwordVariables: Readonly<Record<Of, string>> = {
+const passwordVariables: Readonly<Record<Of | 'listen-', string>> = {
   '': 'JOURNAL_PASSWORD',
   'target-': 'JOURNAL_TARGET_PASSWORD',
+  'listen-': 'JOURNAL_LISTEN_PASSWORD',
 };
 
 /** A file named on the command line comes before the variable, one named in a configuration after it. */
-function resolvePassword(layers: Layers, environment: Environment, warnings: string[], of: Of): string | undefined {
+export function resolvePassword(
+  layers: Layers,
+  environment: Environment,
+  warnings: string[],
+  of: Of | 'listen-',
+): string | undefined {
   const key = `${of}password-file` as const;
   const passwordVariable = passwordVariables[of];
   const path = layers.values[key];
@@ -152,6 +165,10 @@ function resolvePassword(layers: Layers, environment: Environment, warnings: str
     });
   }
   if (path === undefined || (direct !== undefined && origin !== `--${key}`)) return direct;
+  return readPassword(path, origin, warnings);
+}
+
+export function readPassword(path: string, origin: string, warnings: string[]): string {
   const text = readSecretFile(path, origin, warnings).toString('utf8');
   const password = text.replace(/\r?\n$/, '');
   if (password === '') throw new UsageError('empty-password', `${origin}: ${path} is empty`);
@@ -190,9 +207,9 @@ function resolveTls(layers: Layers, address: SourceAddress, warnings: string[], 
 
 const tlsKeys = ['tls-ca', 'tls-cert', 'tls-key', 'tls-server-name', 'tls-insecure'] as const satisfies SettingKey[];
 
-function readPem(
+export function readPem(
   layers: Layers,
-  key: `${Of}tls-${'ca' | 'cert' | 'key'}`,
+  key: `${Of | 'listen-'}tls-${'ca' | 'cert' | 'key'}`,
   holds: string,
   warnings?: string[],
 ): Buffer | undefined {

@@ -27,20 +27,22 @@ import { askOffset } from '../upstream/probe.ts';
 import { Sampling } from '../upstream/sampling.ts';
 import { SourceChoice } from '../upstream/source-choice.ts';
 import type { SourceChoiceEvents } from '../upstream/source-choice.ts';
-import { degradation, roleIn } from '../upstream/standing.ts';
-import type { Degradation, ServerRole } from '../upstream/standing.ts';
+import { roleIn } from '../upstream/standing.ts';
 import type { SamplerEvents } from '../upstream/sampler.ts';
 import type { ReplicaSession, SessionEvents } from '../upstream/session.ts';
 import { WorkerBaseChecker } from './base-checker.ts';
 import { Capture } from './capture.ts';
 import type { CaptureEvents } from './capture.ts';
 import type { RunConfig } from './config.ts';
+import type { ListenConfig } from './listen-config.ts';
+import { Feeding } from './listening.ts';
 import { describe } from './describe-error.ts';
 import { loggedRoom, loggedWatch } from './disk-watch.ts';
 import { loggedRetention } from './keep-local.ts';
 import type { KeepLocal, Retention, RetentionState } from './keep-local.ts';
 import type { Logger } from './logger.ts';
 import { SealHost } from './seal-host.ts';
+import { StandingWatch } from './standing-watch.ts';
 import { lastWords, StateWriter } from './state-file.ts';
 import type { RunChange, RunState } from './state-file.ts';
 import { clockInSeconds, isSound } from './timekeeper.ts';
@@ -105,6 +107,7 @@ export async function runDaemon(options: RunOptions, signal: AbortSignal): Promi
     });
     if (!(await reserve.make())) logger.warn({ event: 'no-reserve', reserve: tree.reserve, bytes: reserveBytes });
     await using _retention = config.keepLocal && run.retention(capture, tree, config.keepLocal);
+    await using _listener = config.listen && (await run.listen(capture, config.listen));
     await run.follow(capture, state, signal);
     state.update({ state: 'stopping' });
     await capture.stop();
@@ -124,6 +127,7 @@ class Run {
   readonly #ended = new AbortController();
   #state: StateWriter | undefined;
   #retention: Retention | undefined;
+  #feeding: Feeding | undefined;
   #session: ReplicaSession | undefined;
   #capture: Capture | undefined;
   #sync: RunState['sync'] = null;
@@ -132,7 +136,7 @@ class Run {
   #failure: { readonly error: unknown } | undefined;
   /** The server that is followed, or was last. */
   #address: SourceAddress;
-  #degradation: Degradation | undefined;
+  readonly #standing: StandingWatch;
   readonly #unended: UnendedWatch;
   /** Looking for a primary while a session lasts. */
   #watching = new AbortController();
@@ -142,6 +146,7 @@ class Run {
     this.#logger = logger;
     this.#address = config.addresses[0];
     this.#unended = loggedUnended(logger);
+    this.#standing = new StandingWatch(logger, (degraded) => this.#state?.update({ degraded }));
   }
 
   async follow(capture: Capture, state: StateWriter, signal: AbortSignal): Promise<void> {
@@ -190,6 +195,7 @@ class Run {
       position: { received: String(received), durable: String(durable) },
       lastStamp: formatInstant(lastStamp),
       unended: this.#unended.state,
+      replicas: this.#feeding?.replicas ?? [],
       sealing,
       clock: clockInSeconds(clock),
       sync: this.#sync,
@@ -202,6 +208,13 @@ class Run {
       return isEstablished === true && clock !== undefined && isSound(clock) ? timeline : undefined;
     };
     return (this.#retention = loggedRetention({ tree, keep, newest }, this.#logger));
+  }
+
+  async listen(capture: Capture, config: ListenConfig): Promise<Feeding> {
+    return (this.#feeding = await Feeding.open(config, capture, this.#address, {
+      disk: localDisk,
+      logger: this.#logger,
+    }));
   }
 
   get retentionState(): RetentionState | null {
@@ -221,6 +234,7 @@ class Run {
       },
       progressed: () => {
         this.#session?.progressed();
+        this.#feeding?.moved();
         this.#progressed();
       },
       failed: (error) => {
@@ -244,7 +258,7 @@ class Run {
     return {
       sampled: (sample) => {
         capture.sampled(sample);
-        if (sample.source === formatAddress(this.#address)) this.#stands(roleIn(sample));
+        if (sample.source === formatAddress(this.#address)) this.#standing.look(this.#address, roleIn(sample));
       },
       lost: (error) => {
         this.#logger.warn({ event: 'no-samples', ...describe(error) });
@@ -257,11 +271,12 @@ class Run {
     const logger = this.#logger;
     return {
       described: (lineage) => {
-        this.#stands(lineage);
+        this.#standing.look(this.#address, lineage);
       },
       greeted: (server, notes) => {
         accepted();
         if (server !== undefined) this.#state?.update({ server: { kind: server.kind, version: server.version } });
+        this.#feeding?.upstreamIs({ version: server?.version });
         logger.info({ event: 'connected', server: server === undefined ? 'unknown' : formatServerVersion(server) });
         for (const note of notes) logger.warn({ event: 'note', note });
       },
@@ -287,6 +302,8 @@ class Run {
 
   #streaming(): void {
     this.#sync = null;
+    this.#feeding?.upstreamIs({ isUp: true });
+    this.#feeding?.moved();
     this.#state?.update({ state: 'streaming', lastError: null, nextAttemptAt: null });
     this.#progressed();
     if (this.#config.once) void this.#aimOnce(this.#ended.signal);
@@ -322,7 +339,8 @@ class Run {
     if (isSame(address, this.#address)) return address;
     this.#logger.info({ event: 'moving', from: formatAddress(this.#address), to: formatAddress(address) });
     this.#address = address;
-    this.#degradation = undefined;
+    this.#feeding?.upstreamIs({ host: address.host, port: address.port, isUp: false });
+    this.#standing.forget();
     this.#state?.update({ source: formatAddress(address), degraded: null });
     return address;
   }
@@ -338,21 +356,6 @@ class Run {
     } catch (error) {
       if (!signal.aborted) session.fail(error);
     }
-  }
-
-  /** What the server that we follow says it is. */
-  #stands(role: ServerRole): void {
-    const found = degradation(this.#address, role);
-    if (found?.message === this.#degradation?.message) return;
-    this.#degradation = found;
-    if (found === undefined) {
-      this.#logger.info({ event: 'follows-primary', source: formatAddress(this.#address) });
-      this.#state?.update({ degraded: null });
-      return;
-    }
-    const { isGrave, code, message, hint } = found;
-    this.#logger[isGrave ? 'error' : 'warn']({ event: 'degraded', code, error: message, hint });
-    this.#state?.update({ degraded: { code, message, hint, isGrave, at: formatInstant(systemClock.wall()) } });
   }
 
   #progressed(): void {
@@ -373,6 +376,7 @@ class Run {
     // What leads to a gap is not one interruption among others.
     const level = error.code === 'stream-broken' ? 'error' : 'warn';
     this.#logger[level]({ event: 'link-interrupted', ...described, retryInMs: delayMs });
+    this.#feeding?.upstreamIs({ isUp: false });
     this.#state?.update({
       state: 'disconnected',
       lastError: lastWords(error),

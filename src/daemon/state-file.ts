@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { systemClock } from '../core/clock.ts';
 import type { Clock } from '../core/clock.ts';
 import { formatInstant } from '../core/instant.ts';
+import type { ReplicaState } from '../downstream/client.ts';
 import type { Disk } from '../storage/disk.ts';
 import { readSmall, replaceCache } from '../storage/publish.ts';
 import { describe } from './describe-error.ts';
@@ -54,6 +55,8 @@ export interface RunState {
   readonly nextAttemptAt: string | null;
   readonly disk: DiskState | null;
   readonly retention: RetentionState | null;
+  /** Those that are fed from here. */
+  readonly replicas: readonly ReplicaState[];
 }
 
 export interface Degraded extends RunError {
@@ -121,6 +124,19 @@ const schema: z.ZodType<RunState> = z.object({
     .nullable()
     .default(null),
   retention: z.object({ rule: z.string(), heldBytes: z.number() }).nullable().default(null),
+  replicas: z
+    .array(
+      z.object({
+        peer: z.string(),
+        host: z.string(),
+        port: z.int(),
+        state: z.enum(['waiting', 'base', 'online']),
+        acknowledged: z.int(),
+        sent: z.int(),
+        silentMs: z.number(),
+      }),
+    )
+    .default([]),
 });
 
 /** Undefined when there is none, or none that we understand: whoever asks must do without it. */
@@ -186,6 +202,7 @@ export class StateWriter implements AsyncDisposable {
       nextAttemptAt: null,
       disk: null,
       retention: null,
+      replicas: [],
     };
     this.#write();
     this.#schedule();

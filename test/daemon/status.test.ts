@@ -52,6 +52,7 @@ function say(tree: SourceTree, clock: ManualClock, words: Partial<RunState>): vo
     nextAttemptAt: null,
     disk: null,
     retention: null,
+    replicas: [],
     ...words,
   };
   writeFileSync(tree.state, JSON.stringify(state));

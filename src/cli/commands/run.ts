@@ -21,7 +21,8 @@ export const runVerb: Verb = {
     'is on disk, with --once the status goes to stdout in the end. SIGTERM or SIGINT makes what was received durable, acknowledges it and exits 0; a second one exits at once.',
   settings: [
     ...(['source', 'user', 'password-file', 'tls-ca', 'tls-cert', 'tls-key', 'tls-server-name'] as const),
-    ...(['tls-insecure', 'relative-ttl', 'keep-local', 'once', 'log-level'] as const),
+    ...(['tls-insecure', 'relative-ttl', 'keep-local', 'listen', 'listen-password-file', 'listen-user'] as const),
+    ...(['listen-tls-cert', 'listen-tls-key', 'listen-tls-ca', 'once', 'log-level'] as const),
   ],
   sections: [
     [

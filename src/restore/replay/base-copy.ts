@@ -8,8 +8,8 @@ import type { BaseRecord } from '../../../journal-format/base.ts';
 import { IntegrityError } from '../../core/errors.ts';
 import type { BaseEntry } from '../../log/catalog.ts';
 import type { Disk } from '../../storage/disk.ts';
-import { basePieces } from './base-pieces.ts';
-import type { BasePiece } from './base-pieces.ts';
+import { basePieces } from '../../log/base-pieces.ts';
+import type { BasePiece } from '../../log/base-pieces.ts';
 import { combineCrc32 } from '../../../journal-format/crc32-combine.ts';
 import { OutputFile } from '../outputs/output-file.ts';
 

@@ -18,8 +18,8 @@ import type { Plan } from '../plan/plan.ts';
 import { plannedStream } from '../plan/planned-stream.ts';
 import { RelativeTtl } from '../rewrite/relative-ttl.ts';
 import type { StreamRewriter } from '../rewrite/stream-rewriter.ts';
-import { basePieces } from './base-pieces.ts';
-import type { BasePiece } from './base-pieces.ts';
+import { basePieces } from '../../log/base-pieces.ts';
+import type { BasePiece } from '../../log/base-pieces.ts';
 import type { PutAside } from './put-aside.ts';
 
 export interface ReplayedPiece {

@@ -3,11 +3,11 @@
  * a server that loads it, gets.
  */
 import { crc32 } from 'node:zlib';
-import type { BaseRecord } from '../../../journal-format/base.ts';
-import { IntegrityError } from '../../core/errors.ts';
-import { SlabPool } from '../../core/slabs.ts';
-import type { Slab } from '../../core/slabs.ts';
-import type { Disk, DiskFile } from '../../storage/disk.ts';
+import type { BaseRecord } from '../../journal-format/base.ts';
+import { IntegrityError } from '../core/errors.ts';
+import { SlabPool } from '../core/slabs.ts';
+import type { Slab } from '../core/slabs.ts';
+import type { Disk, DiskFile } from '../storage/disk.ts';
 
 /** Read at once; chunks of another size than that are checked in pieces. */
 const pieceBytes = 1024 * 1024;

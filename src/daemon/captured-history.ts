@@ -1,0 +1,85 @@
+/**
+ * What this process captures, as those that it feeds see it. The base is read once for each timeline; all else is told by
+ * the capture as it moves.
+ */
+import type { Clock, Micros } from '../core/clock.ts';
+import type { History, ServedTimeline, UpstreamState } from '../downstream/history.ts';
+import type { BaseEntry } from '../log/catalog.ts';
+import { loadBase } from '../log/catalog.ts';
+import type { Disk } from '../storage/disk.ts';
+import type { Capture } from './capture.ts';
+
+export interface CapturedHistoryOptions {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly capture: Pick<Capture, 'served'>;
+  /** The base of a timeline cannot be read: nobody is fed. */
+  readonly failed: (error: unknown) => void;
+}
+
+export type UpstreamChange = Partial<Omit<UpstreamState, 'since'>>;
+
+export class CapturedHistory implements History {
+  readonly #options: CapturedHistoryOptions;
+  readonly #watchers = new Set<() => void>();
+  #base: { readonly timeline: number; readonly entry: BaseEntry } | undefined;
+  #loading: number | undefined;
+  #upstream: UpstreamState;
+
+  constructor(options: CapturedHistoryOptions, upstream: { readonly host: string; readonly port: number }) {
+    this.#options = options;
+    this.#upstream = { ...upstream, isUp: false, since: options.clock.monotonic(), version: undefined };
+    this.moved();
+  }
+
+  now(): ServedTimeline | undefined {
+    const { served } = this.#options.capture;
+    if (served === undefined || this.#base?.timeline !== served.number) return undefined;
+    return { ...served, base: this.#base.entry };
+  }
+
+  upstream(): UpstreamState {
+    return this.#upstream;
+  }
+
+  watch(changed: () => void): () => void {
+    this.#watchers.add(changed);
+    return () => {
+      this.#watchers.delete(changed);
+    };
+  }
+
+  /** More is durable, or it goes on under another name, or in another timeline. */
+  moved(): void {
+    const { served } = this.#options.capture;
+    if (served !== undefined && this.#base?.timeline !== served.number)
+      void this.#load(served.number, served.directory);
+    if (this.#upstream.isUp) this.#upstream = { ...this.#upstream, since: this.#options.clock.monotonic() };
+    this.#tell();
+  }
+
+  /** Of the server that is followed. */
+  upstreamIs(change: UpstreamChange): void {
+    const since: Micros = this.#options.clock.monotonic();
+    this.#upstream = { ...this.#upstream, ...change, since };
+    this.#tell();
+  }
+
+  async #load(timeline: number, directory: string): Promise<void> {
+    if (this.#loading === timeline) return;
+    this.#loading = timeline;
+    const { disk, failed } = this.#options;
+    try {
+      const entry = await loadBase(disk, directory, timeline, await disk.list(directory));
+      if (entry !== undefined) this.#base = { timeline, entry };
+      this.#tell();
+    } catch (error) {
+      failed(error);
+    }
+    this.#loading = undefined;
+  }
+
+  #tell(): void {
+    for (const changed of [...this.#watchers]) changed();
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * Feeding replicas from the journal that this process writes: the listener of a configuration, what it serves, and what
+ * happens there as log lines. Who is turned away again and again is told of once
+ * a minute: nobody fills a disk with our log.
+ */
+import { systemClock } from '../core/clock.ts';
+import type { Micros } from '../core/clock.ts';
+import type { JournalError } from '../core/errors.ts';
+import { formatPosition } from '../core/position.ts';
+import { Accounts } from '../downstream/accounts.ts';
+import type { ClientEvents, ReplicaState } from '../downstream/client.ts';
+import type { History } from '../downstream/history.ts';
+import { Listener } from '../downstream/listener.ts';
+import type { Disk } from '../storage/disk.ts';
+import type { SourceAddress } from '../upstream/address.ts';
+import type { Capture } from './capture.ts';
+import { CapturedHistory } from './captured-history.ts';
+import type { UpstreamChange } from './captured-history.ts';
+import { describe } from './describe-error.ts';
+import type { ListenConfig } from './listen-config.ts';
+import type { Logger } from './logger.ts';
+
+const refusalsEvery: Micros = 60_000_000;
+
+export class Feeding implements AsyncDisposable {
+  readonly #history: CapturedHistory;
+  readonly #listener: Listener;
+
+  private constructor(history: CapturedHistory, listener: Listener) {
+    this.#history = history;
+    this.#listener = listener;
+  }
+
+  /** Replicas are fed from `disk` directly: they have no part in what capture waits for. */
+  static async open(
+    config: ListenConfig,
+    capture: Capture,
+    upstream: SourceAddress,
+    { disk, logger }: { readonly disk: Disk; readonly logger: Logger },
+  ): Promise<Feeding> {
+    const failed = (error: unknown): void => {
+      logger.error({ event: 'not-served', ...describe(error) });
+    };
+    const history = new CapturedHistory({ disk, clock: systemClock, capture, failed }, upstream);
+    return new Feeding(history, await openListener(config, history, disk, logger));
+  }
+
+  get replicas(): readonly ReplicaState[] {
+    return this.#listener.replicas;
+  }
+
+  /** More is durable, or it goes on under another name, or in another timeline. */
+  moved(): void {
+    this.#history.moved();
+  }
+
+  /** Of the server that is followed. */
+  upstreamIs(change: UpstreamChange): void {
+    this.#history.upstreamIs(change);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#listener[Symbol.asyncDispose]();
+  }
+}
+
+export async function openListener(
+  { address, accounts, tls }: ListenConfig,
+  history: History,
+  disk: Disk,
+  logger: Logger,
+): Promise<Listener> {
+  const listener = await Listener.open({
+    ...{ address, tls, disk, history },
+    accounts: new Accounts(accounts),
+    clock: systemClock,
+    events: loggedClients(logger),
+  });
+  logger.info({ event: 'listening', host: address.host, port: listener.port, tls: tls !== undefined });
+  return listener;
+}
+
+function loggedClients(logger: Logger): ClientEvents {
+  const refusals = new Map<string, { told: Micros; untold: number }>();
+  return {
+    refused: (peer, error) => {
+      const now = systemClock.monotonic();
+      const before = refusals.get(error.code);
+      if (before !== undefined && now - before.told < refusalsEvery) {
+        before.untold += 1;
+        return;
+      }
+      logger.warn({ event: 'client-refused', peer, ...describe(error), before: before?.untold ?? 0 });
+      refusals.set(error.code, { told: now, untold: 0 });
+    },
+    feeding: ({ peer, host, port }, answer) => {
+      const { kind, id } = answer;
+      const offset = kind === 'full' ? answer.offset : answer.from - 1;
+      const event = kind === 'full' ? 'replica-full-sync' : 'replica-continues';
+      logger.info({ event, peer, replica: `${host}:${port}`, position: formatPosition({ id, offset }) });
+    },
+    left: ({ peer, host, port, acknowledged }, error: JournalError) => {
+      logger.info({ event: 'replica-left', peer, replica: `${host}:${port}`, acknowledged, ...describe(error) });
+    },
+    moved: (host, port) => {
+      logger.info({ event: 'told-of-primary', host, port });
+    },
+  };
+}

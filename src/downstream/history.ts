@@ -1,0 +1,39 @@
+/**
+ * What is served: a contract with two implementations, a journal that is being written by this process and one that is
+ * written by another or by nobody. Everything in this folder sees a journal through it.
+ */
+import type { IdEntry } from '../../journal-format/fields.ts';
+import type { Micros } from '../core/clock.ts';
+import type { Offset } from '../core/position.ts';
+import type { BaseEntry } from '../log/catalog.ts';
+
+/** The timeline that the source's history goes on in: only it can be followed. */
+export interface ServedTimeline {
+  readonly number: number;
+  readonly directory: string;
+  readonly base: BaseEntry;
+  /** The names that the history has had, oldest first, each with the first byte that came under it. */
+  readonly ids: readonly IdEntry[];
+  /** No byte behind this is served: it may yet be lost. */
+  readonly durable: Offset;
+}
+
+/** The server that the journal follows. */
+export interface UpstreamState {
+  readonly host: string;
+  readonly port: number;
+  /** Its stream comes in. */
+  readonly isUp: boolean;
+  /** By the monotonic clock: when the last byte came, or the link was lost. */
+  readonly since: Micros;
+  /** As INFO tells it, for those who ask us; undefined until it is known. */
+  readonly version: string | undefined;
+}
+
+export interface History {
+  /** Undefined as long as there is no base. */
+  now(): ServedTimeline | undefined;
+  upstream(): UpstreamState;
+  /** Calls back whenever now() may be another; the result ends that. */
+  watch(changed: () => void): () => void;
+}

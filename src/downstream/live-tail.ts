@@ -1,0 +1,158 @@
+/**
+ * The newest stretch of the stream, read from the disk once for all feeds that are up to date, however many they are. A feed
+ * that is further behind reads for itself until it is here (feed.ts), and takes nobody's memory but its own.
+ *
+ *   durable offset moves ──► follower ──► chunks ──► every feed that waits
+ *
+ * Nothing is read while nobody waits. Bounded by liveTailBytesMax.
+ */
+import { liveTailBytesMax } from '../core/limits.ts';
+import type { Offset } from '../core/position.ts';
+import { StreamFollower } from '../log/stream-follower.ts';
+import type { Disk } from '../storage/disk.ts';
+import type { History } from './history.ts';
+
+interface Chunk {
+  readonly start: Offset;
+  readonly bytes: Buffer;
+}
+
+export interface TailReader {
+  /** There may be more, or another history. */
+  changed(): void;
+  /** The journal cannot be read. */
+  failed(error: unknown): void;
+}
+
+/** A frame's bytes may hold on to much more memory than they are. */
+const copiedBytesMax = 32 * 1024;
+
+export class LiveTail implements AsyncDisposable {
+  readonly #disk: Disk;
+  readonly #history: History;
+  readonly #readers = new Set<TailReader>();
+  #unwatch: (() => void) | undefined;
+  #follower: { readonly name: string; readonly stream: StreamFollower } | undefined;
+  #chunks: Chunk[] = [];
+  #bytes = 0;
+  #reading: Promise<void> | undefined;
+  /** There may be something new. */
+  #isDue = false;
+
+  constructor(disk: Disk, history: History) {
+    this.#disk = disk;
+    this.#history = history;
+  }
+
+  /** The result ends it. */
+  join(reader: TailReader): () => void {
+    this.#readers.add(reader);
+    this.#unwatch ??= this.#history.watch(() => {
+      this.#wake();
+    });
+    this.#wake();
+    return () => {
+      this.#readers.delete(reader);
+      if (this.#readers.size > 0) return;
+      this.#unwatch?.();
+      this.#unwatch = undefined;
+      void this.#rest();
+    };
+  }
+
+  /** Whether the bytes from `offset` on are further back than what is held; they are not when they are still to come. */
+  isBehind(offset: Offset): boolean {
+    const stream = this.#follower?.stream;
+    return stream !== undefined && offset < stream.position && this.#chunkOf(offset) === undefined;
+  }
+
+  /** The bytes from `from` on, as far as they lie together; undefined: they are not held. */
+  from(from: Offset): Buffer | undefined {
+    const chunk = this.#chunkOf(from);
+    return chunk?.bytes.subarray(from - chunk.start);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#unwatch?.();
+    this.#readers.clear();
+    await this.#rest();
+  }
+
+  #chunkOf(offset: Offset): Chunk | undefined {
+    let low = 0;
+    let high = this.#chunks.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const chunk = this.#chunks[middle];
+      if (chunk === undefined || offset < chunk.start) high = middle - 1;
+      else if (offset >= chunk.start + chunk.bytes.length) low = middle + 1;
+      else return chunk;
+    }
+    return undefined;
+  }
+
+  #wake(): void {
+    this.#isDue = true;
+    this.#reading ??= this.#readAll().finally(() => {
+      this.#reading = undefined;
+      // It may have become due behind the last look.
+      if (this.#isDue && this.#readers.size > 0) this.#wake();
+    });
+  }
+
+  async #readAll(): Promise<void> {
+    try {
+      while (this.#isDue && this.#readers.size > 0) {
+        this.#isDue = false;
+        await this.#read();
+        for (const reader of this.#readers) reader.changed();
+      }
+    } catch (error) {
+      await this.#forget();
+      for (const reader of [...this.#readers]) reader.failed(error);
+    }
+  }
+
+  async #read(): Promise<void> {
+    const served = this.#history.now();
+    if (served === undefined) return;
+    const { directory, ids, durable } = served;
+    const name = `${directory} ${ids.length}`;
+    if (this.#follower?.name !== name) {
+      await this.#forget();
+      // What is older is for those to read who lack it.
+      this.#follower = { name, stream: new StreamFollower(this.#disk, directory, durable + 1) };
+    }
+    const { stream } = this.#follower;
+    for (let piece = await stream.read(durable); piece !== undefined; piece = await stream.read(durable)) {
+      const isOwn = piece.slab === undefined && piece.bytes.length > copiedBytesMax;
+      this.#keep({ start: piece.start, bytes: isOwn ? piece.bytes : Buffer.from(piece.bytes) });
+    }
+  }
+
+  #keep(chunk: Chunk): void {
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.bytes.length;
+    let dropped = 0;
+    for (const { bytes } of this.#chunks) {
+      if (this.#bytes <= liveTailBytesMax) break;
+      this.#bytes -= bytes.length;
+      dropped += 1;
+    }
+    if (dropped > 0) this.#chunks.splice(0, dropped);
+  }
+
+  /** Nobody waits any more. */
+  async #rest(): Promise<void> {
+    await this.#reading;
+    if (this.#readers.size === 0) await this.#forget();
+  }
+
+  async #forget(): Promise<void> {
+    this.#chunks = [];
+    this.#bytes = 0;
+    const follower = this.#follower;
+    this.#follower = undefined;
+    await follower?.stream[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * The stream of a timeline from any offset on, over sealed and open segments alike, while it may still be growing: what a
+ * feed reads, and reads on as more becomes durable. Neighbours: read-range.ts reads what is there once and is done.
+ *
+ * Invariant: bytes come verified, in order, without a hole. Nothing behind the offset that the caller knows to be durable
+ * is given out. A follower is good for one name of the history: behind a switch another one is made, since what an
+ * abandoned file holds there may be another history's (SPEC.md 6).
+ */
+import { join } from 'node:path';
+import type { FrameHeader } from '../../journal-format/frame.ts';
+import { isFormatError } from '../../journal-format/errors.ts';
+import { IntegrityError } from '../core/errors.ts';
+import type { Offset } from '../core/position.ts';
+import type { Slab } from '../core/slabs.ts';
+import type { Disk, DiskFile } from '../storage/disk.ts';
+import { fileProblem } from './format-problem.ts';
+import { FrameFile } from './frame-file.ts';
+import type { Frame } from './frames.ts';
+import { namedSegments, withoutTwins } from './segment-order.ts';
+import type { NamedSegment } from './segment-order.ts';
+import { openSegmentReader } from './segment-reader.ts';
+import { isNotFound } from './source-tree.ts';
+
+export interface FollowedPiece {
+  readonly start: Offset;
+  readonly bytes: Buffer;
+  /** Good until the next piece is asked for, unless it is retained; absent: the bytes stay as they are. */
+  readonly slab: Slab | undefined;
+}
+
+/** One segment, from some offset on. */
+interface Opened extends AsyncDisposable {
+  /** Undefined: there is none (yet). */
+  next(): Promise<Frame | undefined>;
+  /** Behind it another segment counts. */
+  readonly end: Offset;
+}
+
+/** A segment may be sealed between a listing and its opening, again and again; but not this often. */
+const attemptsMax = 5;
+
+export class StreamFollower implements AsyncDisposable {
+  readonly #disk: Disk;
+  readonly #directory: string;
+  #next: Offset;
+  #opened: Opened | undefined;
+  #frame: Frame | undefined;
+
+  /** `directory` is the timeline's, `from` the first byte wanted. */
+  constructor(disk: Disk, directory: string, from: Offset) {
+    this.#disk = disk;
+    this.#directory = directory;
+    this.#next = from;
+  }
+
+  /** The first byte that was not given out. */
+  get position(): Offset {
+    return this.#next;
+  }
+
+  /** The next bytes, none behind `durable`; undefined when there are none up to there. IntegrityError: they are missing. */
+  async read(durable: Offset): Promise<FollowedPiece | undefined> {
+    if (this.#next > durable) return undefined;
+    const frame = await this.#frameAt();
+    const { start } = frame.header;
+    const from = this.#next;
+    const last = Math.min(frame.header.end, this.#opened?.end ?? 0, durable);
+    this.#next = last + 1;
+    return { start: from, bytes: frame.data.subarray(from - start, last + 1 - start), slab: frame.slab };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#frame = undefined;
+    const opened = this.#opened;
+    this.#opened = undefined;
+    await opened?.[Symbol.asyncDispose]();
+  }
+
+  /** The one that holds the next byte, which is known to be there. */
+  async #frameAt(): Promise<Frame> {
+    for (let attempt = 1; attempt <= attemptsMax; attempt += 1) {
+      const frame = await this.#frameHere();
+      if (frame !== undefined) return frame;
+      await this[Symbol.asyncDispose]();
+      this.#opened = await this.#open();
+    }
+    throw new IntegrityError('bytes-missing', `${this.#directory}: the stream byte ${this.#next} is not there`, {
+      hint: 'run journal verify for the whole picture',
+    });
+  }
+
+  /** In the segment that is open, if it goes on as far. */
+  async #frameHere(): Promise<Frame | undefined> {
+    if (this.#opened === undefined || this.#next > this.#opened.end) return undefined;
+    if (this.#frame !== undefined && this.#frame.header.end >= this.#next) return this.#frame;
+    for (;;) {
+      this.#frame = await this.#opened.next();
+      if (this.#frame === undefined || isStreamUpTo(this.#frame.header, this.#next)) break;
+    }
+    return this.#frame !== undefined && this.#frame.header.start <= this.#next ? this.#frame : undefined;
+  }
+
+  async #open(): Promise<Opened | undefined> {
+    const segments = withoutTwins(namedSegments(await this.#disk.list(this.#directory)));
+    const index = segments.findLastIndex(({ start }) => start <= this.#next);
+    const segment = segments[index];
+    if (segment === undefined) return undefined;
+    const end = segment.end ?? (segments[index + 1]?.start ?? Infinity) - 1;
+    try {
+      return await this.#openSegment(segment, end);
+    } catch (error) {
+      // It was sealed since it was listed.
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async #openSegment(segment: NamedSegment, end: Offset): Promise<Opened> {
+    const path = join(this.#directory, segment.name);
+    if (segment.kind === 'open') return OpenSegment.open(await this.#disk.open(path, 'read'), this.#next, end);
+    const reader = await openSegmentReader(this.#disk, path, 'sealed', 'slabs');
+    const frames = reader.frames(this.#next);
+    return {
+      end,
+      next: async () => (await frames.next()).value ?? undefined,
+      async [Symbol.asyncDispose]() {
+        await frames.return();
+        await reader[Symbol.asyncDispose]();
+      },
+    };
+  }
+}
+
+/** One that may be growing. */
+class OpenSegment implements Opened {
+  readonly end: Offset;
+  readonly #file: DiskFile;
+  readonly #walk: FrameFile;
+
+  private constructor(file: DiskFile, walk: FrameFile, end: Offset) {
+    this.end = end;
+    this.#file = file;
+    this.#walk = walk;
+  }
+
+  /** Takes over the file, and stands before the frame that holds `from`, or behind the last one. */
+  static async open(file: DiskFile, from: Offset, end: Offset): Promise<OpenSegment> {
+    try {
+      const walk = await FrameFile.open(file);
+      let mark = walk.mark;
+      for (let header = await walk.nextHeader(); header !== undefined; header = await walk.nextHeader()) {
+        if (isStreamUpTo(header, from)) {
+          walk.goTo(mark);
+          break;
+        }
+        mark = walk.mark;
+      }
+      return new OpenSegment(file, walk, end);
+    } catch (error) {
+      await file.close();
+      throw fileProblem(file.path, error);
+    }
+  }
+
+  async next(): Promise<Frame | undefined> {
+    const frame = await this.#walk.next();
+    const { problem } = this.#walk;
+    // What is durable is whole: damage there is no end.
+    if (frame === undefined && problem !== undefined && isFormatError(problem) && problem.kind === 'unsupported') {
+      throw fileProblem(this.#file.path, problem, this.#walk.position);
+    }
+    return frame;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#file.close();
+  }
+}
+
+function isStreamUpTo({ kind, end }: FrameHeader, offset: Offset): boolean {
+  return kind === 'stream' && end >= offset;
+}
