@@ -4,7 +4,6 @@
  *
  * Invariant: a secret is in `credentials` and `tls` only. Messages name the option and the file, never what is in it.
  */
-import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UsageError } from '../core/errors.ts';
 import { formatAddress, parseSource, sourceNameOf } from '../upstream/address.ts';
@@ -13,10 +12,10 @@ import { parseKeepLocal } from './keep-local.ts';
 import { resolveListen } from './listen-config.ts';
 import type { ListenConfig } from './listen-config.ts';
 import type { KeepLocal } from './keep-local.ts';
-import { environmentName } from './settings.ts';
 import type { LogLevel, SettingKey } from './settings.ts';
-import { reasonOf, setVariable } from './layers.ts';
 import type { Environment, Layers } from './layers.ts';
+import { passwordVariables, readPem, resolvePassword } from './secret-files.ts';
+import type { OfServer } from './secret-files.ts';
 
 /** How to reach a primary. */
 export interface SourceConfig {
@@ -118,7 +117,7 @@ function resolveCredentials(
   environment: Environment,
   userInUrl: string | undefined,
   warnings: string[],
-  of: Of = '',
+  of: OfServer = '',
 ): Credentials {
   const { values, origin } = layers;
   const named = values[`${of}user`];
@@ -138,44 +137,7 @@ function resolveCredentials(
   return { user, password };
 }
 
-/** Beginning of the settings of the primary, or of the server that is restored to. */
-type Of = '' | 'target-';
-
-const passwordVariables: Readonly<Record<Of | 'listen-', string>> = {
-  '': 'JOURNAL_PASSWORD',
-  'target-': 'JOURNAL_TARGET_PASSWORD',
-  'listen-': 'JOURNAL_LISTEN_PASSWORD',
-};
-
-/** A file named on the command line comes before the variable, one named in a configuration after it. */
-export function resolvePassword(
-  layers: Layers,
-  environment: Environment,
-  warnings: string[],
-  of: Of | 'listen-',
-): string | undefined {
-  const key = `${of}password-file` as const;
-  const passwordVariable = passwordVariables[of];
-  const path = layers.values[key];
-  const origin = layers.origin(key);
-  const direct = setVariable(environment, passwordVariable);
-  if (direct !== undefined && path !== undefined && origin === environmentName(key)) {
-    throw new UsageError('two-passwords', `${passwordVariable} and ${origin} are both set`, {
-      hint: 'unset one of them',
-    });
-  }
-  if (path === undefined || (direct !== undefined && origin !== `--${key}`)) return direct;
-  return readPassword(path, origin, warnings);
-}
-
-export function readPassword(path: string, origin: string, warnings: string[]): string {
-  const text = readSecretFile(path, origin, warnings).toString('utf8');
-  const password = text.replace(/\r?\n$/, '');
-  if (password === '') throw new UsageError('empty-password', `${origin}: ${path} is empty`);
-  return password;
-}
-
-function resolveTls(layers: Layers, address: SourceAddress, warnings: string[], of: Of = ''): TlsSettings {
+function resolveTls(layers: Layers, address: SourceAddress, warnings: string[], of: OfServer = ''): TlsSettings {
   const { values, origin } = layers;
   const used = tlsKeys
     .map((key) => `${of}${key}` as const)
@@ -206,46 +168,3 @@ function resolveTls(layers: Layers, address: SourceAddress, warnings: string[], 
 }
 
 const tlsKeys = ['tls-ca', 'tls-cert', 'tls-key', 'tls-server-name', 'tls-insecure'] as const satisfies SettingKey[];
-
-export function readPem(
-  layers: Layers,
-  key: `${Of | 'listen-'}tls-${'ca' | 'cert' | 'key'}`,
-  holds: string,
-  warnings?: string[],
-): Buffer | undefined {
-  const path = layers.values[key];
-  if (path === undefined) return undefined;
-  const origin = layers.origin(key);
-  const bytes = warnings === undefined ? readBounded(path, origin) : readSecretFile(path, origin, warnings);
-  if (!new RegExp(`-----BEGIN [A-Z ]*${holds}-----`).test(bytes.toString('latin1'))) {
-    throw new UsageError('bad-pem', `${origin}: ${path} holds no PEM of a ${holds.toLowerCase()}`, {
-      hint: `a PEM file has a line -----BEGIN ${holds}-----`,
-    });
-  }
-  return bytes;
-}
-
-function readSecretFile(path: string, origin: string, warnings: string[]): Buffer {
-  const bytes = readBounded(path, origin);
-  if (isReadableByAll(path)) warnings.push(`${path} can be read by every user of this machine: chmod 600 ${path}`);
-  return bytes;
-}
-
-function isReadableByAll(path: string): boolean {
-  const { mode } = statSync(path);
-  return (mode & 0o004) !== 0;
-}
-
-/** Longer than any password, certificate chain or bundle of authorities. */
-const fileBytesMax = 4 * 1024 * 1024;
-
-function readBounded(path: string, origin: string): Buffer {
-  let bytes;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    throw new UsageError('unreadable-file', `${origin}: cannot read ${path}: ${reasonOf(error)}`, { cause: error });
-  }
-  if (bytes.length > fileBytesMax) throw new UsageError('unreadable-file', `${origin}: ${path} is too large to be one`);
-  return bytes;
-}

@@ -8,8 +8,8 @@ import { UsageError } from '../core/errors.ts';
 import { defaultUser } from '../downstream/accounts.ts';
 import type { Account } from '../downstream/accounts.ts';
 import type { ListenAddress, ListenTls } from '../downstream/listener.ts';
-import { readPem, readPassword, resolvePassword } from './config.ts';
 import type { Environment, Layers } from './layers.ts';
+import { readPassword, readPem, resolvePassword } from './secret-files.ts';
 
 export interface ListenConfig {
   readonly address: ListenAddress;

@@ -1,5 +1,6 @@
 /**
- * What a journal holds, as `status` and `ls` tell it: intervals, gaps, orphans, what was removed and what is damaged. Pure.
+ * What a journal holds, as `status` and `ls` tell it: intervals, gaps, orphans, what was removed and what is damaged;
+ * and who is fed from it. Pure.
  * Neighbour: status.ts adds what the living writer says.
  */
 import type { GapRecord } from '../../journal-format/gap.ts';
@@ -13,6 +14,7 @@ import { boundsOf, gapsOf } from '../log/gaps.ts';
 import { orphansOf, stretchOf } from '../log/orphans.ts';
 import type { OrphanRange } from '../log/orphans.ts';
 import { timeCoverage } from '../restore/locate/locate-coverage.ts';
+import type { RunState } from './state-file.ts';
 
 /** What can be restored without a hole. */
 export interface StatusInterval {
@@ -32,6 +34,21 @@ export interface StatusGap {
   readonly seconds: number;
   readonly cause: string;
   readonly detail: string;
+}
+
+/** A replica that is fed from here. */
+export interface StatusReplica {
+  /** Where it listens, as far as it says so. */
+  readonly address: string;
+  /** Where it connects from. */
+  readonly peer: string;
+  /** `base`: it is being sent the dataset. */
+  readonly state: 'waiting' | 'base' | 'online';
+  readonly acknowledged: string;
+  /** Of what is durable; null until it is online. */
+  readonly lagBytes: number | null;
+  /** Since its last sign of life: each second comes one. */
+  readonly silentSeconds: number;
 }
 
 export interface StatusDamaged {
@@ -108,4 +125,16 @@ export function gapOf({ from, to, cause, detail }: GapRecord): StatusGap {
     cause,
     detail,
   };
+}
+
+export function replicasOf({ replicas, position }: RunState): StatusReplica[] {
+  const durable = Number(position?.durable ?? 0);
+  return replicas.map(({ peer, host, port, state, acknowledged, silentMs }) => ({
+    address: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
+    peer,
+    state,
+    acknowledged: String(acknowledged),
+    lagBytes: state === 'online' ? Math.max(0, durable - acknowledged) : null,
+    silentSeconds: silentMs / 1000,
+  }));
 }

@@ -26,8 +26,15 @@ import type { DiskState } from './disk-watch.ts';
 import type { RetentionState } from './keep-local.ts';
 import { readRunState } from './state-file.ts';
 import type { Degraded, RunError, RunState } from './state-file.ts';
-import { damagedOf, gapsIn, intervalOf, orphansIn, removedOf } from './status-lists.ts';
-import type { StatusDamaged, StatusGap, StatusInterval, StatusOrphan, StatusRemoved } from './status-lists.ts';
+import { damagedOf, gapsIn, intervalOf, orphansIn, removedOf, replicasOf } from './status-lists.ts';
+import type {
+  StatusDamaged,
+  StatusGap,
+  StatusInterval,
+  StatusOrphan,
+  StatusRemoved,
+  StatusReplica,
+} from './status-lists.ts';
 import { uncertainOf } from './status-time.ts';
 import type { StatusClock, StatusUncertain } from './status-time.ts';
 import { clockWarnings, unendedWarnings, warningsOf } from './status-warnings.ts';
@@ -80,6 +87,8 @@ export interface Status {
   readonly removed: readonly StatusRemoved[];
   /** How much of the journal is kept here, as the living writer was told; null: all of it. */
   readonly retention: RetentionState | null;
+  /** Those that the living writer feeds. */
+  readonly replicas: readonly StatusReplica[];
   /** What the living writer says of its disk. */
   readonly disk: DiskState | null;
   readonly writer: Holder | null;
@@ -163,6 +172,7 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
     freeBytes,
     removed: catalog.removed.map(removedOf),
     retention: live?.retention ?? null,
+    replicas: live === undefined ? [] : replicasOf(live),
     disk: live === undefined ? null : diskOf(live, now),
     writer: writer ?? null,
     degraded: live?.degraded ?? null,

@@ -87,6 +87,7 @@ test('an empty source is told as empty, with every key there', async () => {
     sealingBacklog: 0,
     removed: [],
     retention: null,
+    replicas: [],
     disk: null,
     freeBytes: expect.any(Number) as number,
     writer: null,

@@ -32,6 +32,13 @@ export const runVerb: Verb = {
         'for its clock +time +role +multi +exec: ACL SETUSER journal on >PASSWORD +psync +replconf +ping +time +role +multi +exec',
       ],
     ],
+    [
+      'Replicas',
+      [
+        'With --listen, stock replicas get base and stream from here, at the primary’s own id and offsets, and nothing that is',
+        'not durable. They may move between primary and journal by partial resyncs. A password is needed: theirs is masterauth.',
+      ],
+    ],
   ],
   examples: [
     ['journal run --source redis://10.0.0.5:6379', 'into ./journal-data/10.0.0.5-6379'],
@@ -39,6 +46,10 @@ export const runVerb: Verb = {
       'journal run --source rediss://journal@cache.internal:6380 --password-file /etc/journal/password \\\n' +
         '        --tls-ca /etc/journal/ca.pem --dir /var/lib/journal --name cache',
       'over TLS, as an ACL user, into /var/lib/journal/cache',
+    ],
+    [
+      'journal run --source redis://10.0.0.5:6379 --listen 6380 --listen-password-file /etc/journal/replicas',
+      'feeds replicas of this machine: REPLICAOF 127.0.0.1 6380',
     ],
     ['journal run --source redis://10.0.0.5:6379 --once', 'catch up and stop, for example from cron'],
   ],

@@ -79,7 +79,15 @@ export function describeStatus(status: Status, output: Output): string[] {
   const [label, usual] = labels[status.state];
   const style = status.degraded?.isGrave === true ? 'red' : usual;
   const head = `${output.style('bold', printable(status.source))}  ${output.style(style, label)}${lagText(status)}`;
-  return [head, ...formatFacts([...standingFacts(status), ...coverageFacts(status), ...troubleFacts(status)])];
+  return [
+    head,
+    ...formatFacts([
+      ...standingFacts(status),
+      ...replicaFacts(status),
+      ...coverageFacts(status),
+      ...troubleFacts(status),
+    ]),
+  ];
 }
 
 const labels: Readonly<Record<Status['state'], readonly [label: string, style: Style]>> = {
@@ -120,6 +128,23 @@ function standingFacts(status: Status): Facts {
   }
   return facts;
 }
+
+/** More of them are for JSON. */
+const replicasShown = 8;
+
+function replicaFacts({ replicas }: Status): Facts {
+  const facts: Facts = replicas.slice(0, replicasShown).map((replica, i) => {
+    const { address, state, lagBytes, silentSeconds } = replica;
+    const behind = lagBytes === null ? 'getting the dataset' : `${formatBytes(lagBytes)} behind`;
+    const silent = silentSeconds < silentSecondsUsual ? '' : `, silent for ${formatSeconds(silentSeconds)}`;
+    return [i === 0 ? 'feeds' : '', printable(`${address}  ${state}, ${behind}${silent}`)];
+  });
+  if (replicas.length > replicasShown) facts.push(['', `and ${replicas.length - replicasShown} more`]);
+  return facts;
+}
+
+/** A replica gives a sign of life each second. */
+const silentSecondsUsual = 5;
 
 function syncText({ received, size }: NonNullable<Status['sync']>): string {
   if (size === null || size === 0) return `${formatBytes(received)} received`;
