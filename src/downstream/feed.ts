@@ -202,7 +202,7 @@ export class Feed {
   /** Reads what the tail has let go of, up to where it is held. */
   async #catchUp(served: ServedTimeline): Promise<void> {
     const { disk, history, tail, outlet } = this.#options;
-    await using own = new StreamFollower(disk, served.directory, this.#next);
+    await using own = new StreamFollower(disk, served.directory, this.#next, tail.blocks);
     while (tail.isBehind(this.#next)) {
       this.#requireSame(served);
       const piece = await own.read(history.now()?.durable ?? 0);

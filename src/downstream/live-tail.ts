@@ -8,6 +8,7 @@
  */
 import { liveTailBytesMax } from '../core/limits.ts';
 import type { Offset } from '../core/position.ts';
+import { BlockCache } from '../log/block-cache.ts';
 import { StreamFollower } from '../log/stream-follower.ts';
 import type { Disk } from '../storage/disk.ts';
 import type { History } from './history.ts';
@@ -28,6 +29,8 @@ export interface TailReader {
 const copiedBytesMax = 32 * 1024;
 
 export class LiveTail implements AsyncDisposable {
+  /** Blocks of sealed segments that several feeds read. */
+  readonly blocks = new BlockCache();
   readonly #disk: Disk;
   readonly #history: History;
   readonly #readers = new Set<TailReader>();
@@ -121,10 +124,10 @@ export class LiveTail implements AsyncDisposable {
     if (this.#follower?.name !== name) {
       await this.#forget();
       // What is older is for those to read who lack it.
-      this.#follower = { name, stream: new StreamFollower(this.#disk, directory, durable + 1) };
+      this.#follower = { name, stream: new StreamFollower(this.#disk, directory, durable + 1, this.blocks) };
     }
     const { stream } = this.#follower;
-    for (let piece = await stream.read(durable); piece !== undefined; piece = await stream.read(durable)) {
+    for await (const piece of stream.upTo(durable)) {
       const isOwn = piece.slab === undefined && piece.bytes.length > copiedBytesMax;
       this.#keep({ start: piece.start, bytes: isOwn ? piece.bytes : Buffer.from(piece.bytes) });
     }

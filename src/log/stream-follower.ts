@@ -13,6 +13,7 @@ import { IntegrityError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
 import type { Slab } from '../core/slabs.ts';
 import type { Disk, DiskFile } from '../storage/disk.ts';
+import type { BlockCache } from './block-cache.ts';
 import { fileProblem } from './format-problem.ts';
 import { FrameFile } from './frame-file.ts';
 import type { Frame } from './frames.ts';
@@ -42,13 +43,15 @@ const attemptsMax = 5;
 export class StreamFollower implements AsyncDisposable {
   readonly #disk: Disk;
   readonly #directory: string;
+  readonly #blocks: BlockCache;
   #next: Offset;
   #opened: Opened | undefined;
   #frame: Frame | undefined;
 
-  /** `directory` is the timeline's, `from` the first byte wanted. */
-  constructor(disk: Disk, directory: string, from: Offset) {
+  /** `directory` is the timeline's, `from` the first byte wanted; `blocks` is shared with others who read there. */
+  constructor(disk: Disk, directory: string, from: Offset, blocks: BlockCache) {
     this.#disk = disk;
+    this.#blocks = blocks;
     this.#directory = directory;
     this.#next = from;
   }
@@ -67,6 +70,11 @@ export class StreamFollower implements AsyncDisposable {
     const last = Math.min(frame.header.end, this.#opened?.end ?? 0, durable);
     this.#next = last + 1;
     return { start: from, bytes: frame.data.subarray(from - start, last + 1 - start), slab: frame.slab };
+  }
+
+  /** All of it up to there. */
+  async *upTo(durable: Offset): AsyncGenerator<FollowedPiece, void, undefined> {
+    for (let piece = await this.read(durable); piece !== undefined; piece = await this.read(durable)) yield piece;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -118,7 +126,7 @@ export class StreamFollower implements AsyncDisposable {
   async #openSegment(segment: NamedSegment, end: Offset): Promise<Opened> {
     const path = join(this.#directory, segment.name);
     if (segment.kind === 'open') return OpenSegment.open(await this.#disk.open(path, 'read'), this.#next, end);
-    const reader = await openSegmentReader(this.#disk, path, 'sealed', 'slabs');
+    const reader = await openSegmentReader(this.#disk, path, 'sealed', this.#blocks);
     const frames = reader.frames(this.#next);
     return {
       end,

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Slab } from '../../src/core/slabs.ts';
 import { BlockCache } from '../../src/log/block-cache.ts';
-import { readOnward } from '../../src/log/read-onward.ts';
+import { StreamFollower } from '../../src/log/stream-follower.ts';
 import { readRange } from '../../src/log/read-range.ts';
 import type { Disk } from '../../src/storage/disk.ts';
 import { LogRig, baseOffset, directory, timelineOf } from './log-rig.ts';
@@ -120,7 +120,8 @@ describe('a stream that is followed from an offset on', () => {
   async function bytesOf(disk: Disk, from: number, to: number, blocks: BlockCache): Promise<Buffer> {
     const parts: Buffer[] = [];
     let next = from;
-    for await (const { start, bytes } of readOnward(disk, directory, from, to, blocks)) {
+    await using follower = new StreamFollower(disk, directory, from, blocks);
+    for await (const { start, bytes } of follower.upTo(to)) {
       expect(start).toBe(next);
       next += bytes.length;
       // Others go on meanwhile.
@@ -165,9 +166,9 @@ describe('a stream that is followed from an offset on', () => {
 
   test('goes on in the sealed file when an open one is sealed meanwhile', async () => {
     const { rig, end, disk } = await made();
-    const all = readOnward(disk, directory, baseOffset + 1, end, new BlockCache(1000));
+    await using all = new StreamFollower(disk, directory, baseOffset + 1, new BlockCache(1000));
     const parts: Buffer[] = [];
-    for await (const { bytes } of all) {
+    for await (const { bytes } of all.upTo(end)) {
       if (parts.length === 1) {
         const left = (await timelineOf(rig.disk)).segments.filter(({ kind }) => kind === 'open').slice(0, -1);
         expect(left.length).toBeGreaterThan(0);

@@ -7,7 +7,7 @@ import { openSegmentName, sealedSegmentName } from '../../journal-format/names.t
 import { decodeSegmentHeader } from '../../journal-format/segment-header.ts';
 import { JournalError } from '../../src/core/errors.ts';
 import { BlockCache } from '../../src/log/block-cache.ts';
-import { readOnward } from '../../src/log/read-onward.ts';
+import { StreamFollower } from '../../src/log/stream-follower.ts';
 import { clearTemporary, recover } from '../../src/log/recovery.ts';
 import type { Recovered } from '../../src/log/recovery.ts';
 import { sealSegment } from '../../src/log/sealing.ts';
@@ -396,8 +396,8 @@ describe('an abandoned file', () => {
     const whole = rig.primary.bytes(baseOffset + 1, next.writer.received);
     expect(await streamOf(next.disk)).toEqual(whole);
     const onward: Buffer[] = [];
-    const following = readOnward(next.disk, directory, baseOffset + 1, next.writer.received, new BlockCache());
-    for await (const { bytes } of following) onward.push(bytes);
+    await using following = new StreamFollower(next.disk, directory, baseOffset + 1, new BlockCache());
+    for await (const { bytes } of following.upTo(next.writer.received)) onward.push(bytes);
     expect(Buffer.concat(onward)).toEqual(whole);
     const { newest, unsealed } = await recover(next.disk, tree);
     expect(newest?.tail.offset).toBe(next.writer.received);

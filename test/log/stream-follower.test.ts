@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodeCommand } from '../../src/redis/commands-out.ts';
+import { BlockCache } from '../../src/log/block-cache.ts';
 import { StreamFollower } from '../../src/log/stream-follower.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import { JournalBuilder } from '../support/journal-builder.ts';
@@ -36,9 +37,9 @@ async function write(timeline: TimelineBuilder, reads: number, random: Random): 
 /** All that is durable, behind what was taken before. */
 async function takeAll(follower: StreamFollower, durable: number): Promise<Buffer> {
   const parts: Buffer[] = [];
-  for (let piece = await follower.read(durable); piece !== undefined; piece = await follower.read(durable)) {
-    expect(piece.start + piece.bytes.length).toBe(follower.position);
-    parts.push(Buffer.from(piece.bytes));
+  for await (const { start, bytes } of follower.upTo(durable)) {
+    expect(start + bytes.length).toBe(follower.position);
+    parts.push(Buffer.from(bytes));
   }
   expect(follower.position).toBe(Math.max(follower.position, durable + 1));
   return Buffer.concat(parts);
@@ -54,7 +55,7 @@ describe('a stream that is followed', () => {
       await fc.assert(
         fc.asyncProperty(offset, offset, async (a, b) => {
           const [from, to] = [Math.min(a, b), Math.max(a, b)];
-          await using follower = new StreamFollower(localDisk, timeline.directory, from);
+          await using follower = new StreamFollower(localDisk, timeline.directory, from, new BlockCache());
           expect((await takeAll(follower, to)).equals(all.subarray(from - start - 1, to - start))).toBe(true);
         }),
         { numRuns: 100 },
@@ -68,7 +69,7 @@ describe('a stream that is followed', () => {
     await withTimeline(async (timeline) => {
       await write(timeline, 5, random);
       const from = start + 1 + random.below(timeline.end - start);
-      await using follower = new StreamFollower(localDisk, timeline.directory, from);
+      await using follower = new StreamFollower(localDisk, timeline.directory, from, new BlockCache());
       const parts: Buffer[] = [];
       for (let round = 0; round < 60; round += 1) {
         // It may stand in the middle of what is durable by then.
@@ -84,7 +85,7 @@ describe('a stream that is followed', () => {
   test('gives nothing behind what is durable, and goes on when that moves', async () => {
     await withTimeline(async (timeline) => {
       await write(timeline, 3, new Random(2));
-      await using follower = new StreamFollower(localDisk, timeline.directory, start + 1);
+      await using follower = new StreamFollower(localDisk, timeline.directory, start + 1, new BlockCache());
       expect(await follower.read(start)).toBeUndefined();
       expect((await follower.read(start + 1))?.bytes).toHaveLength(1);
       expect(await follower.read(start + 1)).toBeUndefined();
@@ -100,7 +101,7 @@ describe('a stream that is followed', () => {
       const boundary = timeline.reads[1]?.end ?? 0;
       await timeline.abandon(boundary);
       await write(timeline, 4, new Random(4));
-      await using follower = new StreamFollower(localDisk, timeline.directory, start + 1);
+      await using follower = new StreamFollower(localDisk, timeline.directory, start + 1, new BlockCache());
       expect((await takeAll(follower, timeline.end)).toString()).toBe(timeline.stream.toString());
     }, 100_000);
   });
@@ -108,7 +109,7 @@ describe('a stream that is followed', () => {
   test('that is said to be durable, and is not there, is told to be missing', async () => {
     await withTimeline(async (timeline) => {
       await write(timeline, 3, new Random(5));
-      await using follower = new StreamFollower(localDisk, timeline.directory, timeline.end + 1);
+      await using follower = new StreamFollower(localDisk, timeline.directory, timeline.end + 1, new BlockCache());
       await expect(follower.read(timeline.end + 1)).rejects.toMatchObject({ code: 'bytes-missing' });
       // And it may come yet.
       const missing = timeline.end + 1;
