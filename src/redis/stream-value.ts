@@ -1,19 +1,48 @@
 /**
  * What a stream is, out of an RDB (pure): its entries with their ids, its counters, its groups and what is pending in them,
- * part by part in an order of its own, whatever nodes the entries are packed into.
+ * whatever nodes the entries are packed into.
  */
 import { listpackElements } from './listpack.ts';
 import type { ValueReader } from './value-reader.ts';
+
+export interface StreamEntry {
+  readonly id: string;
+  /** Fields and their values in turn. */
+  readonly fields: readonly Buffer[];
+}
+
+export interface StreamGroup {
+  readonly name: Buffer;
+  /** The last one delivered. */
+  readonly last: readonly [ms: Buffer, sequence: Buffer];
+  readonly pending: readonly PendingEntry[];
+}
+
+export interface PendingEntry {
+  /** In 16 bytes. */
+  readonly id: Buffer;
+  readonly consumer: Buffer | undefined;
+  /** In ms since the epoch, 8 bytes. */
+  readonly delivered: Buffer;
+  /** As it is written. */
+  readonly deliveries: Buffer;
+}
+
+/** How streams are written: 1 is of Redis 5.0 to 6.2, 2 of 7.0, 3 of 7.2 and later; undefined: the code is of none of them. */
+export function streamGeneration(code: number): number | undefined {
+  const index = [15, 19, 21].indexOf(code);
+  return index < 0 ? undefined : index + 1;
+}
 
 const deleted = 1;
 const sameFields = 2;
 const unset = Buffer.from([0]);
 
-/** `generation`: 1 is of Redis 5.0 to 6.2, 2 of 7.0, 3 of 7.2 and later. */
+/** Part by part, in an order of its own. */
 export function* streamParts(reader: ValueReader, generation: number): Generator<Buffer, void, undefined> {
-  for (let nodes = reader.length(); nodes > 0; nodes -= 1) {
-    const first = reader.string();
-    yield* entries(first, listpackElements(reader.string()));
+  for (const { id, fields } of streamEntries(reader)) {
+    yield Buffer.from(`entry ${id} ${fields.length / 2}`, 'latin1');
+    yield* fields;
   }
   const length = reader.lengthBytes();
   yield* [length, reader.lengthBytes(), reader.lengthBytes()];
@@ -26,11 +55,29 @@ export function* streamParts(reader: ValueReader, generation: number): Generator
     reader.lengthBytes();
     yield* [reader.lengthBytes(), reader.lengthBytes(), reader.lengthBytes()];
   }
-  for (let groups = reader.length(); groups > 0; groups -= 1) yield* group(reader, generation);
+  for (const { name, last, pending } of streamGroups(reader, generation)) {
+    yield Buffer.from('group', 'latin1');
+    yield* [name, ...last];
+    for (const { id, delivered, deliveries, consumer } of pending)
+      yield* [id, delivered, deliveries, consumer ?? unset];
+  }
+}
+
+/** Come first in the value. */
+export function* streamEntries(reader: ValueReader): Generator<StreamEntry, void, undefined> {
+  for (let nodes = reader.length(); nodes > 0; nodes -= 1) {
+    const first = reader.string();
+    yield* entries(first, listpackElements(reader.string()));
+  }
+}
+
+/** Come last in the value. */
+export function* streamGroups(reader: ValueReader, generation: number): Generator<StreamGroup, void, undefined> {
+  for (let groups = reader.length(); groups > 0; groups -= 1) yield group(reader, generation);
 }
 
 /** Of a node: how many are in it, how many deleted, the fields of its first entry, and the entries. */
-function* entries(first: Buffer, elements: readonly Buffer[]): Generator<Buffer, void, undefined> {
+function* entries(first: Buffer, elements: readonly Buffer[]): Generator<StreamEntry, void, undefined> {
   const [ms, sequence] = [first.readBigUInt64BE(0), first.readBigUInt64BE(8)];
   let at = 2;
   const next = (): Buffer => {
@@ -47,29 +94,26 @@ function* entries(first: Buffer, elements: readonly Buffer[]): Generator<Buffer,
     const id = `${ms + number()}-${sequence + number()}`;
     const isSame = (flags & sameFields) !== 0;
     const count = isSame ? common.length : Number(number());
-    const parts = Array.from({ length: count }, (_, i) => (isSame ? [common[i]!, next()] : [next(), next()])).flat();
+    const fields = Array.from({ length: count }, (_, i) => (isSame ? [common[i]!, next()] : [next(), next()])).flat();
     // How many elements the entry takes, for those who read backwards.
     number();
     if ((flags & deleted) !== 0) continue;
-    yield Buffer.from(`entry ${id} ${count}`, 'latin1');
-    yield* parts;
+    yield { id, fields };
   }
 }
 
-function* group(reader: ValueReader, generation: number): Generator<Buffer, void, undefined> {
-  yield Buffer.from('group', 'latin1');
-  yield* [reader.string(), reader.lengthBytes(), reader.lengthBytes()];
+function group(reader: ValueReader, generation: number): StreamGroup {
+  const name = reader.string();
+  const last = [reader.lengthBytes(), reader.lengthBytes()] as const;
   if (generation > 1) reader.lengthBytes();
   const pending = Array.from({ length: reader.length() }, () => {
     return { id: reader.take(16), delivered: reader.take(8), deliveries: reader.lengthBytes() };
   });
   const owners = new Map<string, Buffer>();
   for (let consumers = reader.length(); consumers > 0; consumers -= 1) {
-    const name = reader.string();
+    const consumer = reader.string();
     reader.take(generation > 2 ? 16 : 8);
-    for (let left = reader.length(); left > 0; left -= 1) owners.set(reader.take(16).toString('hex'), name);
+    for (let left = reader.length(); left > 0; left -= 1) owners.set(reader.take(16).toString('hex'), consumer);
   }
-  for (const { id, delivered, deliveries } of pending) {
-    yield* [id, delivered, deliveries, owners.get(id.toString('hex')) ?? unset];
-  }
+  return { name, last, pending: pending.map((one) => ({ ...one, consumer: owners.get(one.id.toString('hex')) })) };
 }

@@ -8,11 +8,11 @@
  */
 import { createHash, hash } from 'node:crypto';
 import type { KeyType } from './key-selection.ts';
-import { listpackElements } from './listpack.ts';
-import { streamParts } from './stream-value.ts';
+import { streamGeneration, streamParts } from './stream-value.ts';
 import type { RdbMagic } from './server-version.ts';
-import { parseScore, ValueReader } from './value-reader.ts';
-import { intsetElements, ziplistElements } from './ziplist.ts';
+import { elementsOf, fieldsOf, groups } from './value-elements.ts';
+import type { Field } from './value-elements.ts';
+import { ValueReader } from './value-reader.ts';
 
 export interface ValueDigest {
   readonly type: KeyType;
@@ -57,33 +57,12 @@ function digestOf(code: number, isValkey: boolean, reader: ValueReader, nowMs: n
     const [type, read] = elements;
     return { type, digest: collectors[type](read(reader)) };
   }
-  const hashReader = isValkey ? valkeyHashes[code] : redisHashes[code];
-  if (hashReader !== undefined) return { type: 'hash', digest: digestFields(hashReader(reader), nowMs) };
-  const generation = [15, 19, 21].indexOf(code) + 1;
-  if (generation === 0) return undefined;
+  const fields = fieldsOf(code, isValkey);
+  if (fields !== undefined) return { type: 'hash', digest: digestFields(fields(reader), nowMs) };
+  const generation = streamGeneration(code);
+  if (generation === undefined) return undefined;
   return { type: 'stream', digest: inOrder(streamParts(reader, generation)) };
 }
-
-type Elements = (reader: ValueReader) => Iterable<Buffer>;
-
-/** Sets and hashes in no order, lists in theirs, sorted sets by score. */
-const elementsOf: Readonly<Record<number, readonly ['string' | 'list' | 'set' | 'zset' | 'hash', Elements]>> = {
-  0: ['string', (reader) => [reader.string()]],
-  1: ['list', (reader) => times(reader.length(), () => [reader.string()])],
-  10: ['list', (reader) => ziplistElements(reader.string())],
-  14: ['list', (reader) => times(reader.length(), () => ziplistElements(reader.string()))],
-  18: ['list', (reader) => times(reader.length(), () => node(reader))],
-  2: ['set', (reader) => times(reader.length(), () => [reader.string()])],
-  11: ['set', (reader) => intsetElements(reader.string())],
-  20: ['set', (reader) => listpackElements(reader.string())],
-  3: ['zset', (reader) => times(reader.length(), () => [reader.string(), scoreBytes(reader.oldScore())])],
-  5: ['zset', (reader) => times(reader.length(), () => [reader.string(), reader.take(8)])],
-  12: ['zset', (reader) => withScores(ziplistElements(reader.string()))],
-  17: ['zset', (reader) => withScores(listpackElements(reader.string()))],
-  4: ['hash', (reader) => times(2 * reader.length(), () => [reader.string()])],
-  13: ['hash', (reader) => ziplistElements(reader.string())],
-  16: ['hash', (reader) => listpackElements(reader.string())],
-};
 
 const collectors = {
   string: inOrder,
@@ -94,38 +73,6 @@ const collectors = {
   hash: (elements: Iterable<Buffer>): string => inNoOrder(groups(elements, 2)),
 } as const;
 
-interface Field {
-  readonly field: Buffer;
-  readonly value: Buffer;
-  /** 0 or less: it stays. */
-  readonly endsMs: number;
-}
-
-const redisHashes: Readonly<Record<number, (reader: ValueReader) => Iterable<Field>>> = {
-  24: function* (reader) {
-    const earliest = reader.milliseconds();
-    for (let left = reader.length(); left > 0; left -= 1) {
-      const after = reader.length();
-      const [field, value] = [reader.string(), reader.string()];
-      yield { field, value, endsMs: after === 0 ? 0 : earliest + after - 1 };
-    }
-  },
-  25: function* (reader) {
-    reader.take(8);
-    for (const [field, value, ends] of groups(listpackElements(reader.string()), 3)) {
-      yield { field: field!, value: value!, endsMs: Number(ends!.toString('latin1')) };
-    }
-  },
-};
-
-const valkeyHashes: typeof redisHashes = {
-  22: function* (reader) {
-    for (let left = reader.length(); left > 0; left -= 1) {
-      yield { field: reader.string(), value: reader.string(), endsMs: reader.milliseconds() };
-    }
-  },
-};
-
 function digestFields(fields: Iterable<Field>, nowMs: number): string {
   function* present(): Generator<Buffer[]> {
     for (const { field, value, endsMs } of fields) {
@@ -134,41 +81,6 @@ function digestFields(fields: Iterable<Field>, nowMs: number): string {
     }
   }
   return inNoOrder(present());
-}
-
-/** A list's node: one element, or a listpack. */
-function node(reader: ValueReader): Iterable<Buffer> {
-  const isPlain = reader.length() === 1;
-  const bytes = reader.string();
-  return isPlain ? [bytes] : listpackElements(bytes);
-}
-
-function* withScores(elements: readonly Buffer[]): Generator<Buffer> {
-  for (const [member, score] of groups(elements, 2)) {
-    yield member!;
-    yield scoreBytes(parseScore(score!));
-  }
-}
-
-function scoreBytes(score: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeDoubleLE(score);
-  return bytes;
-}
-
-function* times(count: number, read: () => Iterable<Buffer>): Generator<Buffer> {
-  for (let left = count; left > 0; left -= 1) yield* read();
-}
-
-function* groups(elements: Iterable<Buffer>, size: number): Generator<Buffer[]> {
-  let group: Buffer[] = [];
-  for (const element of elements) {
-    group.push(element);
-    if (group.length < size) continue;
-    yield group;
-    group = [];
-  }
-  if (group.length > 0) throw new RangeError('a value ends inside an element');
 }
 
 function inOrder(parts: Iterable<Buffer>): string {
