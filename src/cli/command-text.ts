@@ -43,12 +43,20 @@ function wholeCharacters(bytes: Buffer): Buffer {
 /** `SET user:1 "two words" "\x00\xff"… (70,000 B) … (2 more)` */
 export function commandText(command: StreamCommand, elision: Elision): string {
   const shown = argumentsOf(command, elision);
-  const words = shown.map(({ bytes, fullLength }) =>
-    bytes.length < fullLength ? `${quoted(bytes)}… (${formatCount(fullLength)} B)` : argumentText(bytes),
-  );
+  const words = shown.map(shownText);
   const more = command.argumentCount - 1 - shown.length;
   const rest = more > 0 ? [`… (${formatCount(more)} more)`] : [];
   return [nameText(command), ...words, ...rest].join(' ');
+}
+
+function shownText({ bytes, fullLength }: ShownArgument): string {
+  return bytes.length < fullLength ? `${quoted(bytes)}… (${formatCount(fullLength)} B)` : argumentText(bytes);
+}
+
+/** Bytes as an argument is shown, no more than so many of them. */
+export function elidedText(bytes: Buffer, bytesMost: number): string {
+  const some = bytes.subarray(0, bytesMost);
+  return shownText({ bytes: some.length < bytes.length ? wholeCharacters(some) : some, fullLength: bytes.length });
 }
 
 function nameText(command: StreamCommand): string {

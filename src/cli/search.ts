@@ -8,6 +8,7 @@ import { printedArgumentBytesMax } from '../core/limits.ts';
 import type { Layers } from '../daemon/layers.ts';
 import type { FindEvent } from '../inspect/find.ts';
 import type { DestructionEvent } from '../inspect/find-destruction.ts';
+import type { ValueEvent } from '../inspect/key-history.ts';
 import { reachOf } from '../inspect/reach.ts';
 import type { Reach } from '../inspect/reach.ts';
 import { withCatalog } from '../log/catalog.ts';
@@ -41,7 +42,7 @@ export function tellFound(
 }
 
 /** The same in a form of its own. */
-export async function tellBy<T extends FindEvent | DestructionEvent>(
+export async function tellBy<T extends Told>(
   printer: Printer<T>,
   all: AsyncIterable<readonly T[]>,
   reach: Reach,
@@ -94,13 +95,16 @@ export async function reachBetween(
   return withCatalog(io.disk, tree, (catalog) => reachOf(io.disk, catalog, range));
 }
 
-function limitOf({ values: { limit }, origin }: Layers): number {
+export function limitOf({ values: { limit }, origin }: Layers): number {
   if (limit === undefined) return Infinity;
   if (/^[1-9]\d{0,14}$/.test(limit)) return Number(limit);
   throw new UsageError('bad-setting', `${origin('limit')} is not a number of rows`, { hint: 'a number from 1 on' });
 }
 
-export interface Printer<T = FindEvent | DestructionEvent> {
+/** What there is to print. */
+export type Told = FindEvent | DestructionEvent | ValueEvent;
+
+export interface Printer<T extends Told = FindEvent | DestructionEvent> {
   /** False: nobody reads any more. */
   print(event: T): Promise<boolean>;
   /** What was printed is with the reader. */

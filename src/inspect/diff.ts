@@ -11,9 +11,7 @@
  */
 import { hash } from 'node:crypto';
 import type { Clock, Micros } from '../core/clock.ts';
-import { withCatalog } from '../log/catalog.ts';
 import type { Timeline } from '../log/catalog.ts';
-import { encodeCommand } from '../redis/commands-out.ts';
 import type { KeySelection } from '../redis/key-selection.ts';
 import { typeOfCode } from '../redis/key-selection.ts';
 import type { StreamCommand } from '../redis/command-reader.ts';
@@ -22,7 +20,7 @@ import type { RdbEntry, WantsKey } from '../redis/rdb-entries.ts';
 import { isHashWithTtl } from '../redis/rdb-hash-ttl.ts';
 import type { RdbMagic } from '../redis/server-version.ts';
 import { encodedDigest } from '../redis/value-digest.ts';
-import { explainGone, removedError } from '../restore/locate/locate-removed.ts';
+import { explainGone } from '../restore/locate/locate-removed.ts';
 import type { Plan } from '../restore/plan/plan.ts';
 import { loadScratch } from '../restore/replay/load-scratch.ts';
 import { PlannedBytes } from '../restore/replay/planned-bytes.ts';
@@ -34,7 +32,9 @@ import { filePieces } from '../storage/file-pieces.ts';
 import { throwIfInterrupted } from './interruption.ts';
 import { KeyTable } from './key-table.ts';
 import type { KeyFacts, KeyPair, Side } from './key-table.ts';
+import { plannedTimeline } from './planned-timeline.ts';
 import { scanCommands, stateAt } from './scan.ts';
+import { streamBetween } from './stream-between.ts';
 import { TouchedKeys } from './touched-keys.ts';
 
 export interface DiffRow {
@@ -88,7 +88,7 @@ async function lookOnOne(disk: Disk, before: Plan, after: Plan, table: KeyTable,
   const [earlier, later] = isForward ? [before, after] : [after, before];
   const [first, second]: readonly Side[] = isForward ? ['before', 'after'] : ['after', 'before'];
   if (first === undefined || second === undefined) throw new RangeError('a diff has two sides');
-  const timeline = await timelineOf(disk, later);
+  const timeline = await plannedTimeline(disk, later);
   const touched = await touchedBetween(disk, timeline, earlier, later, options.signal);
   const [fromMs, toMs] = [msOf(earlier), msOf(later)];
   const wants: WantsKey = ({ code, key, endsMs }, magic) =>
@@ -98,7 +98,7 @@ async function lookOnOne(disk: Disk, before: Plan, after: Plan, table: KeyTable,
   await using dataset = await load(disk, { ...earlier, held: later.held }, options, advance);
   await look(disk, dataset, { side: first, atMs: fromMs, selection: later.selection, wants }, table, options.signal);
   const { db } = await stateAt(disk, timeline, earlier.cut.offset);
-  await dataset.edit(streamBetween(disk, earlier, later, db, advance));
+  await dataset.edit(streamBetween(disk, later, { offset: earlier.cut.offset, db }, later.cut.offset, advance));
   await look(disk, dataset, { side: second, atMs: toMs, selection: later.selection, wants }, table, options.signal);
 }
 
@@ -121,17 +121,6 @@ function advancing({ progress, signal }: DiffOptions, total: number): (bytes: nu
     done += bytes;
     progress?.(done, total);
   };
-}
-
-function timelineOf(disk: Disk, { tree, timeline }: Plan): Promise<Timeline> {
-  return withCatalog(disk, tree, async ({ timelines, removed }) => {
-    const found = timelines.find(({ number }) => number === timeline);
-    if (found !== undefined) return found;
-    const record = removed.find((one) => one.timeline === timeline);
-    throw record === undefined
-      ? new RangeError(`timeline ${timeline} is not there any more`)
-      : removedError(record, timelines);
-  });
 }
 
 async function touchedBetween(
@@ -161,20 +150,6 @@ function load(
 ): Promise<ScratchDataset> {
   const replayed = new PlannedBytes(disk, plan, advance);
   return loadScratch(plan, replayed, { parent, allowedBytes: memoryBytes, clock, signal });
-}
-
-/** As the scratch server of the earlier one has to get it. */
-async function* streamBetween(
-  disk: Disk,
-  earlier: Plan,
-  later: Plan,
-  db: number,
-  advance: (bytes: number) => void,
-): AsyncGenerator<Buffer, void, undefined> {
-  yield encodeCommand('SELECT', String(db));
-  if (earlier.cut.offset === later.cut.offset) return;
-  const record = { ...later.base.record, offset: earlier.cut.offset, db };
-  yield* new PlannedBytes(disk, { ...later, base: { ...later.base, record } }, advance).stream();
 }
 
 interface Looking {

@@ -6,7 +6,7 @@
  */
 import { UsageError } from '../core/errors.ts';
 import { dbMax } from './control-commands.ts';
-import { glob } from './glob.ts';
+import { glob, globOf } from './glob.ts';
 import type { Glob } from './glob.ts';
 import { parseRename } from './rename-rule.ts';
 
@@ -33,17 +33,23 @@ export class KeySelection {
   readonly #excluded: readonly Glob[];
   readonly #rename: (key: Buffer) => Buffer;
 
-  /** UsageError (exit 2) where a text is not what it should be. */
-  constructor(text: SelectionText) {
+  /** UsageError (exit 2) where a text is not what it should be. `keys`: the same globs, where some are no text. */
+  constructor(text: SelectionText, keys: readonly (string | Uint8Array)[] = text.keys) {
     this.text = text;
     this.types = text.type.length === 0 ? undefined : new Set(text.type.map(parseType));
     this.#dbs = text.db.length === 0 ? undefined : new Set(text.db.map(parseDb));
-    this.#keys = text.keys.map(glob);
+    this.#keys = keys.map(glob);
     this.#excluded = text.exclude.map(glob);
     const rules = text.rename.map(parseRename);
     this.renames = rules.length > 0;
     this.#rename = (key) => rules.reduce((name, rule) => rule.rename(name), key);
     this.takesFunctions = text.keys.length === 0 && this.#dbs === undefined && this.types === undefined;
+  }
+
+  /** This key only, in every db. */
+  static ofKey(key: Buffer): KeySelection {
+    const only = globOf(key);
+    return new KeySelection({ keys: [only.toString()], exclude: [], db: [], type: [], rename: [] }, [only]);
   }
 
   /** `type` is its code in an RDB. */

@@ -91,7 +91,8 @@ function* entries(first: Buffer, elements: readonly Buffer[]): Generator<StreamE
   number();
   while (at < elements.length) {
     const flags = Number(number());
-    const id = `${ms + number()}-${sequence + number()}`;
+    // Differences are written as signed numbers, ids are unsigned ones.
+    const id = `${BigInt.asUintN(64, ms + number())}-${BigInt.asUintN(64, sequence + number())}`;
     const isSame = (flags & sameFields) !== 0;
     const count = isSame ? common.length : Number(number());
     const fields = Array.from({ length: count }, (_, i) => (isSame ? [common[i]!, next()] : [next(), next()])).flat();

@@ -39,6 +39,8 @@ const endSeenMs = 500;
 const rdbFile = 'dump.rdb';
 /** More than anybody uses; each takes some kilobytes. A dataset with more is refused by the server. */
 const databases = 1024;
+/** For what is put beside the dataset. */
+export const lastDb: number = databases - 1;
 
 interface Parts {
   readonly directory: PrivateDirectory;

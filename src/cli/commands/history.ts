@@ -1,13 +1,25 @@
 /**
- * `journal history`: what happened to one key, command by command. How they are found is in inspect/.
+ * `journal history`: what happened to one key, command by command, and what it was. How it is found is in inspect/.
  */
 import { UsageError } from '../../core/errors.ts';
+import type { ExitCode } from '../../core/errors.ts';
+import type { Position } from '../../core/position.ts';
 import { CommandFilter } from '../../inspect/command-filter.ts';
 import { find } from '../../inspect/find.ts';
+import { keyAt, keyHistory } from '../../inspect/key-history.ts';
+import { chooseSource } from '../../log/source-tree.ts';
+import type { SourceTree } from '../../log/source-tree.ts';
 import { globOf } from '../../redis/glob.ts';
+import { KeySelection } from '../../redis/key-selection.ts';
+import { parseZone } from '../../restore/locate/instant.ts';
+import { parseTarget } from '../../restore/locate/target.ts';
+import type { Plan } from '../../restore/plan/plan.ts';
 import { parseKeyText } from '../command-text.ts';
-import { reachFor, tellFound } from '../search.ts';
-import type { Verb } from '../verb.ts';
+import { HistoryPrinter } from '../history-print.ts';
+import { planScratchFor, scratchUse } from '../scratch-plan.ts';
+import type { ScratchQuestion } from '../scratch-plan.ts';
+import { limitOf, reachFor, tellBy, tellFound } from '../search.ts';
+import type { Verb, VerbContext } from '../verb.ts';
 
 export const historyVerb: Verb = {
   name: 'history',
@@ -21,7 +33,10 @@ export const historyVerb: Verb = {
     help: 'the key itself, no glob; \\xNN is a byte, two backslashes are one',
     isRequired: true,
   },
-  settings: ['from', 'to', 'db', 'limit', 'timezone'],
+  settings: [
+    ...(['from', 'to', 'db', 'limit', 'values', 'at', 'timezone'] as const),
+    ...(['accept-uncertainty', 'relative-ttl', 'server-bin', 'scratch-dir', 'scratch-memory'] as const),
+  ],
   words: {
     to: {
       value: 'TARGET',
@@ -29,6 +44,16 @@ export const historyVerb: Verb = {
       fallback: 'the newest that is journaled',
     },
     db: { value: 'N', help: 'only the key of this db; several times: any of them', fallback: 'all' },
+    values: {
+      value: undefined,
+      help: 'print after each command what the key was then (see Values)',
+      fallback: 'the commands only',
+    },
+    at: { value: 'TARGET', help: 'print what the key was then, and nothing else' },
+    'accept-uncertainty': {
+      value: undefined,
+      help: 'for --at: of a time that is uncertain, take the earliest state that it may mean',
+    },
   },
   sections: [
     [
@@ -38,14 +63,30 @@ export const historyVerb: Verb = {
         'restore --at it has the key as it was behind that command, --before it as it was before (and before its whole MULTI).',
       ],
     ],
+    [
+      'Values',
+      [
+        '--values and --at take a scratch server, which is given the key and all that it depends on (its commands may name',
+        'others); where that cannot be told, it is given everything, and a note says why. --values begins with what the key was',
+        'before, and has it behind each command, of a MULTI behind its EXEC. A key is absent, or elapsed where its time had',
+        'passed and the primary had not removed it yet. Lines are cut at the width of the terminal; JSON is exact.',
+        'JSON: type value; when (before, after), position, time, db, key, state (present, elapsed, absent), valueType, expires,',
+        'bytes (encoded), value, fieldExpires (of hash fields that end), elapsedFields (how many were past, and are not in',
+        'value). Of value: a string is its text; a list or set an array;',
+        'a hash {field: value}, or [[field, value], …] where a field is no text; a zset [{member, score}, …]; a stream {entries,',
+        'lastId, groups}. What is no text, or is above 1 MiB, is {"base64": "…"}; null is what is not known, or above 512 MiB.',
+      ],
+    ],
   ],
   examples: [
     ['journal history user:17 --from -1d', 'what happened to it since yesterday'],
+    ['journal history user:17 --from -1d --values', 'and what it was after each step'],
+    ['journal history user:17 --at -1h', 'what it was an hour ago'],
     ['journal history user:17 --json | jq -r \'select(.type == "command") | .command\'', 'by which commands'],
   ],
   exitCodes: [
     [0, 'something was found'],
-    [1, 'nothing was found, and all that was asked for was searched; or an unexpected error'],
+    [1, 'nothing was found, and all that was asked for was searched; --at: it was not there; or an unexpected error'],
     [4, 'nothing was found, and not all that was asked for is in the journal; or a position or mark is not'],
     [5, 'a target has more than one meaning'],
     [6, 'the journal is damaged where it was searched'],
@@ -54,10 +95,54 @@ export const historyVerb: Verb = {
   ],
   async run(context) {
     const { io, layers, argument } = context;
+    const { values, origin } = layers;
     if (argument === undefined) throw new UsageError('no-key', 'the history of which key?');
-    const keys = [globOf(parseKeyText(argument))];
-    const filter = new CommandFilter({ keys, commands: [], dbs: layers.values.db, isOfChanges: true });
+    const key = parseKeyText(argument);
+    const filter = new CommandFilter({ keys: [globOf(key)], commands: [], dbs: values.db, isOfChanges: true });
+    const [at, another] = values.at;
+    if (another !== undefined)
+      throw new UsageError('given-twice', `${origin('at')} is given twice`, { hint: 'give it once' });
+    if (at !== undefined) return tellValue(context, key, filter, at);
     const reach = await reachFor(context);
-    return tellFound(find(io.disk, reach, filter, { signal: io.signal }), reach, context);
+    if (!values.values) return tellFound(find(io.disk, reach, filter, { signal: io.signal }), reach, context);
+    const planAt = async ({ id, offset }: Position): Promise<Plan> => {
+      const target = { kind: 'position', idPrefix: id, offset } as const;
+      return planFor(context, reach.tree, key, { target, text: `${id}:${offset}` });
+    };
+    const options = { key, filter, limit: limitOf(layers), use: scratchUse(context), planAt };
+    return tellBy(new HistoryPrinter(context, key), keyHistory(io.disk, reach, options), reach, context);
   },
 };
+
+async function planFor(
+  context: VerbContext,
+  tree: SourceTree,
+  key: Buffer,
+  question: Pick<ScratchQuestion, 'target' | 'text'>,
+): Promise<Plan> {
+  const plan = await planScratchFor(context, tree, { ...question, mode: 'at', selection: KeySelection.ofKey(key) });
+  if (plan.held !== undefined && plan.held.keys === undefined) {
+    context.output.note(`everything has to be loaded for this key: ${plan.held.why}`);
+  }
+  return plan;
+}
+
+/** What it was at one moment. */
+async function tellValue(context: VerbContext, key: Buffer, filter: CommandFilter, text: string): Promise<ExitCode> {
+  const { io, layers } = context;
+  const { dir, name, from, to, timezone } = layers.values;
+  if (from !== undefined || to !== undefined || layers.values.values) {
+    throw new UsageError('two-questions', '--at asks for one moment, --values for every step of a range', {
+      hint: 'leave --at out, or --from, --to and --values',
+    });
+  }
+  if (timezone !== undefined) parseZone(timezone);
+  const target = parseTarget(text, { now: io.clock.wall(), zone: timezone });
+  const tree = await chooseSource(io.disk, dir, name);
+  const plan = await planFor(context, tree, key, { target, text });
+  const found = await keyAt(io.disk, plan, key, filter, scratchUse(context));
+  const printer = new HistoryPrinter(context, key);
+  for (const value of found) if (!(await printer.value(value))) return 0;
+  await printer.flush();
+  return found.some(({ value }) => value.state !== 'absent') ? 0 : 1;
+}
