@@ -187,7 +187,7 @@ async function run(contestant: Contestant, { aof, journal, keys }: Made, directo
     case 'rdb':
       return timedRestore(journal, `rdb:${path.join(directory, 'rdb')}`);
     case 'shift':
-      return timedRestore(journal, `rdb:${path.join(directory, 'shift')}`, '--ttl', 'shift');
+      return timedRestore(journal, path.join(directory, 'shift'), '--ttl', 'shift');
     case 'keys':
       return timedRestore(journal, path.join(directory, 'keys'), '--keys', 'key:1*');
   }

@@ -110,6 +110,9 @@ export const neededCommandBytesMax: number = 1024 * 1024;
 /** Names of the keys that came along, which are to be removed again: more than these are noted twice. */
 export const cameAlongBytesMax: number = 8 * 1024 * 1024;
 
+/** Names of the keys that a restore with --ttl cannot tell yet not to have elapsed, with what they take besides. */
+export const elapsedKeysBytesMax: number = 64 * 1024 * 1024;
+
 /** Of an argument that a search prints, with --values. */
 export const printedArgumentBytesMax: number = 1024 * 1024;
 

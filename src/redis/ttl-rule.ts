@@ -62,10 +62,15 @@ export class TtlJudge {
       return elapsed === 'goes' ? GOES : atMs;
     }
     (atMs < this.#nowMs ? this.count.elapsedSince : this.count.ahead)[what] += 1;
-    if (others === 'stay') return atMs;
-    if (others === 'persist') return NEVER;
-    const toMs = atMs + others.laterByMs;
-    // So far ahead, in more than 2000 years, an instant is as good as never.
-    return toMs > (what === 'keys' ? Number.MAX_SAFE_INTEGER : hashFieldExpiryMsMax) ? atMs : toMs;
+    return givenTime(others, what, atMs);
   }
+}
+
+/** When something ends that had not elapsed. */
+export function givenTime(others: TtlRule['others'], what: keyof Expiring, atMs: number): number {
+  if (others === 'stay') return atMs;
+  if (others === 'persist') return NEVER;
+  const toMs = atMs + others.laterByMs;
+  // So far ahead, in more than 2000 years, an instant is as good as never.
+  return toMs > (what === 'keys' ? Number.MAX_SAFE_INTEGER : hashFieldExpiryMsMax) ? atMs : toMs;
 }

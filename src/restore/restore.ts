@@ -45,6 +45,7 @@ import { RespOutput } from './outputs/resp-output.ts';
 import type { WriteBytes } from './outputs/resp-output.ts';
 import { ReplicaOutput } from './servers/replica-output.ts';
 import type { ServerTarget } from './servers/target-output.ts';
+import { outcomeOfBytes, ttlRule } from './plan/ttl-mode.ts';
 import type { TtlOutcome } from './plan/ttl-mode.ts';
 import { WholeOutput } from './servers/whole-output.ts';
 
@@ -78,7 +79,7 @@ export interface RestoreRecord extends PlanJson {
   /** What was done to a running server that was given some keys. */
   readonly changes: ServerChanges | null;
   readonly files: readonly RestoredFile[];
-  /** Null where nobody looked: the journal's bytes are the output, or what can be seen of the dataset. */
+  /** Null where nobody looked: the journal's bytes are the output as they are, or what can be seen of the dataset. */
   readonly ttlOutcome: TtlOutcome | null;
   readonly warnings: readonly string[];
 }
@@ -172,7 +173,7 @@ async function write(disk: Disk, plan: Plan, output: RestoreOutput, options: Res
   };
   const step = options.progress ?? ((): void => undefined);
   if (plan.scratch === undefined) {
-    return { ...(await output.write({ disk, plan, dataset: undefined, advance, step })), ttlOutcome: null };
+    return ofBytes({ disk, plan, advance, step }, output, options);
   }
   try {
     return await throughScratch({ disk, plan, advance, step }, output, options);
@@ -181,6 +182,17 @@ async function write(disk: Disk, plan: Plan, output: RestoreOutput, options: Res
     if (!(error instanceof InterruptedError)) throwIfInterrupted(options.signal);
     throw error;
   }
+}
+
+async function ofBytes(
+  source: Omit<RestoreSource, 'dataset'>,
+  output: RestoreOutput,
+  { clock }: RestoreOptions,
+): Promise<Made> {
+  const { ttl, elapsed } = source.plan;
+  const rule = ttlRule(ttl, clock.wall());
+  const written = await output.write({ ...source, dataset: undefined, others: rule.others });
+  return { ...written, ttlOutcome: elapsed === undefined ? null : outcomeOfBytes(rule, elapsed.certain().length) };
 }
 
 async function throughScratch(

@@ -260,7 +260,7 @@ describeServers('some keys', (binary) => {
     });
     const { passedAtCut, passedSince, ahead } = record.ttlOutcome!;
     const expiring = [...wanted.keys.values()].filter(({ expireMs }) => expireMs !== null).length;
-    expect(passedAtCut.keys + passedSince.keys + ahead.keys).toBe(expiring);
+    expect(passedAtCut.keys + passedSince!.keys + ahead!.keys).toBe(expiring);
     const back = await loaded(binary, 'rdb', to);
     expect(back.keys.size).toBe(wanted.keys.size - passedAtCut.keys);
     expect([...back.keys.values()].filter(({ expireMs }) => expireMs !== null)).toEqual([]);

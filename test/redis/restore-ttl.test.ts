@@ -202,10 +202,16 @@ describeServers('restored with --ttl', (binary) => {
   });
 
   describe.each([['as-of'], ['shift'], ['persist']] as const)('%s', (mode) => {
-    test.each([['rdb'], ['directory'], ['resp']] as const)('to %s, it is what the rule makes of it', async (kind) => {
+    test.each([
+      ['rdb', false],
+      ['directory', false],
+      // Counted, it goes through a server in any case.
+      ['directory', true],
+      ['resp', false],
+    ] as const)('to %s (counted: %s), it is what the rule makes of it', async (kind, isCounted) => {
       await using client = await plain.connect();
       for (const moment of moments) {
-        const restored = await restore(past, moment.position, kind, mode);
+        const restored = await restore(past, moment.position, kind, mode, isCounted);
         const outcome = restored.report.record.ttlOutcome;
         if (outcome === null) throw new Error('nobody looked');
         const laterByMs = Math.round(outcome.shiftedBy * 1000);
@@ -215,6 +221,12 @@ describeServers('restored with --ttl', (binary) => {
         expect(explainDifference(wanted, back, { expiryToleranceMs: 0 }), `seed ${past.seed}`).toEqual([]);
         if (mode === 'shift') expect(Math.abs(restored.asOfMs + laterByMs - Date.now())).toBeLessThan(20_000);
         expect(outcome.passedAtCut.keys).toBeGreaterThan(0);
+        if (kind === 'directory' && !hasFieldTtl(binary)) {
+          const { scratch, elapsedKeys } = restored.report.record;
+          expect(elapsedKeys).toBe(scratch === null ? outcome.passedAtCut.keys : null);
+          if (isCounted) expect(scratch?.why).toContain('--count-expired');
+          else if (scratch !== null) expect(scratch.why).toContain('commands alone do not tell');
+        }
         if (hasFieldTtl(binary)) expect(outcome.passedAtCut.fields).toBeGreaterThan(3);
       }
     });

@@ -74,7 +74,7 @@ export class DirectoryOutput implements RestoreOutput {
   /** Redis 7.0 and later, Valkey: base and stream in files of their own, named in a manifest. */
   async #multiPart(source: RestoreSource): Promise<Written> {
     await using aside = new PutAside(source.disk, this.#sink.aside);
-    const replayed = new PlannedBytes(source.disk, source.plan, source.advance, aside);
+    const replayed = new PlannedBytes(source.disk, source.plan, source.advance, { aside, others: source.others });
     const { output: base, isClone, crc } = await this.#copyBase(source, replayed, this.#sink.file(baseFile));
     await using _base = base;
     await using stream = await OutputFile.create(source.disk, this.#sink.file(streamFile));
@@ -89,7 +89,7 @@ export class DirectoryOutput implements RestoreOutput {
   /** Redis up to 6.2: the stream right behind the base, in one file. */
   async #preamble(source: RestoreSource): Promise<Written> {
     await using aside = new PutAside(source.disk, this.#sink.aside);
-    const replayed = new PlannedBytes(source.disk, source.plan, source.advance, aside);
+    const replayed = new PlannedBytes(source.disk, source.plan, source.advance, { aside, others: source.others });
     const { output, isClone, crc } = await this.#copyBase(source, replayed, this.#sink.file(preambleFile));
     await using _output = output;
     const wholeCrc = await writeStream(source.plan, replayed, output, crc);
@@ -112,12 +112,13 @@ export class DirectoryOutput implements RestoreOutput {
     return { ...written(files, false, []), picked };
   }
 
-  /** How much some keys take, nobody knows before. */
-  #copyBase({ disk, plan, advance }: RestoreSource, replayed: PlannedBytes, path: string): Promise<BaseCopy> {
+  async #copyBase({ disk, plan, advance }: RestoreSource, replayed: PlannedBytes, path: string): Promise<BaseCopy> {
     const { base, bytes, held } = plan;
-    if (held?.keys !== undefined) return copyPieces(disk, path, replayed.rdb());
     const reserve = (baseBytes: number): Promise<void> => this.#sink.reserve(baseBytes + bytes.stream);
-    return copyBase(disk, base, path, reserve, advance);
+    if (!replayed.changesBase) return copyBase(disk, base, path, reserve, advance);
+    // How much some keys take, nobody knows before.
+    if (held?.keys === undefined) await reserve(bytes.base);
+    return copyPieces(disk, path, replayed.rdb());
   }
 }
 

@@ -5,7 +5,7 @@
  * Nothing can be seen of an output before publish() returns, or all of it (commands on a pipe cannot be taken back: they
  * say when they are complete). What was not published is removed at disposal.
  */
-import type { TtlJudge } from '../../redis/ttl-rule.ts';
+import type { TtlJudge, TtlRule } from '../../redis/ttl-rule.ts';
 import type { ScratchDataset } from '../../scratch/dataset.ts';
 import type { Disk } from '../../storage/disk.ts';
 import type { Comparison } from '../servers/compare-keys.ts';
@@ -28,6 +28,8 @@ export interface RestoreSource {
   readonly dataset: ScratchDataset | undefined;
   /** The TTLs that it has yet to be given, and counts them; undefined: it has them. Only of an RDB that is saved. */
   readonly ttl?: TtlJudge | undefined;
+  /** When keys and fields are to end, where the plan's bytes are given other times; undefined: they have theirs. */
+  readonly others?: TtlRule['others'] | undefined;
   /** To be told of the plan's bytes that are done; throws when the restore was interrupted. */
   readonly advance: (bytes: number) => void;
   /** To be told how far a running server is, which comes behind all of the plan's bytes. */

@@ -44,10 +44,10 @@ export function estimateSeconds(plan: Work, paces: Paces = {}): number {
   return Math.ceil(base / rates.base + stream / rates.stream);
 }
 
-function ratesOf({ scratch, held, transform }: Work): Rates {
+function ratesOf({ scratch, held, transform, ttl }: Work): Rates {
   if (scratch !== undefined) return held?.keys === undefined ? scratchRates : neededRates;
   if (transform !== 'none') return transformRates;
-  return held?.keys === undefined ? fileRates : passedOverRates;
+  return held?.keys === undefined && ttl.mode === 'keep' ? fileRates : passedOverRates;
 }
 
 /** The same paces where nothing was learnt. What was known counts as much as what is new. */
@@ -69,7 +69,7 @@ function wayOf({ form, transform, ttl, undo, selection, held, scratch, destinati
     ...(destination === undefined ? [] : [destination.method]),
     ...(transform === 'none' ? [] : [transform]),
     ...(scratch === undefined ? [] : ['scratch']),
-    ...(ttl.mode === 'keep' ? [] : ['ttl']),
+    ...(ttl.mode === 'keep' ? [] : [ttl.mode === 'as-of' && scratch === undefined ? 'as-of' : 'ttl']),
     ...(undo === undefined ? [] : ['undo']),
     ...(selection === undefined ? [] : ['keys']),
     ...(held?.keys === undefined ? [] : ['needed']),

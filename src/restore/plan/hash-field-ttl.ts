@@ -5,7 +5,8 @@
  * RDB alone is, too, since loading it drops no field: so the directory is made by a scratch server then, or refused where
  * there is none.
  *
- * Times that are still ahead are harmless until they come: the earliest is the plan's `loadBefore`.
+ * Times that are still ahead are harmless until they come: the earliest is the plan's `loadBefore`. With --ttl it is the
+ * times that the directory will have that count.
  */
 import type { Micros } from '../../core/clock.ts';
 import { UsageError } from '../../core/errors.ts';
@@ -13,11 +14,13 @@ import { formatPosition } from '../../core/position.ts';
 import { CommandReader, nameOf } from '../../redis/command-reader.ts';
 import type { StreamCommand } from '../../redis/command-reader.ts';
 import { hashFieldTtlInexactOnAofLoad } from '../../redis/server-version.ts';
+import { givenTime } from '../../redis/ttl-rule.ts';
 import type { Disk } from '../../storage/disk.ts';
 import { formatInstantShort } from '../locate/instant.ts';
 import { throwIfInterrupted } from '../interruption.ts';
 import type { Plan } from './plan.ts';
 import { plannedStream } from './planned-stream.ts';
+import { ttlRule } from './ttl-mode.ts';
 
 /** What ends sooner than this from now may well have ended when the directory is loaded. */
 const soonMs = 60_000;
@@ -42,19 +45,21 @@ export async function lookAtHashFields(
   now: Micros,
   signal: AbortSignal | undefined,
 ): Promise<HashFieldFinding> {
-  if (!isConcerned(plan) || plan.bytes.stream === 0) return {};
+  if (!isConcerned(plan) || plan.bytes.stream === 0 || plan.ttl.mode === 'persist') return {};
   const horizonMs = Math.ceil(now / 1000) + soonMs;
   const { contents } = plan.base.record;
   if (contents === undefined) {
     const refusal = refused(plan, 'what the base holds is not known, so fields whose TTL has elapsed may be in it');
     return { refusal };
   }
-  const inBase = contents.minHashFieldExpireMs;
+  const { others } = ttlRule(plan.ttl, now);
+  const inBase = contents.minHashFieldExpireMs === 0 ? 0 : givenTime(others, 'fields', contents.minHashFieldExpireMs);
   if (inBase !== 0 && inBase < horizonMs) {
     return { refusal: refused(plan, `a hash field of the base expires at ${formatMs(inBase)}`) };
   }
   let earliest = inBase === 0 ? Infinity : inBase;
-  for await (const { command, expiry } of fieldExpiries(disk, plan, signal)) {
+  for await (const { command, expiry: given } of fieldExpiries(disk, plan, signal)) {
+    const expiry = given === 'unknown' ? given : givenTime(others, 'fields', given);
     if (expiry === 'unknown' || expiry < horizonMs) {
       return { refusal: refused(plan, reason(command, expiry), command) };
     }

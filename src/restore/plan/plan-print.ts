@@ -89,6 +89,8 @@ export interface PlanJson {
   /** Where some keys are restored, whether only what they depend on is replayed; null: all are restored. */
   readonly held: HeldJson | null;
   readonly ttl: TtlMode;
+  /** Where a directory with other TTLs is made of the journal's bytes: keys that had elapsed, and are removed; null: else. */
+  readonly elapsedKeys: number | null;
   /** The instant at which it is judged what had elapsed, by the primary's clock. */
   readonly ttlAsOf: string;
   readonly ttlEffect: string;
@@ -129,6 +131,7 @@ export function planToJson(plan: Plan): PlanJson {
     scratch: plan.scratch === undefined ? null : scratchToJson(plan.scratch),
     held: plan.held === undefined ? null : heldToJson(plan.held),
     ttl: plan.ttl.mode,
+    elapsedKeys: plan.elapsed?.certain().length ?? null,
     ttlAsOf: formatInstant(plan.ttl.asOf),
     ttlEffect: effect(plan),
     loadBefore: plan.loadBefore === undefined ? null : formatInstant(plan.loadBefore),

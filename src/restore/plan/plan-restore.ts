@@ -16,9 +16,11 @@ import { damageWarnings } from '../locate/locate-damaged.ts';
 import type { Cut } from '../locate/locate.ts';
 import { buildPlan, completed, throughScratch } from './plan.ts';
 import type { Plan, RestoreRequest } from './plan.ts';
+import { planElapsed } from './plan-elapsed.ts';
 import { planHeld, planNeeded } from './plan-needed.ts';
 import { planUndo } from './plan-undo.ts';
 import { canPlanScratch, planScratch, whyNotOfBytes } from './plan-scratch.ts';
+import { changesTtl } from './ttl-mode.ts';
 
 /** `signal` matters where the whole range has to be looked through first (hash-field-ttl.ts). */
 export function planRestore(
@@ -66,10 +68,15 @@ async function made(
     return throughScratch({ ...plan, held }, planScratch(plan, await installed(), held.why));
   }
   const { loadBefore, refusal } = await lookAtHashFields(disk, plan, now, signal);
-  if (refusal === undefined) return completed(plan, { held, loadBefore });
-  const programs = await installed();
-  if (!canPlanScratch(plan, programs)) throw refusal;
-  return throughScratch({ ...plan, held }, planScratch(plan, programs, refusal.message));
+  if (refusal !== undefined) {
+    const programs = await installed();
+    if (!canPlanScratch(plan, programs)) throw refusal;
+    return throughScratch({ ...plan, held }, planScratch(plan, programs, refusal.message));
+  }
+  if (!changesTtl(plan.ttl)) return completed(plan, { held, loadBefore });
+  const found = await planElapsed(disk, plan, signal);
+  if ('why' in found) return throughScratch(plan, planScratch(plan, await installed(), found.why));
+  return completed(plan, { elapsed: found.elapsed, loadBefore });
 }
 
 function orphanAt({ timelines, damaged }: Catalog, { timeline, offset }: Cut): OrphanRange | undefined {

@@ -17,8 +17,10 @@ export function planScratch(plan: Plan, programs: readonly ServerProgram[], why?
 }
 
 /** Why a directory is not made of the journal's bytes, by what is asked for; what these bytes are may be a reason, too. */
-export function whyNotOfBytes({ ttl, selection }: Pick<Plan, 'ttl' | 'selection'>): string | undefined {
-  if (changesTtl(ttl)) return `--ttl ${ttl.mode} is done to the dataset, when all is replayed`;
+export function whyNotOfBytes({ ttl, selection, undo }: Pick<Plan, 'ttl' | 'selection' | 'undo'>): string | undefined {
+  if (changesTtl(ttl) && selection !== undefined)
+    return `--ttl ${ttl.mode} is done to the dataset, when all is replayed`;
+  if (changesTtl(ttl) && undo !== undefined) return 'what had elapsed shows when all but what is left out is replayed';
   if (ttl.isCounted) return '--count-expired counts in the dataset, when all is replayed';
   if (selection?.types !== undefined) return 'what is of a --type is known when all is replayed';
   if (selection?.renames === true) return '--rename gives names when all is replayed: commands have the others';

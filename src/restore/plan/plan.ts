@@ -17,6 +17,7 @@ import type { RdbFormat, ServerVersion } from '../../redis/server-version.ts';
 import type { ServerProgram } from '../../scratch/find-server.ts';
 import type { Destination } from './destination.ts';
 import { estimateSeconds } from './estimate.ts';
+import type { ElapsedKeys } from '../rewrite/elapsed-keys.ts';
 import type { Held } from '../rewrite/needed-keys.ts';
 import type { Cut, CutMode, UncertaintyRule } from '../locate/locate.ts';
 import type { Target } from '../locate/target.ts';
@@ -90,6 +91,8 @@ export interface Plan {
   readonly scratch: ScratchPlan | undefined;
   /** What that holds, or the journal's bytes are taken for, where it is for some keys; undefined: everything. */
   readonly held: Held | undefined;
+  /** What had elapsed at T, where the journal's bytes make an output with other TTLs. */
+  readonly elapsed: ElapsedKeys | undefined;
   /** When a hash field is the first to expire: loaded later, the directory might not be exact. */
   readonly loadBefore: Micros | undefined;
   /** The cut lies where the surviving history does not go; these are the positions that are so on the timeline. */
@@ -124,6 +127,7 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, asOf: 
     selection: request.selection,
     scratch: undefined,
     held: undefined,
+    elapsed: undefined,
     loadBefore: undefined,
     orphan: undefined,
     destination: undefined,
@@ -133,7 +137,7 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, asOf: 
 }
 
 /** The same, with what else is known of it. */
-export function completed(plan: Plan, more: Partial<Pick<Plan, 'held' | 'loadBefore'>>): Plan {
+export function completed(plan: Plan, more: Partial<Pick<Plan, 'held' | 'elapsed' | 'loadBefore'>>): Plan {
   const made = { ...plan, ...more };
   return { ...made, estimatedSeconds: estimateSeconds(made) };
 }

@@ -2,8 +2,10 @@
  * In print, how a plan makes what it makes (pure): of the journal's bytes, or by a scratch server, and why.
  */
 import { formatRdb, formatServerVersion } from '../../redis/server-version.ts';
+import type { ElapsedKeys } from '../rewrite/elapsed-keys.ts';
 import type { Held } from '../rewrite/needed-keys.ts';
 import type { Plan, ScratchPlan } from './plan.ts';
+import type { TtlMode } from './ttl-mode.ts';
 
 export interface ScratchJson {
   readonly server: string;
@@ -27,7 +29,12 @@ export function heldToJson(held: Held): HeldJson {
   return held.keys === undefined ? { everything: true, why: held.why } : { everything: false, why: null };
 }
 
-export function scratchLines({ scratch, held }: Pick<Plan, 'scratch' | 'held'>): (readonly [string, string])[] {
+type Way = Pick<Plan, 'scratch' | 'held' | 'elapsed' | 'ttl'>;
+
+export function scratchLines({ scratch, held, elapsed, ttl }: Way): (readonly [string, string])[] {
+  if (scratch === undefined && elapsed !== undefined) {
+    return [['made of', `the journal's bytes${timesIn[ttl.mode]}; ${elapsedIn(elapsed)}`]];
+  }
   if (scratch === undefined) {
     if (held === undefined) return [];
     return [
@@ -40,6 +47,21 @@ export function scratchLines({ scratch, held }: Pick<Plan, 'scratch' | 'held'>):
     ...(why === null ? [] : [['because', why] as const]),
     ...(held === undefined ? [] : [['it holds', heldIn(held)] as const]),
   ];
+}
+
+const timesIn: Readonly<Record<TtlMode, string>> = {
+  keep: '',
+  'as-of': '',
+  shift: ', with later times',
+  persist: ', without times',
+};
+
+function elapsedIn(elapsed: ElapsedKeys): string {
+  const { length } = elapsed.certain();
+  if (length === 0) return 'no key had elapsed';
+  return length === 1
+    ? '1 key that had elapsed is deleted at the end'
+    : `${length} keys that had elapsed are deleted at the end`;
 }
 
 function heldIn(held: Held): string {

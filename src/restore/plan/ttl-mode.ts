@@ -29,9 +29,10 @@ export interface TtlOutcome {
   readonly shiftedBy: number;
   /** Keys and hash fields whose time had passed at T. */
   readonly passedAtCut: { readonly keys: number; readonly fields: number };
-  /** Those whose time has passed since, while this was made; a server that starts would let go of them. */
-  readonly passedSince: { readonly keys: number; readonly fields: number };
-  readonly ahead: { readonly keys: number; readonly fields: number };
+  /** Those whose time has passed since, while this was made; a server that starts would let go of them. Null: not counted. */
+  readonly passedSince: { readonly keys: number; readonly fields: number } | null;
+  /** Null: not counted. */
+  readonly ahead: { readonly keys: number; readonly fields: number } | null;
 }
 
 /** Whether the dataset has to be edited. */
@@ -54,13 +55,23 @@ export function ttlRule({ mode, asOf }: TtlPlan, now: Micros): TtlRule {
 }
 
 export function ttlOutcome({ others }: TtlRule, { elapsed, elapsedSince, ahead }: TtlCount): TtlOutcome {
-  const shiftedBy = typeof others === 'object' ? others.laterByMs / 1000 : 0;
-  return { shiftedBy, passedAtCut: elapsed, passedSince: elapsedSince, ahead };
+  return { shiftedBy: shiftedBy(others), passedAtCut: elapsed, passedSince: elapsedSince, ahead };
+}
+
+/** Of the journal's bytes, of which only what had elapsed is known. */
+export function outcomeOfBytes({ others }: TtlRule, elapsedKeys: number): TtlOutcome {
+  const passedAtCut = { keys: elapsedKeys, fields: 0 };
+  return { shiftedBy: shiftedBy(others), passedAtCut, passedSince: null, ahead: null };
+}
+
+function shiftedBy(others: TtlRule['others']): number {
+  return typeof others === 'object' ? others.laterByMs / 1000 : 0;
 }
 
 /** What happened, for people. */
 export function ttlWarnings({ mode, asOf }: TtlPlan, { passedAtCut, passedSince }: TtlOutcome): string[] {
   const at = `at ${formatInstant(asOf)}`;
+  if (passedSince === null) return [];
   const both = { keys: passedAtCut.keys + passedSince.keys, fields: passedAtCut.fields + passedSince.fields };
   switch (mode) {
     case 'keep':

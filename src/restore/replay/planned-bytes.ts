@@ -1,19 +1,24 @@
 /**
  * What a plan replays: its base and stream as the output gets them, verbatim, with absolute TTLs, or for a scratch server
  * so that it comes to what it came to at the primary; without what the plan leaves out; for some keys, what these depend
- * on, and where no server takes them out of that, what removes the others behind it. Shared by whatever takes it, files
+ * on, and where no server takes them out of that, what removes the others behind it; for other TTLs, with these, and what
+ * removes the keys that had elapsed. Shared by whatever takes it, files
  * or a scratch server, so that no two of them can get something else.
  */
 import type { Slab } from '../../core/slabs.ts';
 import type { RangeChunk } from '../../log/read-range.ts';
 import type { Disk } from '../../storage/disk.ts';
+import { encodeCommand } from '../../redis/commands-out.ts';
 import { RdbFilter } from '../../redis/rdb-filter.ts';
 import type { WrittenChunk } from '../../redis/rdb-writer.ts';
 import { hashFieldTtlInexactOnAofLoad } from '../../redis/server-version.ts';
+import { TtlJudge } from '../../redis/ttl-rule.ts';
+import type { TtlRule } from '../../redis/ttl-rule.ts';
 import { CameAlong } from '../rewrite/came-along.ts';
 import { replayedHpersist } from '../rewrite/hpersist.ts';
 import { LeftOut } from '../rewrite/left-out.ts';
 import { neededStream } from '../rewrite/needed-stream.ts';
+import { otherTimes } from '../rewrite/other-times.ts';
 import type { Plan } from '../plan/plan.ts';
 import { plannedStream } from '../plan/planned-stream.ts';
 import { RelativeTtl } from '../rewrite/relative-ttl.ts';
@@ -30,6 +35,17 @@ export interface ReplayedPiece {
   readonly slab?: Slab | undefined;
 }
 
+/** For a directory of the journal's bytes. */
+export interface BytesWithoutServer {
+  /** Takes what comes last, where a plan is for some keys. */
+  readonly aside?: PutAside | undefined;
+  /** When keys and fields are to end, of those that the plan does not say to have elapsed. */
+  readonly others?: TtlRule['others'] | undefined;
+}
+
+/** While it is copied a base is not judged: it says nothing of the state at T. */
+const nothingElapsed: Omit<TtlRule, 'others'> = { asOfMs: -Infinity, elapsed: 'stays' };
+
 export class PlannedBytes {
   readonly #disk: Disk;
   readonly #plan: Plan;
@@ -40,12 +56,15 @@ export class PlannedBytes {
   readonly #rewriters: readonly StreamRewriter[];
   readonly #along: CameAlong | undefined;
   readonly #aside: PutAside | undefined;
+  readonly #others: TtlRule['others'];
 
-  /**
-   * `advance` is told of the journal's bytes once what they come to has been taken; it may throw to end it. `aside` takes
-   * what comes last, where a plan for some keys goes without a server.
-   */
-  constructor(disk: Disk, plan: Plan, advance: (bytes: number) => void, aside?: PutAside) {
+  /** `advance` is told of the journal's bytes once what they come to has been taken; it may throw to end it. */
+  constructor(
+    disk: Disk,
+    plan: Plan,
+    advance: (bytes: number) => void,
+    { aside, others = 'stay' }: BytesWithoutServer = {},
+  ) {
     this.#disk = disk;
     this.#plan = plan;
     this.#advance = advance;
@@ -56,10 +75,22 @@ export class PlannedBytes {
     const along = scratch === undefined && selection !== undefined ? new CameAlong(selection) : undefined;
     this.#along = along;
     this.#aside = aside;
-    this.#rewriters = rewritersOf(plan, along);
+    this.#others = others;
+    this.#rewriters = [
+      ...rewritersOf(plan, along),
+      ...(others === 'stay' ? [] : [otherTimes(plan.base.record, others)]),
+    ];
   }
 
-  /** The base's RDB, with the needed keys only where these are told: before the stream, once. */
+  /** Whether rdb() is not what the journal holds. */
+  get changesBase(): boolean {
+    const { held, base } = this.#plan;
+    if (held?.keys !== undefined) return true;
+    const { contents } = base.record;
+    return this.#others !== 'stay' && (contents?.expires !== 0 || contents.hashFieldExpires !== 0);
+  }
+
+  /** The base's RDB, with the needed keys only where these are told, or with other times: before the stream, once. */
   async *rdb(): AsyncGenerator<BasePiece, void, undefined> {
     const { record, rdbPath } = this.#plan.base;
     const filter = this.#filter();
@@ -115,8 +146,9 @@ export class PlannedBytes {
 
   #filter(): RdbFilter | undefined {
     const { held, scratch, selection } = this.#plan;
+    if (!this.changesBase) return undefined;
     const keys = held?.keys;
-    if (keys === undefined) return undefined;
+    if (keys === undefined) return new RdbFilter({ ttl: new TtlJudge({ ...nothingElapsed, others: this.#others }, 0) });
     const takesFunctions = scratch !== undefined || selection?.takesFunctions !== false;
     return new RdbFilter({
       selection: { renames: false, takesFunctions, nameOf: (key) => key, takes: (_db, _type, key) => keys.has(key) },
@@ -130,11 +162,21 @@ export class PlannedBytes {
   }
 
   async *#removals(): AsyncGenerator<ReplayedPiece, void, undefined> {
+    yield* this.#elapsed();
     if (this.#along === undefined || this.#aside === undefined) return;
     await this.#putAside();
     for (const bytes of this.#along.back()) yield { bytes };
     yield* this.#aside.read();
     for (const bytes of this.#along.forth()) yield { bytes };
+  }
+
+  *#elapsed(): Generator<ReplayedPiece, void, undefined> {
+    let selected: number | undefined;
+    for (const { db, key } of this.#plan.elapsed?.certain() ?? []) {
+      if (db !== selected) yield { bytes: encodeCommand('SELECT', String(db)) };
+      selected = db;
+      yield { bytes: encodeCommand('UNLINK', key) };
+    }
   }
 
   /** Of a plan for some keys that goes without a server: false if there is none for sure. To be asked at the end. */

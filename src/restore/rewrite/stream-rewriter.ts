@@ -5,6 +5,7 @@
  */
 import type { Offset } from '../../core/position.ts';
 import type { ScannerState } from '../../redis/boundary-scanner.ts';
+import type { CommandGlance } from '../../redis/command-glance.ts';
 import { CommandReader } from '../../redis/command-reader.ts';
 import type { CommandReaderOptions, StreamCommand } from '../../redis/command-reader.ts';
 import { Assembler } from './assembler.ts';
@@ -15,6 +16,8 @@ import type { LeftOut } from './left-out.ts';
 export type Rewrite = (held: ByteWindow, out: Assembler) => void;
 
 export interface StreamRule extends CommandReaderOptions {
+  /** Changes a command where it lies, without making it longer or shorter: true if that is all that becomes of it. */
+  readonly edit?: (command: CommandGlance) => boolean;
   /** What becomes of commands that nothing else is said of: they go on, or they do not. */
   readonly others: 'pass' | 'drop';
   /** Of a command that the reader hands out; undefined: it is like the others. */
@@ -33,16 +36,20 @@ export class StreamRewriter {
   readonly #reader: CommandReader;
   /** Bytes that are not passed on yet: between two pushes, of a command that is held. */
   readonly #held: ByteWindow;
+  #pushed: Buffer | undefined;
 
   /** `state` is the boundary that the first bytes follow. */
   constructor(state: ScannerState, rule: StreamRule) {
     this.#rule = rule;
-    this.#reader = new CommandReader(state, rule);
+    this.#reader = new CommandReader(state, { ...rule, ...(rule.edit && { isMatch: this.#isMatch }) });
     this.#held = new ByteWindow(state.offset + 1);
   }
 
   /** What the bytes come to, with what was held back before them. They must stay as they are until that is used. */
-  push(bytes: Buffer): Buffer[] {
+  push(given: Buffer): Buffer[] {
+    // Others may read in the same.
+    const bytes = this.#rule.edit === undefined ? given : Buffer.from(given);
+    this.#pushed = bytes;
     const { leftOut, decide } = this.#rule;
     const out = new Assembler();
     this.#held.append(bytes);
@@ -83,6 +90,12 @@ export class StreamRewriter {
     return this.#held.end < this.#held.start;
   }
 
+  /** The reader may look at a copy. */
+  readonly #isMatch = (command: CommandGlance): boolean => {
+    const { edit, isMatch } = this.#rule;
+    return isMatch?.(command) !== false && !(command.bytes === this.#pushed && edit?.(command) === true);
+  };
+
   /** Nothing but the others is left up to there. */
   #settle(to: Offset, out: Assembler): void {
     if (this.#rule.others === 'pass') this.#pass(to, out);
@@ -110,6 +123,25 @@ export function mayBegin(start: Buffer, isOne: (name: string, argumentCount: num
 export function takeArgument(command: StreamCommand, index: number, held: ByteWindow, out: Assembler): void {
   const from = argumentStart(command, index);
   for (const bytes of held.slice(from, from + argumentBytes(command, index) - 1)) out.bytes(bytes);
+}
+
+/** The command with other arguments in the place of some, in their order; undefined: with nothing. */
+export function withArguments(
+  command: StreamCommand,
+  others: readonly (readonly [index: number, text: string | undefined])[],
+): Rewrite {
+  const gone = others.filter(([, text]) => text === undefined).length;
+  return (held, out) => {
+    let from = argumentStart(command, 0);
+    out.text(head(command.argumentCount - gone));
+    for (const [index, text] of others) {
+      const at = argumentStart(command, index);
+      for (const bytes of held.slice(from, at - 1)) out.bytes(bytes);
+      if (text !== undefined) out.text(`$${text.length}\r\n${text}\r\n`);
+      from = at + argumentBytes(command, index);
+    }
+    for (const bytes of held.slice(from, command.end)) out.bytes(bytes);
+  };
 }
 
 /** Where the length line of an argument begins. It follows from the lengths before it, which are written in one way only. */

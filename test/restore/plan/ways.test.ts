@@ -22,6 +22,7 @@ async function planFor(text: Partial<SelectionText>, { stream = [], ...more }: A
   await using journal = await JournalBuilder.create();
   const timeline = await journal.timeline({
     ...{ id: 'ab'.repeat(20), offset: 1000, completed: t0, server: { kind: 'redis', version: '7.0.15' } },
+    contents: { keys: 0, expires: 0, hashFieldExpires: 0, minHashFieldExpireMs: 0 },
   });
   for (const words of [['RENAME', 'a', 'user:1'], ...stream]) {
     timeline.read(command(...words), t0 + 1_000_000);
@@ -60,6 +61,56 @@ describe('of the journal’s bytes, and no server is asked for', () => {
     const { held } = await planFor(users, { stream });
     const has = ['a', 'b', 'user:2'].map((key) => held?.keys?.has(Buffer.from(key)));
     expect(has).toEqual([true, false, true]);
+  });
+});
+
+describe('with other TTLs, of the journal’s bytes too', () => {
+  const past = String(t0 / 1000 - 1);
+
+  test.each([
+    ['as-of', [], "the journal's bytes; no key had elapsed", 0],
+    [
+      'shift',
+      [['SET', 'k', 'v', 'PXAT', past]],
+      "the journal's bytes, with later times; 1 key that had elapsed is deleted at the end",
+      1,
+    ],
+    [
+      'persist',
+      [
+        ['SET', 'k', 'v', 'PXAT', past],
+        ['SADD', 'l', 'v'],
+        ['PEXPIREAT', 'l', past],
+      ],
+      "the journal's bytes, without times; 2 keys that had elapsed are deleted at the end",
+      2,
+    ],
+  ] as const)('%s of %j', async (ttl, stream, made, elapsedKeys) => {
+    const servers = (): Promise<never> => Promise.reject(new Error('nobody may ask'));
+    const plan = await planFor({}, { ttl, stream, servers });
+    expect(linesOf(plan)).toEqual([`made of: ${made}`]);
+    expect(planToJson(plan)).toMatchObject({ scratch: null, elapsedKeys });
+  });
+
+  test.each([
+    [[['EVAL', 'return 1', '0']], /^EVAL at offset \d+ may let any key expire$/],
+    [[['MODULE.SET', 'k', '5']], /^MODULE\.SET at offset \d+ may let any key expire$/],
+    [[['EXPIRE', 'k', '5']], /^the time that EXPIRE gives cannot be told, at offset \d+$/],
+    [
+      [
+        ['RPUSH', 'k', 'v'],
+        ['PEXPIREAT', 'k', past],
+        ['LPOP', 'k'],
+      ],
+      /^commands alone do not tell of 1 keys whether they had elapsed$/,
+    ],
+  ])('%j: a scratch server must make it', async (stream, why) => {
+    const plan = await planFor({}, { ttl: 'shift', stream, servers: async () => [program] });
+    expect(planToJson(plan)).toMatchObject({
+      scratch: { why: expect.stringMatching(why) as string },
+      elapsedKeys: null,
+    });
+    await expect(planFor({}, { ttl: 'shift', stream })).rejects.toMatchObject({ exitCode: 1 });
   });
 });
 
