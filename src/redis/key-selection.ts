@@ -22,6 +22,11 @@ export interface SelectionText {
   readonly rename: readonly string[];
 }
 
+export interface SelectionGlobs {
+  readonly keys: readonly (string | Uint8Array)[];
+  readonly exclude: readonly (string | Uint8Array)[];
+}
+
 export class KeySelection {
   readonly text: SelectionText;
   /** Undefined: of every type. */
@@ -33,13 +38,13 @@ export class KeySelection {
   readonly #excluded: readonly Glob[];
   readonly #rename: (key: Buffer) => Buffer;
 
-  /** UsageError (exit 2) where a text is not what it should be. `keys`: the same globs, where some are no text. */
-  constructor(text: SelectionText, keys: readonly (string | Uint8Array)[] = text.keys) {
+  /** UsageError (exit 2) where a text is not what it should be. `globs`: those of the text, where some are no text. */
+  constructor(text: SelectionText, globs: SelectionGlobs = text) {
     this.text = text;
     this.types = text.type.length === 0 ? undefined : new Set(text.type.map(parseType));
     this.#dbs = text.db.length === 0 ? undefined : new Set(text.db.map(parseDb));
-    this.#keys = keys.map(glob);
-    this.#excluded = text.exclude.map(glob);
+    this.#keys = globs.keys.map(glob);
+    this.#excluded = globs.exclude.map(glob);
     const rules = text.rename.map(parseRename);
     this.renames = rules.length > 0;
     this.#rename = (key) => rules.reduce((name, rule) => rule.rename(name), key);
@@ -49,7 +54,10 @@ export class KeySelection {
   /** This key only, in every db. */
   static ofKey(key: Buffer): KeySelection {
     const only = globOf(key);
-    return new KeySelection({ keys: [only.toString()], exclude: [], db: [], type: [], rename: [] }, [only]);
+    return new KeySelection(
+      { keys: [only.toString()], exclude: [], db: [], type: [], rename: [] },
+      { keys: [only], exclude: [] },
+    );
   }
 
   /** `type` is its code in an RDB. */

@@ -1,7 +1,7 @@
 /**
  * The keys of an RDB that are wanted, each with its value as it is encoded, as the RDB streams by. rdb-walk.ts tells where
  * records and keys are; all else is stepped over. What is held is the beginning of a record until its key is complete, and
- * of a wanted value no more than entryValueBytesMax.
+ * of a wanted value no more than it is told to.
  */
 import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
@@ -24,6 +24,8 @@ export interface RdbKey {
 export interface RdbEntry extends RdbKey {
   /** As it is encoded; or of one that is too large to be held, a digest of that. Good until the next push. */
   readonly value: { readonly bytes: Buffer } | { readonly digest: Buffer };
+  /** How large it is, encoded. */
+  readonly valueBytes: number;
 }
 
 /** `magic` is known by then. */
@@ -46,6 +48,7 @@ const noBytes = Buffer.alloc(0);
 
 export class RdbEntries implements RdbListener {
   readonly #wants: WantsKey;
+  readonly #valueBytesMax: number;
   readonly #walk = new RdbWalk(this);
   /** What has come and may still be looked at, and where in the RDB that begins. */
   #data: Buffer = noBytes;
@@ -62,8 +65,10 @@ export class RdbEntries implements RdbListener {
   #valueAt = 0;
   #done: RdbEntry[] = [];
 
-  constructor(wants: WantsKey) {
+  /** Of a value that is larger than that, there is a digest only. */
+  constructor(wants: WantsKey, valueBytesMax = entryValueBytesMax) {
     this.#wants = wants;
+    this.#valueBytesMax = valueBytesMax;
   }
 
   /** The entries that are complete; `bytes` must stay as they are until the next call. */
@@ -134,7 +139,7 @@ export class RdbEntries implements RdbListener {
     const part = this.#data.subarray(this.#valueAt - this.#dataFrom, to - this.#dataFrom);
     this.#valueAt = to;
     entry.bytes += part.length;
-    if (entry.hash === undefined && entry.bytes > entryValueBytesMax) {
+    if (entry.hash === undefined && entry.bytes > this.#valueBytesMax) {
       entry.hash = createHash('sha256');
       for (const held of entry.parts.splice(0)) entry.hash.update(held);
     }
@@ -145,14 +150,14 @@ export class RdbEntries implements RdbListener {
   #close(entry: OpenEntry, to: number): void {
     const { db, code, key, endsMs } = entry;
     this.#open = undefined;
-    if (entry.bytes === 0 && to - this.#valueAt <= entryValueBytesMax) {
+    if (entry.bytes === 0 && to - this.#valueAt <= this.#valueBytesMax) {
       const bytes = this.#data.subarray(this.#valueAt - this.#dataFrom, to - this.#dataFrom);
-      this.#done.push({ db, code, key, endsMs, value: { bytes } });
+      this.#done.push({ db, code, key, endsMs, value: { bytes }, valueBytes: bytes.length });
       return;
     }
     this.#takeValue(entry, to);
     const value = entry.hash === undefined ? { bytes: Buffer.concat(entry.parts) } : { digest: entry.hash.digest() };
-    this.#done.push({ db, code, key, endsMs, value });
+    this.#done.push({ db, code, key, endsMs, value, valueBytes: entry.bytes });
   }
 
   #keepFrom(from: number): void {

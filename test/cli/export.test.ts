@@ -14,6 +14,7 @@ import { FoundJournal } from '../inspect/found-journal.ts';
 import type { ModelCommand } from '../inspect/found-journal.ts';
 import { command } from '../redis-protocol/bytes.ts';
 import { JournalBuilder } from '../support/journal-builder.ts';
+import { csvFields, wordsIn } from '../support/csv.ts';
 import { commandsIn } from '../support/stream-commands.ts';
 import { cli, KeepingStream } from './cli.ts';
 
@@ -49,43 +50,6 @@ function jsonRows(text: string): ReadRow[] {
     if (line === '') return [];
     const row = JSON.parse(line) as Omit<ReadRow, 'words'> & { command: Text; args: Text[] };
     return [{ ...row, words: row.type === 'command' ? [row.command, ...row.args].map(bytesOf) : [] }];
-  });
-}
-
-/** By RFC 4180, and nothing else. */
-function csvFields(text: string): string[][] {
-  const rows: string[][] = [];
-  let row: string[] = [];
-  for (let at = 0; at < text.length;) {
-    let field = '';
-    const isQuoted = text[at] === '"';
-    for (let start = at + 1; isQuoted && text[at] === '"'; start = at + 1) {
-      const quote = text.indexOf('"', start);
-      field += text.slice(start, quote);
-      at = quote + 1;
-      if (text[at] === '"') field += '"';
-    }
-    const end = isQuoted ? at : /[,\r]/.exec(text.slice(at, at + 200))!.index + at;
-    row.push(isQuoted ? field : text.slice(at, end));
-    at = end + 1;
-    if (text[end] === ',') continue;
-    expect(text[at]).toBe('\n');
-    at += 1;
-    rows.push(row);
-    row = [];
-  }
-  return rows;
-}
-
-/** As redis-cli reads its line. */
-function wordsIn(line: string): Buffer[] {
-  return Array.from(line.matchAll(/"([^"\\]*(?:\\[^][^"\\]*)*)"|[^ ]+/g), ([word, quoted]) => {
-    if (quoted === undefined) return Buffer.from(word);
-    const bytes = Buffer.from(quoted).toString('latin1');
-    const plain = bytes.replace(/\\x([0-9a-f]{2})|\\(.)/g, (_, hex: string | undefined, other: string) =>
-      hex === undefined ? other : String.fromCharCode(Number.parseInt(hex, 16)),
-    );
-    return Buffer.from(plain, 'latin1');
   });
 }
 

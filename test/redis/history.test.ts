@@ -5,103 +5,20 @@ import { cli } from '../cli/cli.ts';
 import { describeServers } from '../support/describe-servers.ts';
 import { Random } from '../support/random.ts';
 import { RedisServer } from '../support/redis-server.ts';
-import { type Command, ReplyError, replyBytes, replyList, replyText, type RespClient } from '../support/resp-client.ts';
+import { type Command, ReplyError, type RespClient } from '../support/resp-client.ts';
 import { journaled, RunningJournal } from '../support/running-journal.ts';
+import { absent, seenBy, told, type Seen, type ValueRow } from '../support/seen-values.ts';
 import { isAtLeast, type ServerBinary } from '../support/servers.ts';
-
-type Text = string | { readonly base64: string };
-
-interface Row {
-  readonly type: string;
-  readonly when: string;
-  readonly position: string;
-  readonly db: number;
-  readonly state: 'present' | 'elapsed' | 'absent';
-  readonly valueType: string | null;
-  readonly expires: string | null;
-  readonly value: unknown;
-}
-
-interface Seen {
-  readonly type: string;
-  readonly value: unknown;
-  readonly endsMs: number;
-}
 
 const binaryKey = Buffer.from([0xff, 0x2a, 0x00]);
 const keys: readonly (string | Buffer)[] = ['a', 'b', 'two words', binaryKey];
 const dbs = [0, 3];
-const absent = { type: 'none', value: null, endsMs: 0 };
-
-function text(bytes: Buffer): Text {
-  return bytes.equals(Buffer.from(bytes.toString())) ? bytes.toString() : { base64: bytes.toString('base64') };
-}
-
 function shown(key: string | Buffer): string {
   return typeof key === 'string' ? key : Array.from(key, (byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('');
 }
 
 async function offsetOf(client: RespClient): Promise<number> {
   return Number(/^master_repl_offset:(\d+)/m.exec(await client.text('INFO', 'replication'))?.[1]);
-}
-
-async function listOf(client: RespClient, ...command: Command): Promise<Buffer[]> {
-  return replyList(await client.call(...command)).map(replyBytes);
-}
-
-function sorted(list: readonly unknown[]): unknown[] {
-  return [...list].sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
-}
-
-/** As a client sees it, in the form of the rows, but sorted where there is no order. */
-async function seenBy(client: RespClient, key: string | Buffer): Promise<Seen> {
-  const type = replyText(await client.call('TYPE', key));
-  const left = Number(await client.call('PTTL', key));
-  const endsMs = left < 0 ? 0 : Date.now() + left;
-  switch (type) {
-    case 'string':
-      return { type, endsMs, value: text(replyBytes(await client.call('GET', key))) };
-    case 'list':
-      return { type, endsMs, value: (await listOf(client, 'LRANGE', key, 0, -1)).map(text) };
-    case 'set':
-      return { type, endsMs, value: sorted((await listOf(client, 'SMEMBERS', key)).map(text)) };
-    case 'zset': {
-      const flat = await listOf(client, 'ZRANGE', key, 0, -1, 'WITHSCORES');
-      const members = flat.flatMap((member, i) =>
-        i % 2 === 0 ? [{ member: text(member), score: scoreOf(flat[i + 1]!.toString()) }] : [],
-      );
-      return { type, endsMs, value: members };
-    }
-    case 'hash': {
-      const flat = await listOf(client, 'HGETALL', key);
-      const pairs = flat.flatMap((field, i) => (i % 2 === 0 ? [[text(field), text(flat[i + 1]!)]] : []));
-      return { type, endsMs, value: sorted(pairs) };
-    }
-    case 'stream': {
-      const entries = replyList(await client.call('XRANGE', key, '-', '+')).map((entry) => {
-        const [id, fields] = replyList(entry);
-        return { id: replyText(id), fields: replyList(fields).map((one) => text(replyBytes(one))) };
-      });
-      return { type, endsMs, value: entries };
-    }
-    default:
-      return absent;
-  }
-}
-
-function scoreOf(score: string): unknown {
-  return score.includes('inf') ? score : Number(score);
-}
-
-/** The same of a row. */
-function told({ state, valueType, expires, value }: Row): Seen {
-  if (state === 'absent') return absent;
-  const endsMs = expires === null ? 0 : Date.parse(expires);
-  const type = valueType ?? '?';
-  if (type === 'set') return { type, endsMs, value: sorted(value as unknown[]) };
-  if (type === 'stream') return { type, endsMs, value: (value as { entries: unknown }).entries };
-  if (type !== 'hash') return { type, endsMs, value };
-  return { type, endsMs, value: sorted(Array.isArray(value) ? value : Object.entries(value as object)) };
 }
 
 function maker(random: Random, binary: ServerBinary): () => Command[] {
@@ -144,12 +61,19 @@ function maker(random: Random, binary: ServerBinary): () => Command[] {
   };
 }
 
-async function rowsOf(binary: ServerBinary, root: string, key: string | Buffer, ...words: string[]): Promise<Row[]> {
+async function rowsOf(
+  binary: ServerBinary,
+  root: string,
+  key: string | Buffer,
+  ...words: string[]
+): Promise<ValueRow[]> {
   const more = ['--json', '--relative-ttl', 'convert', '--server-bin', binary.path, ...words];
   const { exitCode, stdout, stderr } = await cli(['history', shown(key), '--dir', root, ...more]);
   expect([stderr, [0, 1].includes(exitCode)]).toEqual(['', true]);
   const lines = Buffer.from(stdout, 'latin1').toString().split('\n');
-  return lines.flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Row])).filter(({ type }) => type === 'value');
+  return lines
+    .flatMap((line) => (line === '' ? [] : [JSON.parse(line) as ValueRow]))
+    .filter(({ type }) => type === 'value');
 }
 
 describeServers('the history of a key', (binary) => {
@@ -230,10 +154,10 @@ describeServers('the history of a key', (binary) => {
     await sleep(200);
     await client.call('SET', 'before', 'other');
     await journaled(client);
-    const at = (key: string): Promise<Row[]> => rowsOf(binary, journal.root, key, '--at', 'latest');
+    const at = (key: string): Promise<ValueRow[]> => rowsOf(binary, journal.root, key, '--at', 'latest');
     expect(await at('gone')).toMatchObject([{ state: 'elapsed', value: 'soon', db: 0 }]);
     if (hasFieldTtl) {
-      const [pairs] = (await at('pairs')) as (Row & { fieldExpires: unknown; elapsedFields?: number })[];
+      const [pairs] = (await at('pairs')) as (ValueRow & { fieldExpires: unknown; elapsedFields?: number })[];
       expect(pairs).toMatchObject({ value: { ends: '2', stays: '3' } });
       expect(Object.keys(pairs!.fieldExpires as object)).toEqual(['ends']);
     }

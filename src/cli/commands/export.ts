@@ -1,5 +1,5 @@
 /**
- * `journal export`: a range of the stream, ready for other tools. How commands are found is in inspect/, how each format is
+ * `journal export`: a range of the stream, or the dataset of a moment, ready for other tools. How commands are found is in inspect/, how each format is
  * written in cli/export/.
  */
 import { InterruptedError, UsageError } from '../../core/errors.ts';
@@ -14,6 +14,7 @@ import { parseGlobBytes } from '../../redis/glob.ts';
 import { parseTarget } from '../../restore/locate/target.ts';
 import { CommandsOut } from '../export/command-rows.ts';
 import { CsvRows } from '../export/csv-rows.ts';
+import { exportDataset } from '../export/export-dataset.ts';
 import { ExportPrinter, heldArgumentBytes } from '../export/export-printer.ts';
 import { JsonRows } from '../export/json-rows.ts';
 import { PieceSender } from '../export/piece-sender.ts';
@@ -25,18 +26,23 @@ import type { Verb, VerbContext } from '../verb.ts';
 
 export const exportVerb: Verb = {
   name: 'export',
-  summary: 'a range of the history for other tools: JSON lines, CSV, RESP, AOF',
+  summary: 'a range of the history, or a dataset, for other tools: JSON lines, CSV, RESP, AOF',
   description:
     'Writes the commands of a range to standard output, every one once, whole and byte for byte, however large, in the ' +
-    'order of the stream. Nothing more is read than the reader takes, so | head and slow readers cost nothing. The journal ' +
-    'is only read, and may be running.',
-  settings: ['format', 'from', 'to', 'after', 'keys', 'exclude', 'command', 'db', 'timezone'],
+    'order of the stream; or, with --at, the dataset of a moment. Nothing more is read than the reader takes. The journal is ' +
+    'only read, and may be running.',
+  settings: [
+    ...(['format', 'from', 'to', 'after', 'at', 'before', 'keys', 'exclude', 'command', 'db', 'timezone'] as const),
+    ...(['accept-uncertainty', 'relative-ttl', 'server-bin', 'scratch-dir', 'scratch-memory'] as const),
+  ],
   words: {
     to: {
       value: 'TARGET',
       help: 'end with the last command of this time, or with the command at this position',
       fallback: 'the newest that is journaled',
     },
+    at: { value: 'TARGET', help: 'the dataset then, instead of commands: with all up to and including this' },
+    before: { value: 'TARGET', help: 'the dataset then: with everything before this' },
     keys: {
       value: 'GLOB',
       help: 'only commands that touch such a key (a glob as KEYS takes it); several times: any of them',
@@ -73,6 +79,16 @@ export const exportVerb: Verb = {
       ],
     ],
     [
+      'A dataset',
+      [
+        '--at and --before write the dataset of a moment, through a scratch server on this machine, which is given the selected',
+        'keys and what they depend on. jsonl and csv: a row a key, with db, key, type, expiry and value (journal history --help',
+        'tells how); keys whose time had passed then are left out, and so are values above 512 MiB and those of modules, which a',
+        'warning counts. resp: RESTORE commands. aof: a file that begins with an RDB, for servers of that version or later (those',
+        'of Valkey 9 are loaded, but valkey-check-aof 9.1 takes them for broken).',
+      ],
+    ],
+    [
       'Going on',
       [
         'Each row has its position, and --after POSITION begins right behind it. Where an export is broken off, standard error',
@@ -84,10 +100,15 @@ export const exportVerb: Verb = {
     ["journal export --from -1h --keys 'cart:*' | jq -c '[.time, .command, .args[0]]'", 'who was touched, and when'],
     ['journal export --format csv --from -1d > day.csv', 'a day, for a spreadsheet'],
     ['journal export --format resp --from mark:before | redis-cli -p 6399 --pipe', 'replay it to another server'],
+    [
+      "journal export --at -1h --keys 'user:*' | jq -c 'select(.valueType == \"hash\") | .value'",
+      'what keys were, then',
+    ],
     ['journal export --format aof > appendonly.aof', 'all of it, to be loaded or cut by redis-check-aof'],
   ],
   exitCodes: [
-    [0, 'something was written'],
+    [0, 'something was written; of a dataset, all of it'],
+    [3, 'of a dataset, some values are not in it'],
     [1, 'nothing was found, and all that was asked for was searched; or an unexpected error'],
     [4, 'nothing was found, and not all that was asked for is in the journal; or a position or mark is not'],
     [5, 'a target has more than one meaning'],
@@ -95,8 +116,26 @@ export const exportVerb: Verb = {
     [9, 'the disk failed'],
     [130, 'interrupted'],
   ],
-  run: exportStream,
+  run(context) {
+    const { values } = context.layers;
+    const [at, ...more] = values.at;
+    if (at === undefined && values.before === undefined) return exportStream(context);
+    requireOneMoment(context, more.length > 0 || (at !== undefined && values.before !== undefined));
+    return at === undefined ? exportDataset(context, values.before ?? '', 'before') : exportDataset(context, at, 'at');
+  },
 };
+
+function requireOneMoment({ layers: { values } }: VerbContext, areMore: boolean): void {
+  const range = [values.from, values.to, values.after, values.command];
+  if (!areMore && range.every((value) => value === undefined)) return;
+  throw new UsageError(
+    'two-questions',
+    '--at and --before ask for the dataset of one moment, others for a range of commands',
+    {
+      hint: 'leave --from, --to, --after and --command out, or --at and --before',
+    },
+  );
+}
 
 async function exportStream(context: VerbContext): Promise<ExitCode> {
   const { io, layers, output } = context;
