@@ -67,6 +67,8 @@ export class Client {
   /** Ends the time that a stranger has. */
   readonly #met: () => void;
   #feed: Feed | undefined;
+  /** Nothing that still comes counts. */
+  #isOver = false;
 
   constructor(socket: Socket, options: ClientOptions) {
     this.#socket = socket;
@@ -108,10 +110,14 @@ export class Client {
     };
   }
 
-  /** Ends the connection once what was said is sent. */
+  /** Ends the connection once what was said is sent, or was not taken for a second. */
   close(): void {
-    this.#socket.end();
-    this.#options.clock.after(1000, () => this.#socket.destroy());
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#met();
+    this.#socket.destroySoon();
+    const cancel = this.#options.clock.after(1000, () => this.#socket.destroy());
+    this.#socket.once('close', cancel);
   }
 
   destroy(): void {
@@ -119,14 +125,15 @@ export class Client {
   }
 
   #take(bytes: Buffer): void {
+    if (this.#isOver) return;
     if (this.#feed !== undefined) {
       this.#feed.take(bytes);
       return;
     }
     try {
       this.#requests.push(bytes);
-      // What may stand behind PSYNC is the feed's.
-      while (!this.#isReplica()) {
+      // What may stand behind PSYNC is the feed's, and behind the last word nobody's.
+      while (!this.#isDone()) {
         const request = this.#requests.next();
         if (request === undefined) return;
         this.#answer(request);
@@ -138,8 +145,8 @@ export class Client {
     }
   }
 
-  #isReplica(): boolean {
-    return this.#feed !== undefined;
+  #isDone(): boolean {
+    return this.#isOver || this.#feed !== undefined;
   }
 
   #answer(request: readonly Buffer[]): void {
@@ -147,7 +154,7 @@ export class Client {
     const { send, event } = this.#conversation.take(request);
     if (send !== '') this.#outlet.send(send);
     if (event !== undefined) this.#react(event);
-    if (this.#socket.writableLength > feedSocketBytesMax) {
+    if (!this.#isDone() && this.#socket.writableLength > feedSocketBytesMax) {
       this.#turnAway('replies-unread', 'it asks and does not read the answers');
     }
   }
@@ -200,7 +207,9 @@ export class Client {
   }
 }
 
+/** A fault of ours ends the feed, and nothing else: the journal goes on. */
 function asJournalError(error: unknown): JournalError {
   if (error instanceof JournalError) return error;
-  throw error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new LinkError('feed-broken', `feeding the replica failed: ${reason}`, 'never', { cause: error });
 }

@@ -59,6 +59,9 @@ type Command = (args: readonly string[]) => Turn;
 /** So many wrong passwords are one too many. */
 const passwordsMax = 3;
 const transactionMax = 64;
+/** What changes who is spoken to, or what is heard. */
+const notInTransactions: ReadonlySet<string> = new Set(['AUTH', 'HELLO', 'PSYNC', 'SUBSCRIBE', 'PSUBSCRIBE']);
+const channelsMax = 64;
 const protocols: ReadonlyMap<string, 2 | 3> = new Map([
   ['2', 2],
   ['3', 3],
@@ -225,6 +228,7 @@ export class Conversation {
   }
 
   #subscribe(kind: string, channels: readonly string[]): string {
+    if (this.#channels.size + channels.length > channelsMax) return errorReply('ERR too many channels');
     return channels
       .map((channel) => {
         this.#channels.add(`${kind}:${channel}`);
@@ -253,7 +257,7 @@ export class Conversation {
 
   #queue(transaction: (readonly string[])[], request: readonly string[]): Turn {
     const [name = ''] = request;
-    if (transaction.length >= transactionMax || ['PSYNC', 'SUBSCRIBE', 'PSUBSCRIBE', 'HELLO'].includes(name)) {
+    if (transaction.length >= transactionMax || notInTransactions.has(name)) {
       this.#transaction = undefined;
       return { send: errorReply(`EXECABORT ${shown(name)} cannot be part of a transaction here`) };
     }

@@ -100,6 +100,7 @@ export class Feed {
 
   /** What the replica sends. */
   take(bytes: Buffer): void {
+    if (this.#failure !== undefined) return;
     try {
       this.#reader.push(bytes);
       for (let request = this.#reader.next(); request !== undefined; request = this.#reader.next()) {
@@ -121,6 +122,7 @@ export class Feed {
   end(error: unknown): void {
     this.#failure ??= { error };
     this.#bell.ring();
+    this.#options.outlet.wake();
   }
 
   async #begin(): Promise<{ readonly served: ServedTimeline; readonly from: Offset }> {
@@ -169,12 +171,12 @@ export class Feed {
     for await (const { bytes, slab } of basePieces(disk, rdbPath, record)) {
       this.#throwFailure();
       outlet.send(bytes, slab);
-      await outlet.room();
+      await this.#room();
     }
   }
 
   async #stream(served: ServedTimeline, from: Offset): Promise<never> {
-    const { tail, outlet } = this.#options;
+    const { tail } = this.#options;
     this.#state = 'online';
     this.#next = from;
     const leave = tail.join({
@@ -192,7 +194,7 @@ export class Feed {
         if (bytes !== undefined) this.#send(bytes);
         else if (tail.isBehind(this.#next)) await this.#catchUp(served);
         else await this.#bell.rung();
-        await outlet.room();
+        await this.#room();
       }
     } finally {
       leave();
@@ -201,14 +203,14 @@ export class Feed {
 
   /** Reads what the tail has let go of, up to where it is held. */
   async #catchUp(served: ServedTimeline): Promise<void> {
-    const { disk, history, tail, outlet } = this.#options;
+    const { disk, history, tail } = this.#options;
     await using own = new StreamFollower(disk, served.directory, this.#next, tail.blocks);
     while (tail.isBehind(this.#next)) {
       this.#requireSame(served);
       const piece = await own.read(history.now()?.durable ?? 0);
       if (piece === undefined) return;
       this.#send(piece.bytes, piece.slab);
-      await outlet.room();
+      await this.#room();
     }
   }
 
@@ -250,6 +252,13 @@ export class Feed {
     return () => {
       cancel();
     };
+  }
+
+  /** A replica that takes nothing is silent at last. */
+  #room(): Promise<void> {
+    return this.#options.outlet.room(() => {
+      this.#throwFailure();
+    });
   }
 
   #throwFailure(): void {

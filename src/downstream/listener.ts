@@ -2,7 +2,8 @@
  * Where replicas come to: a port, those who are connected to it, and what they share. It never listens without accounts.
  *
  * Invariant: however many come, and whatever they send, the journal that is being written is not held up: a client costs
- * bounded memory, and capture knows nothing of it.
+ * bounded memory, and capture knows nothing of it. Where strangers are too many, those go who come from where most do: a
+ * flood from one machine keeps nobody else out.
  */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -10,7 +11,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
-import { UsageError } from '../core/errors.ts';
+import { LinkError, UsageError } from '../core/errors.ts';
 import { clientsMax, feedSocketBytesMax, strangersMax } from '../core/limits.ts';
 import { errorReply } from '../redis/replies-out.ts';
 import type { Disk } from '../storage/disk.ts';
@@ -45,11 +46,19 @@ export interface ListenerOptions {
   readonly events: ClientEvents;
 }
 
+/** A connection; it has a client once it can be talked to, which with TLS takes a handshake. */
+interface Guest {
+  readonly socket: Socket;
+  readonly address: string;
+  client: Client | undefined;
+}
+
 export class Listener implements AsyncDisposable {
   readonly #options: ListenerOptions;
   readonly #server: Server;
   readonly #tail: LiveTail;
-  readonly #clients = new Set<Client>();
+  /** By where they connect from, the longest here first. */
+  readonly #guests = new Map<string, Guest>();
   readonly #runId = randomBytes(20).toString('hex');
   readonly #startedAt: number;
   #clientId = 0;
@@ -67,9 +76,7 @@ export class Listener implements AsyncDisposable {
     const settings = { noDelay: true, keepAlive: true, highWaterMark: feedSocketBytesMax };
     const server = tls === undefined ? createServer(settings) : createTls(tls, settings);
     const listener = new Listener(server, options);
-    server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
-      listener.#meet(socket);
-    });
+    listener.#receive();
     try {
       await once(server.listen(address.port, address.host), 'listening');
     } catch (cause) {
@@ -79,6 +86,10 @@ export class Listener implements AsyncDisposable {
         cause,
       });
     }
+    // Accepting may fail where files run out, and succeed a moment later.
+    server.on('error', (error) => {
+      listener.#tellRefused('?', 'cannot-accept', error.message);
+    });
     return listener;
   }
 
@@ -87,39 +98,75 @@ export class Listener implements AsyncDisposable {
   }
 
   get replicas(): readonly ReplicaState[] {
-    return [...this.#clients].map(({ replica }) => replica).filter((replica) => replica !== undefined);
+    return [...this.#guests.values()].map(({ client }) => client?.replica).filter((replica) => replica !== undefined);
   }
 
   /** Tells everybody to go. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.close();
-    for (const client of this.#clients) client.destroy();
+    for (const { socket } of this.#guests.values()) socket.destroy();
     await this.#tail[Symbol.asyncDispose]();
   }
 
-  #meet(socket: Socket): void {
-    if (this.#clients.size >= clientsMax) {
-      socket.on('error', () => undefined);
-      socket.end(errorReply('ERR max number of clients reached'));
-      return;
+  #receive(): void {
+    const server = this.#server;
+    const isPlain = this.#options.tls === undefined;
+    server.on('connection', (socket) => {
+      const guest = this.#admit(socket);
+      if (guest !== undefined && isPlain) this.#meet(guest, socket);
+    });
+    server.on('secureConnection', (socket: Socket) => {
+      const guest = this.#guests.get(peerOf(socket));
+      if (guest === undefined) socket.destroy();
+      else this.#meet(guest, socket);
+    });
+    server.on('tlsClientError', (error: Error, socket: Socket) => {
+      this.#tellRefused(peerOf(socket), 'tls-failed', `the TLS handshake failed: ${error.message}`);
+    });
+  }
+
+  #admit(socket: Socket): Guest | undefined {
+    socket.on('error', () => undefined);
+    const peer = peerOf(socket);
+    if (this.#guests.size >= clientsMax) {
+      this.#tellRefused(peer, 'too-many-clients', `there are ${clientsMax} already`);
+      if (this.#options.tls === undefined) socket.write(errorReply('ERR max number of clients reached'));
+      socket.destroySoon();
+      return undefined;
     }
+    const guest = { socket, address: socket.remoteAddress ?? '?', client: undefined };
+    this.#guests.set(peer, guest);
+    socket.on('close', () => {
+      if (this.#guests.get(peer) === guest) this.#guests.delete(peer);
+    });
+    this.#boundStrangers();
+    return guest;
+  }
+
+  #meet(guest: Guest, socket: Socket): void {
     const { accounts, disk, clock, history, events } = this.#options;
     const about = (): About => this.#about();
     const tail = this.#tail;
     this.#clientId += 1;
     const clientId = this.#clientId;
-    const client = new Client(socket, { accounts, about, clientId, disk, clock, history, tail, events });
-    this.#clients.add(client);
-    socket.on('close', () => {
-      this.#clients.delete(client);
-    });
-    this.#boundStrangers();
+    guest.client = new Client(socket, { accounts, about, clientId, disk, clock, history, tail, events });
   }
 
-  /** The longest of them has had its time: who means it needs a moment only. */
+  /** Of those who are most, the longest here has had its time: who means it needs a moment only. */
   #boundStrangers(): void {
-    const strangers = [...this.#clients].filter(({ isKnown }) => !isKnown);
-    if (strangers.length > strangersMax) strangers[0]?.destroy();
+    const strangers = [...this.#guests].filter(([, { client }]) => client?.isKnown !== true);
+    if (strangers.length <= strangersMax) return;
+    const crowds = [...Map.groupBy(strangers, ([, { address }]) => address).values()];
+    const [longest] = crowds.reduce((most, crowd) => (crowd.length > most.length ? crowd : most));
+    if (longest === undefined) return;
+    const [peer, { socket }] = longest;
+    this.#guests.delete(peer);
+    socket.destroy();
+    this.#tellRefused(peer, 'too-many-strangers', `${strangersMax} others have not said who they are either`);
+  }
+
+  #tellRefused(peer: string, code: string, why: string): void {
+    this.#options.events.refused(peer, new LinkError(code, `a client was refused: ${why}`, 'never'));
   }
 
   #about(): About {
@@ -136,6 +183,10 @@ export class Listener implements AsyncDisposable {
       replicas: this.replicas.map(lineOf),
     };
   }
+}
+
+function peerOf({ remoteAddress = '?', remotePort = 0 }: Socket): string {
+  return `${remoteAddress}:${remotePort}`;
 }
 
 const states = { waiting: 'wait_bgsave', base: 'send_bulk', online: 'online' } as const;

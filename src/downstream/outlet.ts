@@ -42,9 +42,17 @@ export class Outlet {
     else this.#socket.write(bytes, taken);
   }
 
-  /** Rejects when the client is gone. */
-  async room(): Promise<void> {
-    while (this.#socket.writableNeedDrain && !this.#socket.destroyed) await this.#moved.rung();
+  /** Rejects when the client is gone; `requireGoing` is asked each time that it may be of no use to wait. */
+  async room(requireGoing: () => void): Promise<void> {
+    while (this.#socket.writableNeedDrain && !this.#socket.destroyed) {
+      requireGoing();
+      await this.#moved.rung();
+    }
     if (this.#socket.destroyed) throw new LinkError('replica-gone', 'the client went away', 'never');
+  }
+
+  /** Who waits for room asks again whether to go on. */
+  wake(): void {
+    this.#moved.ring();
   }
 }
