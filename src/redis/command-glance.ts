@@ -2,6 +2,7 @@
  * A whole command as it lies in the stream: where its arguments are, and nothing made of them. One object serves for one
  * command after the other, so what is to be kept of it must be taken while it is looked at.
  */
+import type { Offset } from '../core/position.ts';
 
 /** A command with more arguments is looked at as a command, where it costs as much as its arguments do. */
 const argumentsMost = 4096;
@@ -14,6 +15,9 @@ export class CommandGlance {
   count = 0;
   /** The db that the command runs in. */
   db = 0;
+  /** Offsets of its first and of its last byte. */
+  start: Offset = 0;
+  end: Offset = 0;
   /** Argument i is bytes[at[i], at[i] + length[i]). */
   readonly at: Int32Array = new Int32Array(argumentsMost);
   readonly length: Int32Array = new Int32Array(argumentsMost);

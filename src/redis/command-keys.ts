@@ -119,6 +119,17 @@ export function touchesOthersOnly(command: CommandGlance, isKey: IsKey): boolean
   return row?.isPlain === true && row.places.length > 0 && !touches(row, command, isKey);
 }
 
+/** Whether it has keys, and all of them are such keys; false where it takes more than a look to tell. */
+export function touchesOnly({ bytes, count, at, length }: CommandGlance, isKey: IsKey): boolean {
+  const row = rowAt(bytes, at[0]!, length[0]!);
+  if (row?.isPlain !== true) return false;
+  for (const place of row.places) {
+    const last = lastAt(place, count);
+    for (let i = place.begin; i <= last; i += place.step) if (!isKey(bytes, at[i]!, length[i]!)) return false;
+  }
+  return row.places.length > 0;
+}
+
 /** Whether it has one key or none; false where it takes more than a look to tell. */
 export function touchesOneAtMost({ bytes, count, at, length }: CommandGlance): boolean {
   const row = rowAt(bytes, at[0]!, length[0]!);

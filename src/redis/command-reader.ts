@@ -214,6 +214,8 @@ export class CommandReader {
       }
       if (count === 0) return command;
       glance.count = count;
+      glance.start = this.#base + command + 1;
+      glance.end = this.#base + at;
       if (isNamed && isMatch?.(glance) === true) return command;
       command = at;
     }

@@ -195,7 +195,7 @@ function rewritersOf(plan: Plan, along: CameAlong | undefined): readonly StreamR
   const { record } = plan.base;
   const keys = plan.held?.keys;
   return [
-    ...(keys === undefined ? [] : [neededStream(record, keys, along && ((command) => along.take(command)))]),
+    ...(keys === undefined ? [] : [neededStream(record, keys, along)]),
     ...(passesOverElapsed(plan) ? [replayedHpersist(record)] : []),
   ];
 }

@@ -53,6 +53,12 @@ export class CameAlong {
     return false;
   }
 
+  /** The same of a command all of whose keys are wanted. */
+  takeWanted(db: number): void {
+    this.hasWanted = true;
+    this.#dbs.add(this.#homeOf(db));
+  }
+
   /** A key that is there, or may come to be. */
   note(db: number, key: Buffer): void {
     const home = this.#homeOf(db);

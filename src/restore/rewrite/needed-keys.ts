@@ -18,13 +18,14 @@ import { KeyLinks, none } from './key-links.ts';
 const needed = 0;
 
 export class NeededKeys {
-  readonly #isWanted: IsKey;
+  /** As it was given: of names that others need not be needed for. */
+  readonly isWanted: IsKey;
   /** Of a key that was touched together with others, one of them; none: it speaks for them all. */
   readonly #links = new KeyLinks();
   readonly #seed = randomInt(2 ** 32) | 0;
 
   constructor(isWanted: IsKey) {
-    this.#isWanted = isWanted;
+    this.isWanted = isWanted;
   }
 
   /** False: there are too many links to go on. */
@@ -72,7 +73,7 @@ export class NeededKeys {
   }
 
   #findAt(bytes: Buffer, at: number, length: number): number {
-    if (this.#isWanted(bytes, at, length)) return needed;
+    if (this.isWanted(bytes, at, length)) return needed;
     const hash = this.#hash(bytes, at, length);
     let found = hash;
     for (let next = this.#links.get(found); next !== none; next = this.#links.get(found)) found = next;

@@ -18,6 +18,8 @@ export type Rewrite = (held: ByteWindow, out: Assembler) => void;
 export interface StreamRule extends CommandReaderOptions {
   /** Changes a command where it lies, without making it longer or shorter: true if that is all that becomes of it. */
   readonly edit?: (command: CommandGlance) => boolean;
+  /** Of a command that lies whole in what was pushed, whether it goes on as it is, and nothing is made of it. */
+  readonly passes?: (command: CommandGlance) => boolean;
   /** What becomes of commands that nothing else is said of: they go on, or they do not. */
   readonly others: 'pass' | 'drop';
   /** Of a command that the reader hands out; undefined: it is like the others. */
@@ -37,11 +39,15 @@ export class StreamRewriter {
   /** Bytes that are not passed on yet: between two pushes, of a command that is held. */
   readonly #held: ByteWindow;
   #pushed: Buffer | undefined;
+  /** Decided to go on up to here, and not gone: commands in a row go as one piece. */
+  #passTo: Offset = 0;
+  #out = new Assembler();
 
   /** `state` is the boundary that the first bytes follow. */
   constructor(state: ScannerState, rule: StreamRule) {
     this.#rule = rule;
-    this.#reader = new CommandReader(state, { ...rule, ...(rule.edit && { isMatch: this.#isMatch }) });
+    const looks = rule.edit !== undefined || rule.passes !== undefined;
+    this.#reader = new CommandReader(state, { ...rule, ...(looks && { isMatch: this.#isMatch }) });
     this.#held = new ByteWindow(state.offset + 1);
   }
 
@@ -52,10 +58,10 @@ export class StreamRewriter {
     this.#pushed = bytes;
     const { leftOut, decide } = this.#rule;
     const out = new Assembler();
+    this.#out = out;
     this.#held.append(bytes);
     this.#reader.push(bytes);
-    /** Decided to go on up to here, and not gone: commands in a row go as one piece. */
-    let passTo = this.#held.start - 1;
+    this.#passTo = this.#held.start - 1;
     for (let command = this.#reader.next(); command !== undefined; command = this.#reader.next()) {
       const { start, end } = command;
       if (leftOut?.has(end) === true) continue;
@@ -63,16 +69,17 @@ export class StreamRewriter {
       // Of what was not held, the beginning has gone on, and so does the rest.
       const decision = start < this.#held.start ? 'pass' : decided;
       if (decision === undefined) continue;
-      if (decision !== 'pass' || start !== passTo + 1) {
-        this.#pass(passTo, out);
-        this.#settle(start - 1, out);
+      if (decision === 'pass') {
+        this.#goOn(start, end);
+        continue;
       }
-      passTo = end;
-      if (decision === 'pass') continue;
+      this.#goOn(start, start - 1);
+      this.#pass(this.#passTo, out);
       decision(this.#held, out);
       this.#held.drop(end);
+      this.#passTo = end;
     }
-    this.#pass(passTo, out);
+    this.#pass(this.#passTo, out);
     this.#settle(this.#reader.end, out);
     const bytesHeld = this.#held.end - this.#held.start + 1;
     if (bytesHeld > 0 && !this.#rule.holds(this.#held.peek(startBytes), bytesHeld)) this.#pass(this.#held.end, out);
@@ -90,11 +97,23 @@ export class StreamRewriter {
     return this.#held.end < this.#held.start;
   }
 
-  /** The reader may look at a copy. */
   readonly #isMatch = (command: CommandGlance): boolean => {
-    const { edit, isMatch } = this.#rule;
-    return isMatch?.(command) !== false && !(command.bytes === this.#pushed && edit?.(command) === true);
+    const { edit, isMatch, passes } = this.#rule;
+    if (isMatch?.(command) === false) return false;
+    // The reader may look at a copy.
+    if (edit !== undefined && command.bytes === this.#pushed && edit(command)) return false;
+    if (passes?.(command) !== true) return true;
+    this.#goOn(command.start, command.end);
+    return false;
   };
+
+  #goOn(from: Offset, to: Offset): void {
+    if (from !== this.#passTo + 1) {
+      this.#pass(this.#passTo, this.#out);
+      this.#settle(from - 1, this.#out);
+    }
+    this.#passTo = to;
+  }
 
   /** Nothing but the others is left up to there. */
   #settle(to: Offset, out: Assembler): void {
