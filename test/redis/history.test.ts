@@ -186,4 +186,58 @@ describeServers('the history of a key', (binary) => {
       '',
     ]);
   });
+
+  test('goes on behind a gap with what the key was there', { timeout: 60_000 }, async () => {
+    await using primary = await RedisServer.start(binary);
+    await using client = await primary.connect();
+    await using journal = await RunningJournal.attach({ port: primary.port });
+    await client.callMany([
+      ['RPUSH', 'list', 'a'],
+      ['MULTI'],
+      ['RPUSH', 'list', 'b'],
+      ['RPUSH', 'list', 'c'],
+      ['EXEC'],
+    ]);
+    await journaled(client);
+    await journal.stop();
+    await client.callMany([
+      ['RPUSH', 'list', 'unseen'],
+      ['DEBUG', 'CHANGE-REPL-ID'],
+    ]);
+    await using again = await RunningJournal.attach({ port: primary.port, root: journal.root });
+    await client.callMany([
+      ['LPOP', 'list'],
+      ['DEL', 'list'],
+    ]);
+    await journaled(client);
+    const words = ['--json', '--values', '--relative-ttl', 'convert', '--server-bin', binary.path];
+    const { stdout } = await cli(['history', 'list', '--dir', again.root, ...words]);
+    const rows = stdout.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as ValueRow]));
+    expect(rows.map(({ type, when, state, value }) => (type === 'value' ? [when, state, value] : type))).toEqual([
+      ...['command', ['after', 'present', ['a']]],
+      ...['command', 'command', ['after', 'present', ['a', 'b', 'c']]],
+      ...['gap', ['before', 'present', ['a', 'b', 'c', 'unseen']]],
+      ...['command', ['after', 'present', ['b', 'c', 'unseen']]],
+      ...['command', ['after', 'absent', null]],
+    ]);
+    const limited = await cli(['history', 'list', '--dir', again.root, '--limit', '2', ...words]);
+    expect(
+      limited.stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => (JSON.parse(line) as ValueRow).type),
+    ).toEqual([...['command', 'value', 'command', 'value']]);
+  });
+
+  test.each([
+    [['--at', 'latest', '--from', '-1h'], '--at asks for one moment'],
+    [['--at', 'latest', '--at', '-1h'], '--at is given twice'],
+    [['--at', 'latest', '--server-bin', '/nowhere'], 'is no redis-server'],
+  ])('%j is refused', async (words, message) => {
+    await using primary = await RedisServer.start(binary);
+    await using journal = await RunningJournal.attach({ port: primary.port });
+    const refused = await cli(['history', 'key', '--dir', journal.root, ...words]);
+    expect([refused.exitCode, refused.stdout]).toEqual([2, '']);
+    expect(refused.stderr).toContain(message);
+  });
 });
