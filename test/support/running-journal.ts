@@ -29,6 +29,8 @@ export interface RunningJournalOptions {
   readonly segmentBytes?: number;
   /** By default `convert`, so that every version can be followed. */
   readonly relativeTtl?: 'refuse' | 'convert';
+  /** How long the first full sync may take. */
+  readonly readyTimeoutMs?: number;
 }
 
 export interface Restored {
@@ -39,7 +41,6 @@ export interface Restored {
 }
 
 const sourceName = 'primary';
-const readyTimeoutMs = 30_000;
 
 export class RunningJournal implements AsyncDisposable {
   readonly root: string;
@@ -75,6 +76,7 @@ export class RunningJournal implements AsyncDisposable {
 
   static async attach(options: RunningJournalOptions): Promise<RunningJournal> {
     const journal = new RunningJournal(options);
+    const { readyTimeoutMs = 30_000 } = options;
     await Promise.race([journal.logged('ready', readyTimeoutMs), journal.#endedEarly()]);
     return journal;
   }
