@@ -23,6 +23,12 @@ export function runCommand(directory: string, port: number): CommandLine {
   return [process.execPath, main, 'run', ...to];
 }
 
+/** `journal diff` of two positions, a JSON document a row. */
+export function diffCommand(directory: string, from: string, to: string): CommandLine {
+  const words = ['--dir', directory, '--name', source, '--at', from, '--at', to, '--json'];
+  return [process.execPath, main, 'diff', ...words];
+}
+
 /** Runs `journal verify`, which must find nothing wrong and nothing missing. */
 export async function requireSound(directory: string): Promise<void> {
   try {

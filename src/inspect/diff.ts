@@ -2,7 +2,9 @@
  * What keys became between two instants: those that were added, removed, given another value, or another expiry. The dataset
  * of the earlier instant is loaded into a scratch server and looked at; then the stream between the two is applied to it,
  * and it is looked at once more. Only keys that this stream touched, or whose time passed meanwhile, can differ: all others
- * are stepped over. Where the two are on different timelines, both datasets are loaded, and all keys compared.
+ * are stepped over. Of the base no more is loaded than keys that the stream touches, before the earlier instant or behind
+ * it, and keys that end: all others are at both instants what they were. Where that cannot be told, all are loaded. Where
+ * the two are on different timelines, both datasets are loaded, and all keys compared.
  *
  * A key whose time had passed at an instant is not there then, whether or not the server had got round to removing it.
  *
@@ -11,6 +13,7 @@
  */
 import { hash } from 'node:crypto';
 import type { Clock, Micros } from '../core/clock.ts';
+import type { Offset } from '../core/position.ts';
 import type { Timeline } from '../log/catalog.ts';
 import type { KeySelection } from '../redis/key-selection.ts';
 import { typeOfCode } from '../redis/key-selection.ts';
@@ -24,6 +27,7 @@ import { explainGone } from '../restore/locate/locate-removed.ts';
 import type { Plan } from '../restore/plan/plan.ts';
 import { loadScratch } from '../restore/replay/load-scratch.ts';
 import { PlannedBytes } from '../restore/replay/planned-bytes.ts';
+import type { ReplayOptions } from '../restore/replay/planned-bytes.ts';
 import type { Difference } from '../restore/servers/compare-keys.ts';
 import type { ScratchDataset } from '../scratch/dataset.ts';
 import { PrivateDirectory } from '../scratch/private-directory.ts';
@@ -58,6 +62,9 @@ export interface DiffOptions {
   readonly progress?: ((done: number, total: number) => void) | undefined;
 }
 
+/** Of an RDB, looked at together: what is made of it is gone before the collector of old objects has to see it. */
+const entriesBytes = 64 * 1024;
+
 /** All commands, whatever filters say. */
 const everything = {};
 
@@ -89,17 +96,38 @@ async function lookOnOne(disk: Disk, before: Plan, after: Plan, table: KeyTable,
   const [first, second]: readonly Side[] = isForward ? ['before', 'after'] : ['after', 'before'];
   if (first === undefined || second === undefined) throw new RangeError('a diff has two sides');
   const timeline = await plannedTimeline(disk, later);
-  const touched = await touchedBetween(disk, timeline, earlier, later, options.signal);
+  const between = { from: earlier.cut.offset, to: later.cut.offset };
+  using touched = await touchedBetween(disk, timeline, between, options.signal);
   const [fromMs, toMs] = [msOf(earlier), msOf(later)];
   const wants: WantsKey = ({ code, key, endsMs }, magic) =>
     touched.has(key) || (endsMs >= fromMs && endsMs < toMs) || isHashWithTtl(magic, code);
   const advance = advancing(options, later.bytes.total);
   // What the later one depends on is all that the earlier one does, and more.
-  await using dataset = await load(disk, { ...earlier, held: later.held }, options, advance);
+  const plan = { ...earlier, held: later.held };
+  const isPart = later.held?.keys === undefined && touched.isAll;
+  await using dataset = await (isPart
+    ? loadPart(disk, plan, timeline, touched, options, advance)
+    : load(disk, plan, options, advance));
   await look(disk, dataset, { side: first, atMs: fromMs, selection: later.selection, wants }, table, options.signal);
   const { db } = await stateAt(disk, timeline, earlier.cut.offset);
   await dataset.edit(streamBetween(disk, later, { offset: earlier.cut.offset, db }, later.cut.offset, advance));
   await look(disk, dataset, { side: second, atMs: toMs, selection: later.selection, wants }, table, options.signal);
+}
+
+/** Of the base, the keys that may be another one at any time, or be gone: those that the stream touches, and that end. */
+async function loadPart(
+  disk: Disk,
+  plan: Plan,
+  timeline: Timeline,
+  behind: TouchedKeys,
+  options: DiffOptions,
+  advance: (bytes: number) => void,
+): Promise<ScratchDataset> {
+  const { offset, magic } = plan.base.record;
+  using before = await touchedBetween(disk, timeline, { from: offset, to: plan.cut.offset }, options.signal);
+  const ofBase: ReplayOptions['ofBase'] = (_db, code, key, ends) =>
+    ends || isHashWithTtl(magic, code) || before.has(key) || behind.has(key);
+  return await load(disk, plan, options, advance, before.isAll ? { ofBase } : {});
 }
 
 async function lookOnTwo(disk: Disk, before: Plan, after: Plan, table: KeyTable, options: DiffOptions): Promise<void> {
@@ -126,8 +154,7 @@ function advancing({ progress, signal }: DiffOptions, total: number): (bytes: nu
 async function touchedBetween(
   disk: Disk,
   timeline: Timeline,
-  earlier: Plan,
-  later: Plan,
+  stretch: { readonly from: Offset; readonly to: Offset },
   signal: AbortSignal,
 ): Promise<TouchedKeys> {
   const touched = new TouchedKeys();
@@ -135,7 +162,6 @@ async function touchedBetween(
   const take = (command: StreamCommand): undefined => {
     touched.take(command);
   };
-  const stretch = { from: earlier.cut.offset, to: later.cut.offset };
   if (stretch.from === stretch.to) return touched;
   // Nothing is handed out: they are all taken on the way.
   for await (const _ of scanCommands(disk, timeline, stretch, everything, { isMatch, take }, signal)) continue;
@@ -147,8 +173,9 @@ function load(
   plan: Plan,
   { parent, memoryBytes, clock, signal }: DiffOptions,
   advance: (bytes: number) => void,
+  replaying: ReplayOptions = {},
 ): Promise<ScratchDataset> {
-  const replayed = new PlannedBytes(disk, plan, advance);
+  const replayed = new PlannedBytes(disk, plan, advance, replaying);
   return loadScratch(plan, replayed, { parent, allowedBytes: memoryBytes, clock, signal });
 }
 
@@ -175,12 +202,17 @@ async function look(
     return isThere && (selection?.takes(db, code, key) ?? true) && wants(found, itsMagic);
   });
   const take = async (found: readonly RdbEntry[]): Promise<void> => {
-    for (const entry of found) await table.add(side, factsOf(entry, magic, atMs));
+    for (const entry of found) {
+      table.add(side, factsOf(entry, magic, atMs));
+      if (table.isFull) await table.spill();
+    }
   };
   await using file = await disk.open(await dataset.save(), 'read');
   for await (const { bytes } of filePieces(file)) {
     throwIfInterrupted(signal);
-    await take(entries.push(bytes));
+    for (let at = 0; at < bytes.length; at += entriesBytes) {
+      await take(entries.push(bytes.subarray(at, at + entriesBytes)));
+    }
   }
   await take(entries.finish());
 }

@@ -25,16 +25,44 @@ export interface KeyPair {
 }
 
 const partCount = 256;
-const heldBytesDefault = 32 * 1024 * 1024;
+const heldBytesDefault = 4 * 1024 * 1024;
+const partBytesLeast = 4096;
+/** Made of what is held at a time: as bytes a key takes a tenth of what it takes as objects. */
+const pairsTogether = 1000;
 const digestBytes = 16;
 /** Length of the key, db, expiry, type, whether the digest is exact, and the digest. */
 const headBytes = 4 + 4 + 8 + 1 + 1 + digestBytes;
 const types = ['', 'string', 'list', 'set', 'zset', 'hash', 'stream'];
+const noBytes = Buffer.alloc(0);
 
 class Part {
-  held: Buffer[] = [];
-  heldBytes = 0;
   fileBytes = 0;
+  #bytes: Buffer = noBytes;
+  #length = 0;
+
+  /** What is not in a file. */
+  get held(): Buffer {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  /** Returns how many bytes it takes. */
+  add(facts: KeyFacts): number {
+    const bytes = headBytes + facts.key.length;
+    if (this.#length + bytes > this.#bytes.length) {
+      const room = Buffer.allocUnsafeSlow(Math.max(partBytesLeast, 2 * this.#bytes.length, this.#length + bytes));
+      this.held.copy(room);
+      this.#bytes = room;
+    }
+    encode(facts, this.#bytes, this.#length);
+    this.#length += bytes;
+    return bytes;
+  }
+
+  /** What was held is in the file. */
+  spilled(): void {
+    this.fileBytes += this.#length;
+    this.#length = 0;
+  }
 }
 
 export class KeyTable {
@@ -51,65 +79,99 @@ export class KeyTable {
     this.#heldBytesMax = heldBytesMax;
   }
 
-  async add(side: Side, facts: KeyFacts): Promise<void> {
-    const bytes = encode(facts);
+  add(side: Side, facts: KeyFacts): void {
     const part = this.#parts[side][partOf(facts.key)];
     if (part === undefined) throw new RangeError('no part for a key');
-    part.held.push(bytes);
-    part.heldBytes += bytes.length;
-    this.#heldBytes += bytes.length;
-    if (this.#heldBytes > this.#heldBytesMax) await this.#spill();
+    this.#heldBytes += part.add(facts);
   }
 
-  /** Each key that one of the sides has, once; in order of dbs and keys within each part. */
-  async *pairs(): AsyncGenerator<readonly KeyPair[], void, undefined> {
-    const isSmall = this.#parts.before.concat(this.#parts.after).every(({ fileBytes }) => fileBytes === 0);
-    const groups = isSmall ? [[...Array(partCount).keys()]] : [...Array(partCount).keys()].map((i) => [i]);
-    for (const indices of groups) {
-      const found = new Map<string, { before: KeyFacts | undefined; after: KeyFacts | undefined }>();
-      for (const side of ['before', 'after'] as const) {
-        for (const index of indices) {
-          for (const facts of decode(await this.#bytes(side, index))) {
-            const name = `${facts.db} ${facts.key.toString('latin1')}`;
-            const pair = found.get(name) ?? { before: undefined, after: undefined };
-            pair[side] = facts;
-            found.set(name, pair);
-          }
-        }
-      }
-      yield [...found.values()].sort(comparePairs);
-    }
+  /** Before more is added, spill() is to be called. */
+  get isFull(): boolean {
+    return this.#heldBytes > this.#heldBytesMax;
   }
 
-  async #spill(): Promise<void> {
+  /** Into files. */
+  async spill(): Promise<void> {
     for (const side of ['before', 'after'] as const) {
       for (const [index, part] of this.#parts[side].entries()) {
         if (part.held.length === 0) continue;
         const path = this.#path(side, index);
         await using file = await (part.fileBytes === 0 ? this.#disk.create(path) : this.#disk.open(path, 'write'));
-        await file.write(part.held.splice(0), part.fileBytes);
-        part.fileBytes += part.heldBytes;
-        part.heldBytes = 0;
+        await file.write([part.held], part.fileBytes);
+        part.spilled();
       }
     }
     this.#heldBytes = 0;
   }
 
-  async #bytes(side: Side, index: number): Promise<Buffer> {
-    const part = this.#parts[side][index];
-    if (part === undefined) throw new RangeError(`no part ${index}`);
-    const bytes = Buffer.allocUnsafe(part.fileBytes);
-    if (part.fileBytes > 0) {
-      await using file = await this.#disk.open(this.#path(side, index), 'read');
-      const read = await file.read(bytes, 0);
-      if (read < bytes.length) throw new RangeError(`${file.path} ends at ${read} of ${bytes.length} bytes`);
+  /**
+   * Each key that one of the sides has, once, some at a time: in order of dbs and keys, of all of them where they were held
+   * in memory, else of each part. Then nothing more is added.
+   */
+  async *pairs(): AsyncGenerator<readonly KeyPair[], void, undefined> {
+    const isSmall = this.#parts.before.concat(this.#parts.after).every(({ fileBytes }) => fileBytes === 0);
+    const indices = [...Array(partCount).keys()];
+    for (const group of isSmall ? [indices] : indices.map((i) => [i])) {
+      yield* pairsOf({ before: await this.#bytes('before', group), after: await this.#bytes('after', group) });
     }
-    return Buffer.concat([bytes, ...part.held.splice(0)]);
+  }
+
+  async #bytes(side: Side, indices: readonly number[]): Promise<Buffer> {
+    const all: Buffer[] = [];
+    for (const index of indices) {
+      const part = this.#parts[side][index];
+      if (part === undefined) throw new RangeError(`no part ${index}`);
+      if (part.fileBytes > 0) all.push(await this.#fileBytes(side, index, part.fileBytes));
+      all.push(part.held);
+    }
+    return Buffer.concat(all);
+  }
+
+  async #fileBytes(side: Side, index: number, length: number): Promise<Buffer> {
+    const bytes = Buffer.allocUnsafe(length);
+    await using file = await this.#disk.open(this.#path(side, index), 'read');
+    const read = await file.read(bytes, 0);
+    if (read < length) throw new RangeError(`${file.path} ends at ${read} of ${length} bytes`);
+    return bytes;
   }
 
   #path(side: Side, index: number): string {
     return join(this.#directory, `${side}-${index}`);
   }
+}
+
+/** Where both sides of a key are in the bytes of theirs; −1: not there. */
+type Places = Record<Side, number>;
+
+function* pairsOf(bytes: Readonly<Record<Side, Buffer>>): Generator<readonly KeyPair[], void, undefined> {
+  const found = new Map<string, Places>();
+  for (const side of ['before', 'after'] as const) {
+    for (let at = 0; at < bytes[side].length; at = endAt(bytes[side], at)) {
+      // The db, then the key.
+      const name =
+        bytes[side].toString('latin1', at + 4, at + 8) +
+        bytes[side].toString('latin1', at + headBytes, endAt(bytes[side], at));
+      const places = found.get(name);
+      if (places === undefined) found.set(name, { before: -1, after: -1, [side]: at });
+      else places[side] = at;
+    }
+  }
+  const sorted = [...found.values()].sort((a, b) => comparePlaces(bytes, a, b));
+  found.clear();
+  for (let from = 0; from === 0 || from < sorted.length; from += pairsTogether) {
+    yield sorted.slice(from, from + pairsTogether).map(({ before, after }) => ({
+      before: before < 0 ? undefined : decode(bytes.before, before),
+      after: after < 0 ? undefined : decode(bytes.after, after),
+    }));
+  }
+}
+
+function comparePlaces({ before, after }: Readonly<Record<Side, Buffer>>, a: Places, b: Places): number {
+  const [one, oneAt] = a.before < 0 ? [after, a.after] : [before, a.before];
+  const [other, otherAt] = b.before < 0 ? [after, b.after] : [before, b.before];
+  const byDb = one.readUInt32LE(oneAt + 4) - other.readUInt32LE(otherAt + 4);
+  if (byDb !== 0) return byDb;
+  return one.compare(other, otherAt + headBytes, endAt(other, otherAt), oneAt + headBytes, endAt(one, oneAt));
 }
 
 function newParts(): Part[] {
@@ -122,36 +184,28 @@ function partOf(key: Buffer): number {
   return (hash >>> 13) % partCount;
 }
 
-function encode({ db, key, endsMs, type, digest, isExact }: KeyFacts): Buffer {
-  const bytes = Buffer.allocUnsafe(headBytes + key.length);
-  bytes.writeUInt32LE(key.length, 0);
-  bytes.writeUInt32LE(db, 4);
-  bytes.writeDoubleLE(endsMs, 8);
-  bytes.writeUInt8(Math.max(0, types.indexOf(type)), 16);
-  bytes.writeUInt8(isExact ? 1 : 0, 17);
-  digest.copy(bytes, 18, 0, digestBytes);
-  key.copy(bytes, headBytes);
-  return bytes;
+function encode({ db, key, endsMs, type, digest, isExact }: KeyFacts, into: Buffer, at: number): void {
+  into.writeUInt32LE(key.length, at);
+  into.writeUInt32LE(db, at + 4);
+  into.writeDoubleLE(endsMs, at + 8);
+  into.writeUInt8(Math.max(0, types.indexOf(type)), at + 16);
+  into.writeUInt8(isExact ? 1 : 0, at + 17);
+  digest.copy(into, at + 18, 0, digestBytes);
+  key.copy(into, at + headBytes);
 }
 
-function* decode(bytes: Buffer): Generator<KeyFacts, void, undefined> {
-  for (let at = 0; at < bytes.length;) {
-    const keyAt = at + headBytes;
-    const end = keyAt + bytes.readUInt32LE(at);
-    yield {
-      db: bytes.readUInt32LE(at + 4),
-      endsMs: bytes.readDoubleLE(at + 8),
-      type: types[bytes.readUInt8(at + 16)] ?? '',
-      isExact: bytes.readUInt8(at + 17) === 1,
-      digest: bytes.subarray(at + 18, keyAt),
-      key: bytes.subarray(keyAt, end),
-    };
-    at = end;
-  }
+function endAt(bytes: Buffer, at: number): number {
+  return at + headBytes + bytes.readUInt32LE(at);
 }
 
-function comparePairs(a: KeyPair, b: KeyPair): number {
-  const [one, other] = [a.before ?? a.after, b.before ?? b.after];
-  if (one === undefined || other === undefined) throw new RangeError('a pair of nothing');
-  return one.db - other.db || Buffer.compare(one.key, other.key);
+function decode(bytes: Buffer, at: number): KeyFacts {
+  const keyAt = at + headBytes;
+  return {
+    db: bytes.readUInt32LE(at + 4),
+    endsMs: bytes.readDoubleLE(at + 8),
+    type: types[bytes.readUInt8(at + 16)] ?? '',
+    isExact: bytes.readUInt8(at + 17) === 1,
+    digest: bytes.subarray(at + 18, keyAt),
+    key: bytes.subarray(keyAt, endAt(bytes, at)),
+  };
 }

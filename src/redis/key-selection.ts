@@ -86,7 +86,10 @@ export class KeySelection {
 }
 
 /** What is asked of each key of an RDB. */
-export type KeyChoice = Pick<KeySelection, 'takes' | 'nameOf' | 'renames' | 'takesFunctions'>;
+export interface KeyChoice extends Pick<KeySelection, 'nameOf' | 'renames' | 'takesFunctions'> {
+  /** `type` is its code in an RDB; `ends`: at some time, as a whole. */
+  readonly takes: (db: number, type: number, key: Buffer, ends: boolean) => boolean;
+}
 
 /** Of a code in an RDB; undefined: none that we know. */
 export function typeOfCode(code: number): KeyType | undefined {

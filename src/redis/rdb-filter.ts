@@ -153,7 +153,7 @@ export class RdbFilter implements RdbListener {
       this.#awaited = { start, end };
       return;
     }
-    if (this.#selection?.takes(this.#db, this.#code, this.#string(start, end)) === false) {
+    if (this.#selection?.takes(this.#db, this.#code, this.#string(start, end), this.#expiryFrom >= 0) === false) {
       this.total += 1;
       this.#leave();
       return;

@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { KeyTable } from '../../src/inspect/key-table.ts';
-import type { KeyFacts, KeyPair } from '../../src/inspect/key-table.ts';
+import type { KeyFacts, KeyPair, Side } from '../../src/inspect/key-table.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import { temporaryDirectory } from '../support/leash.ts';
 
@@ -44,8 +44,12 @@ test.each([
     fc.asyncProperty(side, side, async (before, after) => {
       const directory = temporaryDirectory('table');
       const table = new KeyTable(localDisk, directory, heldBytesMax);
-      for (const one of before) await table.add('before', one);
-      for (const one of after) await table.add('after', one);
+      const add = async (to: Side, one: KeyFacts): Promise<void> => {
+        table.add(to, one);
+        if (table.isFull) await table.spill();
+      };
+      for (const one of before) await add('before', one);
+      for (const one of after) await add('after', one);
       const { pairs, groups } = await pairsOf(table);
       const names = new Set([...before, ...after].map(nameOf));
       const expected = [...names].map((name) =>
@@ -70,7 +74,7 @@ test('few keys come in the order of dbs and keys', async () => {
     [0, 'a'],
     [0, 'ab'],
   ] as const) {
-    await table.add(key === 'b' ? 'before' : 'after', { ...one, db, key: Buffer.from(key) });
+    table.add(key === 'b' ? 'before' : 'after', { ...one, db, key: Buffer.from(key) });
   }
   const { pairs } = await pairsOf(table);
   const names = pairs.map(({ before, after }) => before ?? after).map((of) => `${of?.db} ${of?.key.toString()}`);

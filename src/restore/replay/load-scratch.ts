@@ -24,14 +24,12 @@ export async function loadScratch(plan: Plan, replayed: PlannedBytes, options: L
   const { program } = plan.scratch;
   const { parent, allowedBytes, clock, signal } = options;
   const usedBytes = usedMemory(record.aux['used-mem']);
-  const keys = plan.held?.keys;
   // How much some keys take is seen when they are loaded.
-  const memoryBytes =
-    keys === undefined
-      ? await requireMemory({ usedBytes, rdbBytes: record.size, allowedBytes })
-      : (allowedBytes ?? (await freeMemory()));
+  const memoryBytes = replayed.isPart
+    ? (allowedBytes ?? (await freeMemory()))
+    : await requireMemory({ usedBytes, rdbBytes: record.size, allowedBytes });
   const source: FeedSource = {
-    rdbBytes: keys === undefined ? record.size : undefined,
+    rdbBytes: replayed.isPart ? undefined : record.size,
     async *rdb() {
       for await (const { bytes } of replayed.rdb()) yield bytes;
     },

@@ -9,6 +9,7 @@ import type { Slab } from '../../core/slabs.ts';
 import type { RangeChunk } from '../../log/read-range.ts';
 import type { Disk } from '../../storage/disk.ts';
 import { encodeCommand } from '../../redis/commands-out.ts';
+import type { KeyChoice } from '../../redis/key-selection.ts';
 import { RdbFilter } from '../../redis/rdb-filter.ts';
 import type { WrittenChunk } from '../../redis/rdb-writer.ts';
 import { hashFieldTtlInexactOnAofLoad } from '../../redis/server-version.ts';
@@ -35,12 +36,13 @@ export interface ReplayedPiece {
   readonly slab?: Slab | undefined;
 }
 
-/** For a directory of the journal's bytes. */
-export interface BytesWithoutServer {
-  /** Takes what comes last, where a plan is for some keys. */
+export interface ReplayOptions {
+  /** Takes what comes last, where a plan for some keys goes without a server. */
   readonly aside?: PutAside | undefined;
-  /** When keys and fields are to end, of those that the plan does not say to have elapsed. */
+  /** For a directory of the journal's bytes: when keys and fields are to end, of those that the plan does not say to have elapsed. */
   readonly others?: TtlRule['others'] | undefined;
+  /** Which keys of the base are replayed, where the plan says nothing of keys; all that the stream names must be among them. */
+  readonly ofBase?: KeyChoice['takes'] | undefined;
 }
 
 /** While it is copied a base is not judged: it says nothing of the state at T. */
@@ -56,6 +58,7 @@ export class PlannedBytes {
   readonly #rewriters: readonly StreamRewriter[];
   readonly #along: CameAlong | undefined;
   readonly #aside: PutAside | undefined;
+  readonly #ofBase: KeyChoice['takes'] | undefined;
   readonly #others: TtlRule['others'];
 
   /** `advance` is told of the journal's bytes once what they come to has been taken; it may throw to end it. */
@@ -63,7 +66,7 @@ export class PlannedBytes {
     disk: Disk,
     plan: Plan,
     advance: (bytes: number) => void,
-    { aside, others = 'stay' }: BytesWithoutServer = {},
+    { aside, others = 'stay', ofBase }: ReplayOptions = {},
   ) {
     this.#disk = disk;
     this.#plan = plan;
@@ -75,6 +78,8 @@ export class PlannedBytes {
     const along = scratch === undefined && selection !== undefined ? new CameAlong(selection) : undefined;
     this.#along = along;
     this.#aside = aside;
+    const needed = plan.held?.keys;
+    this.#ofBase = needed === undefined ? ofBase : (_db, _type, key): boolean => needed.has(key);
     this.#others = others;
     this.#rewriters = [
       ...rewritersOf(plan, along),
@@ -82,11 +87,15 @@ export class PlannedBytes {
     ];
   }
 
+  /** Some keys of the base may not be replayed. */
+  get isPart(): boolean {
+    return this.#ofBase !== undefined;
+  }
+
   /** Whether rdb() is not what the journal holds. */
   get changesBase(): boolean {
-    const { held, base } = this.#plan;
-    if (held?.keys !== undefined) return true;
-    const { contents } = base.record;
+    if (this.isPart) return true;
+    const { contents } = this.#plan.base.record;
     return this.#others !== 'stay' && (contents?.expires !== 0 || contents.hashFieldExpires !== 0);
   }
 
@@ -145,13 +154,14 @@ export class PlannedBytes {
   }
 
   #filter(): RdbFilter | undefined {
-    const { held, scratch, selection } = this.#plan;
+    const { scratch, selection } = this.#plan;
     if (!this.changesBase) return undefined;
-    const keys = held?.keys;
-    if (keys === undefined) return new RdbFilter({ ttl: new TtlJudge({ ...nothingElapsed, others: this.#others }, 0) });
+    const takes = this.#ofBase;
+    if (takes === undefined)
+      return new RdbFilter({ ttl: new TtlJudge({ ...nothingElapsed, others: this.#others }, 0) });
     const takesFunctions = scratch !== undefined || selection?.takesFunctions !== false;
     return new RdbFilter({
-      selection: { renames: false, takesFunctions, nameOf: (key) => key, takes: (_db, _type, key) => keys.has(key) },
+      selection: { renames: false, takesFunctions, nameOf: (key) => key, takes },
       onTaken: (db, key) => this.#along?.note(db, key),
     });
   }
