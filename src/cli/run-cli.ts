@@ -5,6 +5,7 @@
 import type { ExitCode } from '../core/errors.ts';
 import { resolveSettings, setVariable } from '../daemon/layers.ts';
 import type { Layers } from '../daemon/layers.ts';
+import { completionVerb } from './commands/completion.ts';
 import { demoVerb } from './commands/demo.ts';
 import { diffVerb } from './commands/diff.ts';
 import { exportVerb } from './commands/export.ts';
@@ -23,7 +24,7 @@ import type { Verb } from './verb.ts';
 
 export const verbs: readonly Verb[] = [
   ...[runVerb, statusVerb, lsVerb, verifyVerb, markVerb],
-  ...[findVerb, historyVerb, diffVerb, exportVerb, restoreVerb, demoVerb],
+  ...[findVerb, historyVerb, diffVerb, exportVerb, restoreVerb, demoVerb, completionVerb],
 ];
 
 export async function runCli(argv: readonly string[], io: CliIo): Promise<ExitCode> {
@@ -33,7 +34,7 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<ExitCo
     if (typeof asked === 'number') return asked;
     const layers = resolveSettings(asked.given, io.env, asked.configFile);
     output = outputFor(io, layers);
-    return await asked.verb.run({ io, layers, output, argument: asked.argument });
+    return await asked.verb.run({ io, layers, output, argument: asked.argument, verbs });
   } catch (error) {
     return output.failure(error);
   }

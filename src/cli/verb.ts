@@ -40,6 +40,8 @@ export interface VerbContext {
   readonly layers: Layers;
   readonly output: Output;
   readonly argument: string | undefined;
+  /** All of the program. */
+  readonly verbs: readonly Verb[];
 }
 
 /** Every verb takes these; they may also stand before the verb. */
