@@ -3,7 +3,10 @@
 // the processor, all threads together, and not that of the clock. What is found is counted, and must be what was written.
 // A key and a command are looked for by the filters of sealed segments, which leave out most blocks; a glob is not.
 //
-//   node bench/find.ts [--rounds 5] [--segments 16] [--dir DIR] [--save]
+//   node bench/find.ts [--rounds 5] [--segments 16] [--history] [--dir DIR] [--save]
+//
+// The history of a rare key, which is in every 16th segment once, has a budget of its own in 10 GB of stream: 2 s, and 5 %
+// of the blocks. --segments 150 --history makes these, and asks nothing else.
 //
 // Segments are of 64 MiB: SETs of 144 bytes, with values that hardly compress.
 import { execFile } from 'node:child_process';
@@ -15,17 +18,29 @@ import type { Searched } from './support/find-process.ts';
 import {
   commandsPerFullRead,
   commandsPerSmallRead,
+  fullSegmentsPerRare,
   type LongJournal,
   makeLongJournal,
+  rareKey,
 } from './support/long-journal.ts';
 import { describeMachine } from './support/machine.ts';
-import { atLeast, type Conditions, conditionsOf, formatConditions, publish, table, verdict } from './support/report.ts';
+import {
+  atLeast,
+  atMost,
+  type Conditions,
+  conditionsOf,
+  formatConditions,
+  publish,
+  table,
+  verdict,
+} from './support/report.ts';
 import { formatSpread, type Spread, spreadOf } from './support/statistics.ts';
 import { withWorkspace } from './support/workspace.ts';
 
 interface Settings {
   readonly rounds: number;
   readonly segments: number;
+  readonly asked: readonly Question[];
   readonly directory: string;
   readonly save: boolean;
 }
@@ -33,8 +48,8 @@ interface Settings {
 interface Question {
   readonly label: string;
   readonly text: FilterText;
-  /** How many commands match of a read of so many. */
-  readonly matching: (commands: number) => number;
+  /** How many commands match of a read of so many; undefined: the rare ones of a history. */
+  readonly matching: ((commands: number) => number) | undefined;
 }
 
 interface Answer {
@@ -51,6 +66,15 @@ interface Report extends Conditions {
 
 const budget = 1;
 
+/** Of the history of a rare key in 10 GB. */
+const historySeconds = 2;
+const historyShare = 0.05;
+const history: Question = {
+  label: 'the history of a rare key',
+  text: { keys: [rareKey], commands: [], dbs: [], isOfChanges: true },
+  matching: undefined,
+};
+
 /** Keys are key:000000000000 and so on, as many as a read has commands. */
 const questions: readonly Question[] = [
   { label: 'a key, which nobody has', text: { keys: ['user:17'], commands: [], dbs: [] }, matching: () => 0 },
@@ -62,6 +86,7 @@ const questions: readonly Question[] = [
   },
   { label: 'a command, which nobody sent', text: { keys: [], commands: ['FLUSHALL'], dbs: [] }, matching: () => 0 },
   { label: 'everything', text: { keys: [], commands: [], dbs: [] }, matching: (commands) => commands },
+  history,
 ];
 
 const settings = readSettings();
@@ -73,6 +98,7 @@ function readSettings(): Settings {
     options: {
       rounds: { type: 'string', default: '5' },
       segments: { type: 'string', default: '16' },
+      history: { type: 'boolean', default: false },
       dir: { type: 'string', default: os.tmpdir() },
       save: { type: 'boolean', default: false },
     },
@@ -80,17 +106,18 @@ function readSettings(): Settings {
   return {
     rounds: Number(values.rounds),
     segments: Number(values.segments),
+    asked: values.history ? [history] : questions,
     directory: values.dir,
     save: values.save,
   };
 }
 
-async function measure({ rounds, segments }: Settings, parent: string): Promise<Report> {
+async function measure({ rounds, segments, asked }: Settings, parent: string): Promise<Report> {
   const journal = await makeLongJournal(parent, segments, 1);
   const { reads } = journal;
   const streamBytes = (reads.at(-1)?.end ?? 0) - 1000;
   console.error(`made ${segments} segments`);
-  const searches = new Map<Question, Searched[]>(questions.map((question) => [question, []]));
+  const searches = new Map<Question, Searched[]>(asked.map((question) => [question, []]));
   for (let round = 1; round <= rounds; round += 1) {
     for (const [question, answers] of searches) {
       const searched = await search(parent, question, journal);
@@ -107,7 +134,8 @@ async function search(root: string, { text, matching, label }: Question, journal
   const program = path.join(import.meta.dirname, 'support', 'find-process.ts');
   const { stdout } = await promisify(execFile)(process.execPath, [program, root, JSON.stringify(text)]);
   const searched = JSON.parse(stdout) as Searched;
-  const expected = countOf(journal, matching);
+  const expected =
+    matching === undefined ? Math.ceil(journal.segments / fullSegmentsPerRare) : countOf(journal, matching);
   if (searched.found !== expected) throw new Error(`${label}: ${searched.found} were found instead of ${expected}`);
   return searched;
 }
@@ -153,8 +181,19 @@ function formatReport(result: Report): string[] {
     ),
     '',
     ...answers
-      .filter(({ label }) => label !== 'everything')
+      .filter(({ label }) => label !== 'everything' && label !== history.label)
       .map(({ label, searches }) => `- ${label}: ${verdict(spread(searches, millions).median, budget, atLeast)}`),
+    ...answers.filter(({ label }) => label === history.label).flatMap((one) => judgeHistory(one.searches)),
+  ];
+}
+
+function judgeHistory(searches: readonly Searched[]): string[] {
+  const seconds = spread(searches, (searched) => searched.seconds);
+  const share = spread(searches, ({ blocks }) => (blocks?.read ?? 0) / (blocks?.of ?? 1));
+  const { read = 0, of = 0 } = searches[0]?.blocks ?? {};
+  return [
+    `- ${history.label}: ${formatSpread(seconds, 2)} s; ${verdict(seconds.median, historySeconds, atMost)}`,
+    `- blocks that it read: ${read} of ${of}; ${verdict(share.median, historyShare, atMost)}`,
   ];
 }
 

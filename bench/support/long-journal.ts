@@ -27,6 +27,9 @@ export const commandsPerFullRead = 450;
 export const commandsPerSmallRead = 3;
 /** More than a block holds, so that none compresses better than life. */
 const differentReads = 31;
+/** Written once in the first of so many full segments. */
+export const rareKey = 'rare:00000000017';
+export const fullSegmentsPerRare = 16;
 /** A frame of a full segment: several reads, as one write takes them. */
 const readsPerFrame = 8;
 
@@ -101,20 +104,27 @@ class Script {
   readonly #clock: MinuteClock;
   readonly #small = commands(commandsPerSmallRead);
   readonly #large = Array.from({ length: differentReads }, () => commands(commandsPerFullRead));
+  /** The key of its first command is the rare one. */
+  readonly #rare = Buffer.from(this.#large[0] ?? []);
+  #fullSegments = 0;
   #end = baseOffset;
 
   constructor(sink: StreamSink, clock: MinuteClock) {
     this.#sink = sink;
     this.#clock = clock;
+    this.#rare.write(rareKey, this.#rare.indexOf('key:'), 'latin1');
   }
 
   async writeMinute(isFull: boolean): Promise<void> {
+    if (isFull) this.#fullSegments += 1;
+    const hasRare = isFull && this.#fullSegments % fullSegmentsPerRare === 1;
     const count = isFull ? readsPerFullSegment : readsPerMinute;
     this.#clock.beginMinute();
     for (let i = 0; i < count; i += 1) {
       // The first read of a minute comes at its very beginning: 60 s after the segment was begun, one is due.
       const stamp = this.#clock.wall() + Math.floor((i * minute) / count);
-      const bytes = isFull ? (this.#large[i % differentReads] ?? this.#small) : this.#small;
+      const large = hasRare && i === 0 ? this.#rare : this.#large[i % differentReads];
+      const bytes = isFull ? (large ?? this.#small) : this.#small;
       this.#end += bytes.length;
       if (isFull) this.inFullSegments.push(this.reads.length);
       this.reads.push({ stamp, end: this.#end });
