@@ -25,7 +25,9 @@ import { DirectorySink } from './outputs/directory-sink.ts';
 import { giveTtls } from './replay/give-ttls.ts';
 import { throwIfInterrupted } from './interruption.ts';
 import { KeysOutput } from './servers/keys-output.ts';
+import { AskedKeys } from './replay/asked-keys.ts';
 import { loadScratch } from './replay/load-scratch.ts';
+import type { LoadOptions } from './replay/load-scratch.ts';
 import { explainGone } from './locate/locate-removed.ts';
 import type {
   RestoredFile,
@@ -172,11 +174,10 @@ async function write(disk: Disk, plan: Plan, output: RestoreOutput, options: Res
     options.progress?.(done, plan.bytes.total, 'restoring');
   };
   const step = options.progress ?? ((): void => undefined);
-  if (plan.scratch === undefined) {
-    return ofBytes({ disk, plan, advance, step }, output, options);
-  }
+  const source = { disk, plan, advance, step };
+  if (plan.scratch === undefined && plan.asked === undefined) return ofBytes(source, output, options);
   try {
-    return await throughScratch({ disk, plan, advance, step }, output, options);
+    return await (plan.scratch === undefined ? ofBytes : throughScratch)(source, output, options);
   } catch (error) {
     // One that says what an interruption has left behind is not replaced.
     if (!(error instanceof InterruptedError)) throwIfInterrupted(options.signal);
@@ -187,25 +188,35 @@ async function write(disk: Disk, plan: Plan, output: RestoreOutput, options: Res
 async function ofBytes(
   source: Omit<RestoreSource, 'dataset'>,
   output: RestoreOutput,
-  { clock }: RestoreOptions,
+  options: RestoreOptions,
 ): Promise<Made> {
-  const { ttl, elapsed } = source.plan;
-  const rule = ttlRule(ttl, clock.wall());
-  const written = await output.write({ ...source, dataset: undefined, others: rule.others });
-  return { ...written, ttlOutcome: elapsed === undefined ? null : outcomeOfBytes(rule, elapsed.certain().length) };
+  const { disk, plan } = source;
+  const { ttl, elapsed } = plan;
+  const now = options.clock.wall();
+  const rule = ttlRule(ttl, now);
+  await using asked = plan.asked && (await AskedKeys.load(disk, plan, plan.asked, loadOptions(output, options)));
+  const tail = asked?.removals(disk, rule, now);
+  const written = await output.write({ ...source, dataset: undefined, others: rule.others, tail });
+  if (elapsed === undefined) return { ...written, ttlOutcome: null };
+  return { ...written, ttlOutcome: outcomeOfBytes(rule, elapsed.certain().length, asked?.elapsed) };
+}
+
+function loadOptions(output: RestoreOutput, { clock, scratch, signal }: RestoreOptions): LoadOptions {
+  return {
+    parent: scratch?.parent ?? output.scratchParent,
+    allowedBytes: scratch?.memoryBytes,
+    ...{ clock, signal: signal ?? new AbortController().signal },
+  };
 }
 
 async function throughScratch(
   { disk, plan, advance, step }: Omit<RestoreSource, 'dataset'>,
   output: RestoreOutput,
-  { clock, scratch, signal = new AbortController().signal }: RestoreOptions,
+  options: RestoreOptions,
 ): Promise<Made> {
+  const { clock, signal = new AbortController().signal } = options;
   const replayed = new PlannedBytes(disk, plan, advance);
-  await using dataset = await loadScratch(plan, replayed, {
-    parent: scratch?.parent ?? output.scratchParent,
-    allowedBytes: scratch?.memoryBytes,
-    ...{ clock, signal },
-  });
+  await using dataset = await loadScratch(plan, replayed, loadOptions(output, options));
   const failed = plan.undo === undefined ? [] : failedWarning(dataset.failures);
   const { ttl, told } = await giveTtls(disk, plan, dataset, clock, signal);
   const written = await output.write({ disk, plan, dataset, ttl, advance, step });

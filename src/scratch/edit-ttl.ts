@@ -18,11 +18,14 @@ import { filePieces } from '../storage/file-pieces.ts';
 import { CommandBatch } from './command-batch.ts';
 import type { ScratchDataset } from './dataset.ts';
 
-export interface EditOptions {
-  readonly clock: Clock;
+interface LookOptions {
   /** Other keys are left as they are, and not counted. */
-  readonly selection?: KeySelection | undefined;
+  readonly selection?: Pick<KeySelection, 'takes'> | undefined;
   readonly advance?: () => void;
+}
+
+export interface EditOptions extends LookOptions {
+  readonly clock: Clock;
 }
 
 export async function editTtl(
@@ -32,11 +35,20 @@ export async function editTtl(
   { clock, selection, advance }: EditOptions,
 ): Promise<TtlCount> {
   const judge = new TtlJudge(rule, Math.floor(clock.wall() / 1000));
-  const saved = await dataset.save();
-  const commands = new TtlEditor(judge, selection).commands(expiriesIn(disk, saved, advance));
+  const commands = ttlEdits(disk, dataset, judge, { selection, ...(advance && { advance }) });
   if (judge.changes) await dataset.edit(commands);
   else for await (const _none of commands);
   return judge.count;
+}
+
+/** The commands that do what the judge says, from a SELECT on; it has counted when they end. */
+export async function* ttlEdits(
+  disk: Disk,
+  dataset: ScratchDataset,
+  judge: TtlJudge,
+  { selection, advance }: LookOptions,
+): AsyncGenerator<Buffer, void, undefined> {
+  yield* new TtlEditor(judge, selection).commands(expiriesIn(disk, await dataset.save(), advance));
 }
 
 /** Piece by piece of the file. */
@@ -57,13 +69,13 @@ async function* expiriesIn(
 
 class TtlEditor {
   readonly #judge: TtlJudge;
-  readonly #selection: KeySelection | undefined;
+  readonly #selection: LookOptions['selection'];
   readonly #batch = new CommandBatch();
   #db: number | undefined;
   /** Had elapsed, with all its fields. */
   #elapsedKey: Buffer | undefined;
 
-  constructor(judge: TtlJudge, selection: KeySelection | undefined) {
+  constructor(judge: TtlJudge, selection: LookOptions['selection']) {
     this.#judge = judge;
     this.#selection = selection;
   }

@@ -74,7 +74,7 @@ export class DirectoryOutput implements RestoreOutput {
   /** Redis 7.0 and later, Valkey: base and stream in files of their own, named in a manifest. */
   async #multiPart(source: RestoreSource): Promise<Written> {
     await using aside = new PutAside(source.disk, this.#sink.aside);
-    const replayed = new PlannedBytes(source.disk, source.plan, source.advance, { aside, others: source.others });
+    const replayed = new PlannedBytes(source.disk, source.plan, source.advance, { ...source, aside });
     const { output: base, isClone, crc } = await this.#copyBase(source, replayed, this.#sink.file(baseFile));
     await using _base = base;
     await using stream = await OutputFile.create(source.disk, this.#sink.file(streamFile));
@@ -89,7 +89,7 @@ export class DirectoryOutput implements RestoreOutput {
   /** Redis up to 6.2: the stream right behind the base, in one file. */
   async #preamble(source: RestoreSource): Promise<Written> {
     await using aside = new PutAside(source.disk, this.#sink.aside);
-    const replayed = new PlannedBytes(source.disk, source.plan, source.advance, { aside, others: source.others });
+    const replayed = new PlannedBytes(source.disk, source.plan, source.advance, { ...source, aside });
     const { output, isClone, crc } = await this.#copyBase(source, replayed, this.#sink.file(preambleFile));
     await using _output = output;
     const wholeCrc = await writeStream(source.plan, replayed, output, crc);

@@ -30,6 +30,8 @@ export interface RestoreSource {
   readonly ttl?: TtlJudge | undefined;
   /** When keys and fields are to end, where the plan's bytes are given other times; undefined: they have theirs. */
   readonly others?: TtlRule['others'] | undefined;
+  /** Commands that come behind all else, of such a plan. */
+  readonly tail?: AsyncIterable<Buffer> | undefined;
   /** To be told of the plan's bytes that are done; throws when the restore was interrupted. */
   readonly advance: (bytes: number) => void;
   /** To be told how far a running server is, which comes behind all of the plan's bytes. */

@@ -16,6 +16,7 @@ export interface Work {
   /** `keys` undefined: everything is replayed, not only what some keys depend on. */
   readonly held: { readonly keys: object | undefined } | undefined;
   readonly scratch: object | undefined;
+  readonly asked?: object | undefined;
   readonly destination: { readonly method: string } | undefined;
 }
 
@@ -63,13 +64,14 @@ export function learnPace(paces: Paces, plan: Work, seconds: number): Paces {
 }
 
 /** All that makes a restore slower or faster by more than its size. */
-function wayOf({ form, transform, ttl, undo, selection, held, scratch, destination }: Work): string {
+function wayOf({ form, transform, ttl, undo, selection, held, scratch, asked, destination }: Work): string {
   return [
     form,
     ...(destination === undefined ? [] : [destination.method]),
     ...(transform === 'none' ? [] : [transform]),
     ...(scratch === undefined ? [] : ['scratch']),
     ...(ttl.mode === 'keep' ? [] : [ttl.mode === 'as-of' && scratch === undefined ? 'as-of' : 'ttl']),
+    ...(asked === undefined ? [] : ['asked']),
     ...(undo === undefined ? [] : ['undo']),
     ...(selection === undefined ? [] : ['keys']),
     ...(held?.keys === undefined ? [] : ['needed']),

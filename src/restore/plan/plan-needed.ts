@@ -5,6 +5,7 @@
 import { neededCommandBytesMax } from '../../core/limits.ts';
 import type { CommandGlance } from '../../redis/command-glance.ts';
 import { touchesOneAtMost } from '../../redis/command-keys.ts';
+import type { IsKey } from '../../redis/command-keys.ts';
 import { CommandReader, nameOf } from '../../redis/command-reader.ts';
 import type { StreamCommand } from '../../redis/command-reader.ts';
 import type { KeySelection } from '../../redis/key-selection.ts';
@@ -23,16 +24,20 @@ export async function planHeld(
   signal: AbortSignal | undefined,
 ): Promise<Held> {
   if (selection.text.keys.length === 0) return { keys: undefined, why: 'no --keys say which' };
-  return planNeeded(disk, plan, selection, signal);
+  return planNeeded(disk, plan, namedBy(selection), signal);
+}
+
+export function namedBy(selection: KeySelection): IsKey {
+  return (bytes, at, length) => selection.takesNameAt(bytes, at, length);
 }
 
 export async function planNeeded(
   disk: Disk,
   plan: Plan,
-  selection: KeySelection,
+  isWanted: IsKey,
   signal: AbortSignal | undefined,
 ): Promise<Held> {
-  const keys = new NeededKeys((bytes, at, length) => selection.takesNameAt(bytes, at, length));
+  const keys = new NeededKeys(isWanted);
   const reader = new CommandReader(plan.base.record, { isMatch: mayConnect });
   for await (const { bytes } of plannedStream(disk, plan, 'slabs')) {
     throwIfInterrupted(signal);

@@ -15,8 +15,8 @@ import { describeInstant, formatInstantShort, quote } from '../locate/instant.ts
 import type { StampedOffset } from '../locate/locate-boundaries.ts';
 import type { TimeReading } from '../locate/locate-time.ts';
 import type { Plan } from './plan.ts';
-import { heldToJson, scratchLines, scratchToJson } from './scratch-print.ts';
-import type { HeldJson, ScratchJson } from './scratch-print.ts';
+import { askedToJson, heldToJson, scratchLines, scratchToJson } from './scratch-print.ts';
+import type { AskedJson, HeldJson, ScratchJson } from './scratch-print.ts';
 import { ttlEffect } from './ttl-mode.ts';
 import type { TtlMode } from './ttl-mode.ts';
 import { contentsOf } from './target-rails.ts';
@@ -91,6 +91,8 @@ export interface PlanJson {
   readonly ttl: TtlMode;
   /** Where a directory with other TTLs is made of the journal's bytes: keys that had elapsed, and are removed; null: else. */
   readonly elapsedKeys: number | null;
+  /** The server that is asked about keys in doubt, of which commands alone do not tell; null: none is. */
+  readonly asked: AskedJson | null;
   /** The instant at which it is judged what had elapsed, by the primary's clock. */
   readonly ttlAsOf: string;
   readonly ttlEffect: string;
@@ -132,6 +134,7 @@ export function planToJson(plan: Plan): PlanJson {
     held: plan.held === undefined ? null : heldToJson(plan.held),
     ttl: plan.ttl.mode,
     elapsedKeys: plan.elapsed?.certain().length ?? null,
+    asked: askedToJson(plan),
     ttlAsOf: formatInstant(plan.ttl.asOf),
     ttlEffect: effect(plan),
     loadBefore: plan.loadBefore === undefined ? null : formatInstant(plan.loadBefore),

@@ -17,7 +17,7 @@ import type { Cut } from '../locate/locate.ts';
 import { buildPlan, completed, throughScratch } from './plan.ts';
 import type { Plan, RestoreRequest } from './plan.ts';
 import { planElapsed } from './plan-elapsed.ts';
-import { planHeld, planNeeded } from './plan-needed.ts';
+import { namedBy, planHeld, planNeeded } from './plan-needed.ts';
 import { planUndo } from './plan-undo.ts';
 import { canPlanScratch, planScratch, whyNotOfBytes } from './plan-scratch.ts';
 import { changesTtl } from './ttl-mode.ts';
@@ -63,7 +63,7 @@ async function made(
     const held = selection && (await planHeld(disk, plan, selection, signal));
     return throughScratch({ ...plan, held }, scratch);
   }
-  const held = selection && (await planNeeded(disk, plan, selection, signal));
+  const held = selection && (await planNeeded(disk, plan, namedBy(selection), signal));
   if (held !== undefined && held.keys === undefined) {
     return throughScratch({ ...plan, held }, planScratch(plan, await installed(), held.why));
   }
@@ -76,7 +76,12 @@ async function made(
   if (!changesTtl(plan.ttl)) return completed(plan, { held, loadBefore });
   const found = await planElapsed(disk, plan, signal);
   if ('why' in found) return throughScratch(plan, planScratch(plan, await installed(), found.why));
-  return completed(plan, { elapsed: found.elapsed, loadBefore });
+  const { elapsed } = found;
+  if (elapsed.inDoubt().length === 0) return completed(plan, { elapsed, loadBefore });
+  const scratch = planScratch(plan, await installed());
+  const { keys } = await planNeeded(disk, plan, elapsed.isInDoubt, signal);
+  if (keys !== undefined) return completed(plan, { elapsed, asked: { scratch, keys }, loadBefore });
+  return throughScratch(plan, { ...scratch, why: 'keys in doubt, of which commands alone do not tell, depend on all' });
 }
 
 function orphanAt({ timelines, damaged }: Catalog, { timeline, offset }: Cut): OrphanRange | undefined {

@@ -18,7 +18,7 @@ import type { ServerProgram } from '../../scratch/find-server.ts';
 import type { Destination } from './destination.ts';
 import { estimateSeconds } from './estimate.ts';
 import type { ElapsedKeys } from '../rewrite/elapsed-keys.ts';
-import type { Held } from '../rewrite/needed-keys.ts';
+import type { Held, NeededKeys } from '../rewrite/needed-keys.ts';
 import type { Cut, CutMode, UncertaintyRule } from '../locate/locate.ts';
 import type { Target } from '../locate/target.ts';
 import type { TargetPlan } from './target-rails.ts';
@@ -58,6 +58,12 @@ export interface ScratchPlan {
   readonly why?: string | undefined;
 }
 
+/** It holds some keys in doubt, and what they depend on. */
+export interface AskedPlan {
+  readonly scratch: ScratchPlan;
+  readonly keys: NeededKeys;
+}
+
 /** Part of a segment. */
 export interface PlannedRange extends Pick<SegmentEntry, 'path' | 'kind' | 'start' | 'end'> {
   /** First and last stream byte that is taken. */
@@ -93,6 +99,8 @@ export interface Plan {
   readonly held: Held | undefined;
   /** What had elapsed at T, where the journal's bytes make an output with other TTLs. */
   readonly elapsed: ElapsedKeys | undefined;
+  /** The server that is asked which of the keys in doubt had; undefined: none is. */
+  readonly asked: AskedPlan | undefined;
   /** When a hash field is the first to expire: loaded later, the directory might not be exact. */
   readonly loadBefore: Micros | undefined;
   /** The cut lies where the surviving history does not go; these are the positions that are so on the timeline. */
@@ -128,6 +136,7 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, asOf: 
     scratch: undefined,
     held: undefined,
     elapsed: undefined,
+    asked: undefined,
     loadBefore: undefined,
     orphan: undefined,
     destination: undefined,
@@ -137,7 +146,7 @@ export function buildPlan(tree: SourceTree, timeline: Timeline, cut: Cut, asOf: 
 }
 
 /** The same, with what else is known of it. */
-export function completed(plan: Plan, more: Partial<Pick<Plan, 'held' | 'elapsed' | 'loadBefore'>>): Plan {
+export function completed(plan: Plan, more: Partial<Pick<Plan, 'held' | 'elapsed' | 'asked' | 'loadBefore'>>): Plan {
   const made = { ...plan, ...more };
   return { ...made, estimatedSeconds: estimateSeconds(made) };
 }

@@ -29,11 +29,28 @@ export function heldToJson(held: Held): HeldJson {
   return held.keys === undefined ? { everything: true, why: held.why } : { everything: false, why: null };
 }
 
-type Way = Pick<Plan, 'scratch' | 'held' | 'elapsed' | 'ttl'>;
+export interface AskedJson {
+  readonly server: string;
+  readonly program: string;
+  readonly keys: number;
+}
 
-export function scratchLines({ scratch, held, elapsed, ttl }: Way): (readonly [string, string])[] {
+export function askedToJson({ asked, elapsed }: Pick<Plan, 'asked' | 'elapsed'>): AskedJson | null {
+  if (asked === undefined || elapsed === undefined) return null;
+  const { server, program } = scratchToJson(asked.scratch);
+  return { server, program, keys: elapsed.inDoubt().length };
+}
+
+type Way = Pick<Plan, 'scratch' | 'held' | 'elapsed' | 'asked' | 'ttl'>;
+
+export function scratchLines(plan: Way): (readonly [string, string])[] {
+  const { scratch, held, elapsed, ttl } = plan;
   if (scratch === undefined && elapsed !== undefined) {
-    return [['made of', `the journal's bytes${timesIn[ttl.mode]}; ${elapsedIn(elapsed)}`]];
+    const asked = askedToJson(plan);
+    return [
+      ['made of', `the journal's bytes${timesIn[ttl.mode]}; ${elapsedIn(elapsed)}`],
+      ...(asked === null ? [] : [['asked', askedIn(asked)] as const]),
+    ];
   }
   if (scratch === undefined) {
     if (held === undefined) return [];
@@ -62,6 +79,10 @@ function elapsedIn(elapsed: ElapsedKeys): string {
   return length === 1
     ? '1 key that had elapsed is deleted at the end'
     : `${length} keys that had elapsed are deleted at the end`;
+}
+
+function askedIn({ server, program, keys }: AskedJson): string {
+  return `a scratch server, ${server} (${program}), about ${keys} more, which commands alone do not tell`;
 }
 
 function heldIn(held: Held): string {

@@ -58,9 +58,15 @@ export function ttlOutcome({ others }: TtlRule, { elapsed, elapsedSince, ahead }
   return { shiftedBy: shiftedBy(others), passedAtCut: elapsed, passedSince: elapsedSince, ahead };
 }
 
+const none: TtlCount['elapsed'] = { keys: 0, fields: 0 };
+
 /** Of the journal's bytes, of which only what had elapsed is known. */
-export function outcomeOfBytes({ others }: TtlRule, elapsedKeys: number): TtlOutcome {
-  const passedAtCut = { keys: elapsedKeys, fields: 0 };
+export function outcomeOfBytes(
+  { others }: TtlRule,
+  elapsedKeys: number,
+  asked: TtlCount['elapsed'] = none,
+): TtlOutcome {
+  const passedAtCut = { keys: elapsedKeys + asked.keys, fields: asked.fields };
   return { shiftedBy: shiftedBy(others), passedAtCut, passedSince: null, ahead: null };
 }
 

@@ -43,6 +43,8 @@ export interface ReplayOptions {
   readonly others?: TtlRule['others'] | undefined;
   /** Which keys of the base are replayed, where the plan says nothing of keys; all that the stream names must be among them. */
   readonly ofBase?: KeyChoice['takes'] | undefined;
+  /** Commands that come behind all else. */
+  readonly tail?: AsyncIterable<Buffer> | undefined;
 }
 
 /** While it is copied a base is not judged: it says nothing of the state at T. */
@@ -60,13 +62,14 @@ export class PlannedBytes {
   readonly #aside: PutAside | undefined;
   readonly #ofBase: KeyChoice['takes'] | undefined;
   readonly #others: TtlRule['others'];
+  readonly #tail: AsyncIterable<Buffer> | undefined;
 
   /** `advance` is told of the journal's bytes once what they come to has been taken; it may throw to end it. */
   constructor(
     disk: Disk,
     plan: Plan,
     advance: (bytes: number) => void,
-    { aside, others = 'stay', ofBase }: ReplayOptions = {},
+    { aside, others = 'stay', ofBase, tail }: ReplayOptions = {},
   ) {
     this.#disk = disk;
     this.#plan = plan;
@@ -81,6 +84,7 @@ export class PlannedBytes {
     const needed = plan.held?.keys;
     this.#ofBase = needed === undefined ? ofBase : (_db, _type, key): boolean => needed.has(key);
     this.#others = others;
+    this.#tail = tail;
     this.#rewriters = [
       ...rewritersOf(plan, along),
       ...(others === 'stay' ? [] : [otherTimes(plan.base.record, others)]),
@@ -173,6 +177,7 @@ export class PlannedBytes {
 
   async *#removals(): AsyncGenerator<ReplayedPiece, void, undefined> {
     yield* this.#elapsed();
+    if (this.#tail !== undefined) for await (const bytes of this.#tail) yield { bytes };
     if (this.#along === undefined || this.#aside === undefined) return;
     await this.#putAside();
     for (const bytes of this.#along.back()) yield { bytes };

@@ -115,6 +115,13 @@ export class ElapsedKeys {
     return this.#those((known) => known !== ENDS);
   }
 
+  /** Whether a key of that name is in doubt, in any db. To be asked at the end. */
+  get isInDoubt(): IsKey {
+    const names = new Set(this.inDoubt().map(({ key }) => key.toString('latin1')));
+    return (bytes, at, length) =>
+      this.#mayKnow(bytes, at, length) && names.has(bytes.toString('latin1', at, at + length));
+  }
+
   #those(are: (known: number) => boolean): KeyInDb[] {
     const found: KeyInDb[] = [];
     const dbs = new Map([...this.#homes].map(([db, home]) => [home, db]));

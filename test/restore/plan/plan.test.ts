@@ -100,6 +100,7 @@ test('as JSON, offsets are strings, times RFC 3339, and nothing is missing', asy
     held: null,
     ttl: 'keep',
     elapsedKeys: null,
+    asked: null,
     ttlAsOf: '2026-11-20T14:30:10.500000Z',
     ttlEffect: expect.stringContaining('keys whose time has passed expire when the server starts'),
     loadBefore: null,
