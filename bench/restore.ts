@@ -7,8 +7,8 @@
 //   server's own     a server loads its own AOF                                             what people have today
 //   server restored  the same server loads the restored directory                           at most 1.15 of its own
 //   truncated        redis-check-aof --truncate-to-timestamp on a copy of the AOF           the server's own way back
-//   rdb, shift       through a scratch server: --to rdb:FILE; with --ttl shift              150 MB/s
-//   keys             a ninth of the keys, to a directory                                    150 MB/s
+//   rdb              through a scratch server: --to rdb:FILE
+//   shift, keys      to a directory, with --ttl shift; a ninth of the keys                  150 MB/s
 //
 // The plan's estimates are judged, too: right within a factor of 2. Everything that a server loads is counted: all must
 // have as many keys as the primary had.
