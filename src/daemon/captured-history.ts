@@ -26,7 +26,7 @@ export class CapturedHistory implements History {
   #loading: number | undefined;
   #upstream: UpstreamState;
 
-  constructor(options: CapturedHistoryOptions, upstream: { readonly host: string; readonly port: number }) {
+  constructor(options: CapturedHistoryOptions, upstream: Pick<UpstreamState, 'host' | 'port' | 'sources'>) {
     this.#options = options;
     this.#upstream = { ...upstream, isUp: false, since: options.clock.monotonic(), version: undefined };
     this.moved();

@@ -8,6 +8,7 @@ import { UsageError } from '../core/errors.ts';
 import { defaultUser } from '../downstream/accounts.ts';
 import type { Account } from '../downstream/accounts.ts';
 import type { ListenAddress, ListenTls } from '../downstream/listener.ts';
+import type { AnnouncedAddress } from '../redis/handshake.ts';
 import type { Environment, Layers } from './layers.ts';
 import { readPassword, readPem, resolvePassword } from './secret-files.ts';
 
@@ -15,6 +16,8 @@ export interface ListenConfig {
   readonly address: ListenAddress;
   readonly accounts: readonly [Account, ...Account[]];
   readonly tls: ListenTls | undefined;
+  /** What the primary is told of it. Undefined: nothing. */
+  readonly announce: AnnouncedAddress | undefined;
 }
 
 const loopback = '127.0.0.1';
@@ -25,7 +28,7 @@ export function resolveListen(layers: Layers, environment: Environment, warnings
   const text = values.listen;
   if (text === undefined) {
     const unused = (
-      ['listen-password-file', 'listen-user', 'listen-tls-cert', 'listen-tls-key', 'listen-tls-ca'] as const
+      ['listen-password-file', 'listen-user', 'listen-tls-cert', 'listen-tls-key', 'listen-tls-ca', 'announce'] as const
     ).find((key) => [values[key]].flat().some((value) => value !== undefined));
     if (unused === undefined) return undefined;
     throw new UsageError('listen-missing', `${origin(unused)} is given, but there is no --listen`, {
@@ -40,20 +43,33 @@ export function resolveListen(layers: Layers, environment: Environment, warnings
       `--listen ${address.host}:${address.port}: without TLS, passwords and data go over the network as they are (--listen-tls-cert, --listen-tls-key)`,
     );
   }
-  return { address, accounts, tls };
+  return { address, accounts, tls, announce: resolveAnnounce(layers) };
+}
+
+function resolveAnnounce({ values, origin }: Layers): AnnouncedAddress | undefined {
+  if (values.announce === undefined) return undefined;
+  const address = parseAddress(values.announce);
+  if (address !== undefined && address.port > 0) return address;
+  throw new UsageError('bad-announce', `${origin('announce')} is not an address that others could come to`, {
+    hint: 'write PORT, or HOST:PORT where the primary does not see the address that others reach us at',
+  });
 }
 
 /** PORT, HOST:PORT, [IPv6]:PORT. */
-function parseListen(text: string, origin: string): ListenAddress {
-  const found = /^(?:(?:\[([\da-f:.]+)\]|([^:[\]\s]+)):)?(\d{1,5})$/i.exec(text);
+function parseAddress(text: string): AnnouncedAddress | undefined {
+  const found = /^(?:(?:\[([\da-f:.]+)\]|([^:[\]\s]{1,255})):)?(\d{1,5})$/i.exec(text);
   const port = Number(found?.[3]);
-  const host = found?.[1] ?? found?.[2] ?? loopback;
-  if (found === null || port > 65_535) {
+  return found === null || port > 65_535 ? undefined : { host: found[1] ?? found[2], port };
+}
+
+function parseListen(text: string, origin: string): ListenAddress {
+  const address = parseAddress(text);
+  if (address === undefined) {
     throw new UsageError('bad-listen', `${origin} is not an address to listen on`, {
       hint: 'write PORT for this machine only, or HOST:PORT, such as 0.0.0.0:6380 or [::]:6380',
     });
   }
-  return { host, port };
+  return { host: address.host ?? loopback, port: address.port };
 }
 
 function isLoopback(host: string): boolean {

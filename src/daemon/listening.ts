@@ -1,7 +1,6 @@
 /**
  * Feeding replicas from the journal that this process writes: the listener of a configuration, what it serves, and what
- * happens there as log lines. Who is turned away again and again is told of once
- * a minute: nobody fills a disk with our log.
+ * happens there as log lines. Who is turned away again and again is told of once a minute: nobody fills a disk with our log.
  */
 import { systemClock } from '../core/clock.ts';
 import type { Micros } from '../core/clock.ts';
@@ -22,6 +21,14 @@ import type { Logger } from './logger.ts';
 
 const refusalsEvery: Micros = 60_000_000;
 
+/** The servers that may be followed. */
+export interface Upstream {
+  readonly current: SourceAddress;
+  readonly sources: readonly SourceAddress[];
+  /** Somebody who may say so says that this one is the primary now. */
+  readonly moved: (host: string, port: number) => void;
+}
+
 export class Feeding implements AsyncDisposable {
   readonly #history: CapturedHistory;
   readonly #listener: Listener;
@@ -35,14 +42,16 @@ export class Feeding implements AsyncDisposable {
   static async open(
     config: ListenConfig,
     capture: Capture,
-    upstream: SourceAddress,
+    upstream: Upstream,
     { disk, logger }: { readonly disk: Disk; readonly logger: Logger },
   ): Promise<Feeding> {
     const failed = (error: unknown): void => {
       logger.error({ event: 'not-served', ...describe(error) });
     };
-    const history = new CapturedHistory({ disk, clock: systemClock, capture, failed }, upstream);
-    return new Feeding(history, await openListener(config, history, disk, logger));
+    const { current, sources, moved } = upstream;
+    const { host, port } = current;
+    const history = new CapturedHistory({ disk, clock: systemClock, capture, failed }, { host, port, sources });
+    return new Feeding(history, await openListener(config, history, disk, logger, moved));
   }
 
   get replicas(): readonly ReplicaState[] {
@@ -69,18 +78,19 @@ export async function openListener(
   history: History,
   disk: Disk,
   logger: Logger,
+  moved: (host: string, port: number) => void = () => undefined,
 ): Promise<Listener> {
   const listener = await Listener.open({
     ...{ address, tls, disk, history },
     accounts: new Accounts(accounts),
     clock: systemClock,
-    events: loggedClients(logger),
+    events: loggedClients(logger, moved),
   });
   logger.info({ event: 'listening', host: address.host, port: listener.port, tls: tls !== undefined });
   return listener;
 }
 
-function loggedClients(logger: Logger): ClientEvents {
+function loggedClients(logger: Logger, moved: (host: string, port: number) => void): ClientEvents {
   const refusals = new Map<string, { told: Micros; untold: number }>();
   return {
     refused: (peer, error) => {
@@ -104,6 +114,7 @@ function loggedClients(logger: Logger): ClientEvents {
     },
     moved: (host, port) => {
       logger.info({ event: 'told-of-primary', host, port });
+      moved(host, port);
     },
   };
 }

@@ -129,6 +129,7 @@ class Run {
   #retention: Retention | undefined;
   #feeding: Feeding | undefined;
   #session: ReplicaSession | undefined;
+  #choice: SourceChoice | undefined;
   #capture: Capture | undefined;
   #sync: RunState['sync'] = null;
   #ready = false;
@@ -155,12 +156,14 @@ class Run {
     const { addresses, credentials, tls } = this.#config;
     const source = { credentials, tls, connect: connectSocket, clock: systemClock, random: Math.random };
     const held = (): Position | undefined => positionHeld(capture);
-    const choice = new SourceChoice({ ...source, addresses, held, events: this.#choiceEvents });
+    const choice = (this.#choice = new SourceChoice({ ...source, addresses, held, events: this.#choiceEvents }));
     await using sampling = new Sampling({ ...source, events: this.#samplerEvents(capture) });
     await follow(
       {
         ...source,
+        announce: this.#config.listen?.announce,
         choose: async (now) => this.#followed(await choice.choose(now)),
+        rest: (ms, now) => choice.rest(ms, now),
         pool: new SlabPool(slabBytes, slabsKept),
         sink: capture,
         events: this.#sessionEvents(() => {
@@ -211,10 +214,9 @@ class Run {
   }
 
   async listen(capture: Capture, config: ListenConfig): Promise<Feeding> {
-    return (this.#feeding = await Feeding.open(config, capture, this.#address, {
-      disk: localDisk,
-      logger: this.#logger,
-    }));
+    const moved = (host: string, port: number): void => this.#choice?.hint({ host, port });
+    const upstream = { current: this.#address, sources: this.#config.addresses, moved };
+    return (this.#feeding = await Feeding.open(config, capture, upstream, { disk: localDisk, logger: this.#logger }));
   }
 
   get retentionState(): RetentionState | null {

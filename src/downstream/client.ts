@@ -34,7 +34,7 @@ export interface ClientEvents {
   feeding(replica: ReplicaState, answer: FeedBegun): void;
   /** The stream of a replica is over. */
   left(replica: ReplicaState, error: JournalError): void;
-  /** Sentinel says that the primary is there now. */
+  /** Sentinel says that the primary is there now, at one of the sources. */
   moved(host: string, port: number): void;
 }
 
@@ -175,6 +175,9 @@ export class Client {
         return;
       case 'moved':
         this.#options.events.moved(event.host, event.port);
+        return;
+      case 'misled':
+        this.#tellRefused('not-a-source', `it wants ${event.address} to be followed, which is none of the sources`);
         return;
       case 'psync':
         void this.#serve(event.request);

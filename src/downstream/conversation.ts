@@ -5,7 +5,8 @@
  *   stranger ─ AUTH ─→ known ─ PSYNC ─→ replica                     a stranger learns nothing
  *
  * A primary that hands its role over (FAILOVER) may choose us, since our acknowledgements are as good as a replica's: it is
- * told no, whereupon it resumes. Sentinel's SLAVEOF is taken as news of where the primary is.
+ * told no, whereupon it resumes. Sentinel's SLAVEOF is taken as news of which of the sources is the primary; of anything
+ * else it is refused, for who may read from us may not say what is journaled.
  */
 import {
   arrayReply,
@@ -45,7 +46,9 @@ export type ConversationEvent =
   /** One wrong password too many. */
   | { readonly kind: 'locked-out' }
   /** The primary is there, says Sentinel. */
-  | { readonly kind: 'moved'; readonly host: string; readonly port: number };
+  | { readonly kind: 'moved'; readonly host: string; readonly port: number }
+  /** Somebody wants us to follow what is none of the sources. */
+  | { readonly kind: 'misled'; readonly address: string };
 
 /** What a replica told of itself. */
 export interface ReplicaClaims extends ReplicaSkills {
@@ -286,7 +289,11 @@ export class Conversation {
       return { send: errorReply('ERR this is a journal: it cannot be made a primary') };
     }
     if (host === '' || !/^\d{1,5}$/.test(port)) return { send: errorReply('ERR Invalid master port') };
-    return { send: okReply, event: { kind: 'moved', host, port: Number(port) } };
+    const { sources } = this.#options.about().upstream;
+    const source = sources.find((one) => String(one.port) === port && one.host.toLowerCase() === host.toLowerCase());
+    if (source !== undefined) return { send: okReply, event: { kind: 'moved', ...source } };
+    const send = errorReply('ERR this is a journal: it follows its own sources only, and that is none of them');
+    return { send, event: { kind: 'misled', address: shown(`${host}:${port}`) } };
   }
 
   #replconf(args: readonly string[]): string {
@@ -333,5 +340,5 @@ function wrongNumber(command: string): string {
 }
 
 function shown(name: string): string {
-  return name.slice(0, 32).replace(/[^\x20-\x7e]/g, '?');
+  return name.slice(0, 64).replace(/[^\x20-\x7e]/g, '?');
 }

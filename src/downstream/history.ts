@@ -20,6 +20,8 @@ export interface ServedTimeline {
 
 /** The server that the journal follows. */
 export interface UpstreamState {
+  /** All addresses that it may have: nobody can send us elsewhere. */
+  readonly sources: readonly { readonly host: string; readonly port: number }[];
   readonly host: string;
   readonly port: number;
   /** Its stream comes in. */

@@ -1,10 +1,11 @@
 /**
- * How we become a replica: PING, AUTH, INFO twice, two REPLCONFs, PSYNC, as a machine without a socket. Bytes of the server
- * go in, bytes for it come out, at the end an outcome or a LinkError that says how to go on.
+ * How we become a replica: PING, AUTH, INFO twice, REPLCONFs, PSYNC, as a machine without a socket. Bytes of the server go
+ * in, bytes for it come out, at the end an outcome or a LinkError that says how to go on.
  *
- * One command is under way at a time: a primary refuses PSYNC while replies to the same client are pending. No
- * listening-port is sent, so that Sentinel never takes us for a replica it could promote. `dual-channel` and
- * `rdb-channel-repl` are not announced: they would ask for a second connection.
+ * One command is under way at a time: a primary refuses PSYNC while replies to the same client are pending. A
+ * listening-port is sent only where somebody answers there who is not to be promoted: without one, Sentinel knows us as a
+ * replica that it can never reach. `dual-channel` and `rdb-channel-repl` are not announced: they would ask for a second
+ * connection.
  *
  * What each kind of reply means in each state is the table `transitions`; nothing else decides it.
  */
@@ -26,6 +27,14 @@ export interface HandshakeOptions {
   readonly password?: string | undefined;
   /** The last byte that we hold: the stream is asked for from the next one on. Without it, a full sync is asked for. */
   readonly resume?: Position | undefined;
+  readonly announce?: AnnouncedAddress | undefined;
+}
+
+/** Where we listen, as the primary is to tell others. */
+export interface AnnouncedAddress {
+  /** Undefined: where we connect from. */
+  readonly host: string | undefined;
+  readonly port: number;
 }
 
 export type HandshakeOutcome =
@@ -34,7 +43,7 @@ export type HandshakeOutcome =
   | { readonly kind: 'continue'; readonly id: ReplicationId };
 
 /** Each state waits for the reply to the command it is named after. */
-export type HandshakeState = 'ping' | 'auth' | 'info' | 'lineage' | 'capa' | 'version' | 'psync';
+export type HandshakeState = 'ping' | 'auth' | 'info' | 'lineage' | 'announce' | 'capa' | 'version' | 'psync';
 
 /** Kinds of reply that are told apart. */
 export type HandshakeEvent =
@@ -93,12 +102,25 @@ const transitions: Readonly<Record<HandshakeState, Readonly<Record<HandshakeEven
     'unknown-command': 'advance',
     'other-error': 'advance',
   },
+  // Who is not told of us cannot come to us: no reason not to follow.
+  announce: { ...otherwise, ok: 'advance', 'other-error': 'note' },
   // An option that the server does not know does no harm; REPLCONF forbidden would stop our acknowledgements.
   capa: { ...otherwise, ok: 'advance', 'other-error': 'note' },
   // Only Valkey 8.0 and later know this option.
   version: { ...otherwise, ok: 'advance', 'other-error': 'advance' },
   psync: { ...otherwise, 'full-resync': 'done', continue: 'done' },
 };
+
+const stateOrder: readonly HandshakeState[] = [
+  'ping',
+  'auth',
+  'info',
+  'lineage',
+  'announce',
+  'capa',
+  'version',
+  'psync',
+];
 
 export interface HandshakeStep {
   /** To be sent now. */
@@ -182,13 +204,15 @@ export class Handshake {
   }
 
   #next(): HandshakeState {
-    const order: readonly HandshakeState[] = ['ping', 'auth', 'info', 'lineage', 'capa', 'version', 'psync'];
-    const next = order[order.indexOf(this.#state) + 1] ?? 'psync';
-    return next === 'auth' && this.#options.password === undefined ? 'info' : next;
+    const { password, announce } = this.#options;
+    const order = stateOrder.filter(
+      (state) => (state !== 'auth' || password !== undefined) && (state !== 'announce' || announce !== undefined),
+    );
+    return order[order.indexOf(this.#state) + 1] ?? 'psync';
   }
 
   #command(): Buffer {
-    const { user, password = '', resume } = this.#options;
+    const { user, password = '', resume, announce } = this.#options;
     switch (this.#state) {
       case 'ping':
         return encodeCommand('PING');
@@ -198,6 +222,10 @@ export class Handshake {
         return encodeCommand('INFO', 'server');
       case 'lineage':
         return encodeCommand('INFO', 'replication');
+      case 'announce': {
+        const host = announce?.host === undefined ? [] : ['ip-address', announce.host];
+        return encodeCommand('REPLCONF', 'listening-port', String(announce?.port ?? 0), ...host);
+      }
       case 'capa':
         return encodeCommand('REPLCONF', 'capa', 'eof', 'capa', 'psync2');
       case 'version':
@@ -245,6 +273,7 @@ const commandNames: Readonly<Record<HandshakeState, string>> = {
   auth: 'AUTH',
   info: 'INFO',
   lineage: 'INFO replication',
+  announce: 'REPLCONF listening-port',
   capa: 'REPLCONF capa',
   version: 'REPLCONF version',
   psync: 'PSYNC',

@@ -69,6 +69,14 @@ function relationOf(info: ReplicationInfo | undefined, held: Position | undefine
   return info.before?.id === held.id && info.before.offset >= held.offset ? 'goes on' : 'another';
 }
 
+/** Whether it is there that a server is; names are compared, not resolved. */
+export function isAt(
+  { host, port }: Pick<SourceAddress, 'host' | 'port'>,
+  source: Pick<SourceAddress, 'host' | 'port'> | undefined,
+): boolean {
+  return source?.port === port && source.host.toLowerCase() === host.toLowerCase();
+}
+
 export function isSame(a: SourceAddress, b: SourceAddress | undefined): boolean {
   return b !== undefined && formatAddress(a) === formatAddress(b);
 }

@@ -20,6 +20,8 @@ import type { SessionOptions } from './session.ts';
 export interface FollowOptions extends Omit<SessionOptions, 'address' | 'broken'> {
   /** Whom to follow: asked before each attempt; LinkError when it is nobody. */
   readonly choose: (signal: AbortSignal) => Promise<SourceAddress>;
+  /** The pause between sessions, which news of the primary may shorten. */
+  readonly rest: (ms: number, signal: AbortSignal) => Promise<void>;
   /** The session under way, for progressed() and fail(); undefined between sessions. */
   readonly current: (session: ReplicaSession | undefined) => void;
   /** A session ended; the next begins in `delayMs`. */
@@ -64,7 +66,7 @@ export async function follow(options: FollowOptions, signal: AbortSignal): Promi
       const isSoon = error instanceof LinkError && error.retry === 'soon';
       const delayMs = retryDelayMs(isSoon ? 'soon' : 'later', attempt, options.random());
       options.interrupted(error, delayMs);
-      await options.clock.sleep(delayMs, signal).catch(() => undefined);
+      await options.rest(delayMs, signal).catch(() => undefined);
     }
   }
 }

@@ -13,7 +13,7 @@ import { IntegrityError, LinkError } from '../core/errors.ts';
 import type { Slab, SlabPool } from '../core/slabs.ts';
 import { BoundaryScanner } from '../redis/boundary-scanner.ts';
 import { Handshake } from '../redis/handshake.ts';
-import type { HandshakeOutcome } from '../redis/handshake.ts';
+import type { AnnouncedAddress, HandshakeOutcome } from '../redis/handshake.ts';
 import { checkPosition, RdbHeadReader, streamDb } from '../redis/rdb-head.ts';
 import type { RdbHead } from '../redis/rdb-head.ts';
 import { RdbTransfer } from '../redis/rdb-transfer.ts';
@@ -31,6 +31,8 @@ import type { FullSyncSink, ResumePoint, Sink, StreamSink } from './sink.ts';
 export interface SessionOptions {
   readonly address: SourceAddress;
   readonly credentials: Credentials;
+  /** Absent: nobody learns from the server where we listen. */
+  readonly announce?: AnnouncedAddress | undefined;
   readonly tls: TlsSettings;
   readonly connect: Connect;
   readonly clock: Clock;
@@ -94,7 +96,7 @@ export class ReplicaSession {
     this.#resume = resume;
     this.#phase = {
       name: 'handshake',
-      handshake: new Handshake({ ...options.credentials, resume: resume?.position }),
+      handshake: new Handshake({ ...options.credentials, announce: options.announce, resume: resume?.position }),
     };
     this.#lastByteAt = options.clock.monotonic();
     // Nobody may be waiting yet when it fails.

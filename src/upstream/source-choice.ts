@@ -1,7 +1,8 @@
 /**
  * Finds the primary among several addresses, before each attempt and every few seconds while one of them is followed. All
  * are asked at once, each with one short question, so that a server that hangs delays nothing; with a single address
- * nobody is asked. choose-source.ts decides.
+ * nobody is asked. choose-source.ts decides. Who hears that the primary is another (hint) makes us ask at once, and that is
+ * all: it is the servers themselves that are believed.
  */
 import type { Clock } from '../core/clock.ts';
 import { LinkError } from '../core/errors.ts';
@@ -10,7 +11,7 @@ import { parseReplicationInfo } from '../redis/replication-info.ts';
 import type { ReplicationInfo } from '../redis/replication-info.ts';
 import { formatAddress } from './address.ts';
 import type { Credentials, SourceAddress, TlsSettings } from './address.ts';
-import { chooseSource, isSame } from './choose-source.ts';
+import { chooseSource, isAt, isSame } from './choose-source.ts';
 import type { Answer, Choice } from './choose-source.ts';
 import type { Connect } from './connect.ts';
 import { SideConnection } from './side-connection.ts';
@@ -39,11 +40,15 @@ const answerTimeoutMs = 2_000;
 const surveyTimeoutMs = 4_000;
 /** With as much again at random. */
 const watchMs = 5_000;
+/** However many hints come, no more is asked than this allows. */
+const leastMs = 1_000;
 
 export class SourceChoice {
   readonly #options: SourceChoiceOptions;
   #current: SourceAddress | undefined;
   #rivals = '';
+  #isHinted = false;
+  #hinted = new AbortController();
 
   constructor(options: SourceChoiceOptions) {
     this.#options = options;
@@ -65,11 +70,30 @@ export class SourceChoice {
     return (this.#current = choice.address);
   }
 
+  /** The primary is said to be there now. */
+  hint(address: Pick<SourceAddress, 'host' | 'port'>): void {
+    if (isAt(address, this.#current)) return;
+    this.#isHinted = true;
+    this.#hinted.abort();
+  }
+
+  /** A pause that a hint ends. */
+  async rest(ms: number, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    await clock.sleep(Math.min(ms, leastMs), signal);
+    if (ms > leastMs && !this.#isHinted) {
+      this.#hinted = new AbortController();
+      await clock.sleep(ms - leastMs, AbortSignal.any([signal, this.#hinted.signal])).catch(() => undefined);
+      signal.throwIfAborted();
+    }
+    this.#isHinted = false;
+  }
+
   /** Resolves with a primary to move over to, when the source followed is not one and another is; else not before the end. */
   async watch(signal: AbortSignal): Promise<SourceAddress | undefined> {
-    const { addresses, clock, random } = this.#options;
+    const { addresses, random } = this.#options;
     while (addresses.length > 1) {
-      await clock.sleep(watchMs * (1 + random()), signal);
+      await this.rest(watchMs * (1 + random()), signal);
       const answers = await this.#survey(signal);
       const choice = this.#decide(answers);
       if (choice?.isPrimary === true && !isSame(choice.address, this.#current) && !this.#isOnPrimary(answers)) {

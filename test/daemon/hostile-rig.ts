@@ -169,6 +169,7 @@ export class HostileRig implements AsyncDisposable {
     return follow(
       {
         choose: async () => ({ host: 'fake', port: 1, tls: false }),
+        rest: (ms, signal) => clock.sleep(ms, signal),
         credentials: {},
         tls: { verify: true },
         connect: primary.connect,

@@ -169,5 +169,6 @@ function sampleOf(key: keyof Settings): string | boolean {
   if (key === 'relative-ttl') return 'convert';
   if (key === 'ttl') return 'shift';
   if (key === 'method') return 'restore';
+  if (key === 'format') return 'resp';
   return key === 'log-level' ? 'debug' : 'sample';
 }

@@ -10,7 +10,13 @@ const about: About = {
   port: 6380,
   uptime: 5_000_000,
   now: 100_000_000,
-  upstream: { host: '10.0.0.5', port: 6379, isUp: true, since: 98_000_000, version: '7.2.4' },
+  upstream: {
+    sources: [
+      { host: '10.0.0.5', port: 6379 },
+      { host: 'redis-2.internal', port: 6379 },
+    ],
+    ...{ host: '10.0.0.5', port: 6379, isUp: true, since: 98_000_000, version: '7.2.4' },
+  },
   stream: { id: 'b'.repeat(40), before: { id: 'a'.repeat(40), end: 501 }, first: 101, durable: 900 },
   replicas: [{ host: '10.0.0.7', port: 6379, state: 'online', offset: 899, lag: 0 }],
 };
@@ -194,13 +200,26 @@ describe('Sentinel', () => {
   it('tells where the primary is, in a transaction', () => {
     const talk = Talk.known();
     talk.say('MULTI');
-    expect(talk.hear('SLAVEOF', '10.0.0.6', '6379')).toBe('+QUEUED\r\n');
+    expect(talk.hear('SLAVEOF', 'Redis-2.internal', '6379')).toBe('+QUEUED\r\n');
     expect(talk.hear('CONFIG', 'REWRITE')).toBe('+QUEUED\r\n');
     expect(talk.hear('CLIENT', 'KILL', 'TYPE', 'normal')).toBe('+QUEUED\r\n');
     expect(talk.say('EXEC')).toEqual({
       send: '*3\r\n+OK\r\n+OK\r\n:0\r\n',
-      event: { kind: 'moved', host: '10.0.0.6', port: 6379 },
+      event: { kind: 'moved', host: 'redis-2.internal', port: 6379 },
     });
+  });
+
+  it('cannot send us to what is none of our sources', () => {
+    for (const [host = '', port = ''] of [
+      ['10.0.0.6', '6379'],
+      ['10.0.0.5', '6380'],
+      ['redis-2', '6379'],
+    ]) {
+      expect(Talk.known().say('SLAVEOF', host, port)).toEqual({
+        send: '-ERR this is a journal: it follows its own sources only, and that is none of them\r\n',
+        event: { kind: 'misled', address: `${host}:${port}` },
+      });
+    }
   });
 
   it('cannot make us a primary', () => {

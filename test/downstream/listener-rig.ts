@@ -131,7 +131,10 @@ export class ListenerRig implements AsyncDisposable {
   #history(): History {
     return {
       now: () => this.served,
-      upstream: () => ({ host: '10.0.0.5', port: 6379, isUp: true, since: 0, version: '7.0.15' }),
+      upstream: () => ({
+        ...{ host: '10.0.0.5', port: 6379, isUp: true, since: 0, version: '7.0.15' },
+        sources: [{ host: '10.0.0.5', port: 6379 }],
+      }),
       watch: (changed) => {
         this.#watchers.add(changed);
         return () => void this.#watchers.delete(changed);

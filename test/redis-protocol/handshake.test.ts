@@ -9,7 +9,7 @@ import { command, singleBytes } from './bytes.ts';
 const id = 'a'.repeat(40);
 const otherId = '0123456789abcdef0123456789abcdef01234567';
 const secret = 'hunter2-secret';
-const withPassword = { user: 'replica', password: secret };
+const withPassword = { user: 'replica', password: secret, announce: { host: '10.0.0.9', port: 6380 } };
 const info = '# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.1\r\n';
 const replication = `# Replication\r\nrole:master\r\nmaster_replid:${'c'.repeat(40)}\r\nmaster_repl_offset:4711\r\n`;
 
@@ -18,6 +18,7 @@ const sent: Readonly<Record<HandshakeState, Buffer>> = {
   auth: command('AUTH', 'replica', secret),
   info: command('INFO', 'server'),
   lineage: command('INFO', 'replication'),
+  announce: command('REPLCONF', 'listening-port', '6380', 'ip-address', '10.0.0.9'),
   capa: command('REPLCONF', 'capa', 'eof', 'capa', 'psync2'),
   version: command('REPLCONF', 'version', '9.1.0'),
   psync: command('PSYNC', '?', '-1'),
@@ -28,12 +29,13 @@ const goodReply: Readonly<Record<HandshakeState, string>> = {
   auth: '+OK\r\n',
   info: `$${info.length}\r\n${info}\r\n`,
   lineage: `$${replication.length}\r\n${replication}\r\n`,
+  announce: '+OK\r\n',
   capa: '+OK\r\n',
   version: '+OK\r\n',
   psync: `+FULLRESYNC ${id} 4711\r\n`,
 };
 
-const order: readonly HandshakeState[] = ['ping', 'auth', 'info', 'lineage', 'capa', 'version', 'psync'];
+const order: readonly HandshakeState[] = ['ping', 'auth', 'info', 'lineage', 'announce', 'capa', 'version', 'psync'];
 
 function push(handshake: Handshake, text: string): HandshakeStep {
   return handshake.push(Buffer.from(text));
@@ -46,6 +48,7 @@ function arrivedAt(state: HandshakeState, options: HandshakeOptions = withPasswo
   for (const step of order) {
     if (step === state) break;
     if (step === 'auth' && options.password === undefined) continue;
+    if (step === 'announce' && options.announce === undefined) continue;
     push(handshake, goodReply[step]);
   }
   expect(handshake.state).toBe(state);
@@ -69,7 +72,8 @@ describe('a full sync', () => {
     expect(push(handshake, goodReply.ping).send).toEqual(sent.auth);
     expect(push(handshake, goodReply.auth).send).toEqual(sent.info);
     expect(push(handshake, goodReply.info).send).toEqual(sent.lineage);
-    expect(push(handshake, goodReply.lineage).send).toEqual(sent.capa);
+    expect(push(handshake, goodReply.lineage).send).toEqual(sent.announce);
+    expect(push(handshake, goodReply.announce).send).toEqual(sent.capa);
     expect(push(handshake, goodReply.capa).send).toEqual(sent.version);
     expect(push(handshake, goodReply.version).send).toEqual(sent.psync);
     expect(push(handshake, goodReply.psync)).toEqual({
@@ -94,7 +98,7 @@ describe('a full sync', () => {
     const handshake = new Handshake();
     let sending = handshake.start();
     const said: Buffer[] = [];
-    for (const state of order.filter((step) => step !== 'auth')) {
+    for (const state of order.filter((step) => step !== 'auth' && step !== 'announce')) {
       said.push(sending);
       for (const byte of singleBytes(Buffer.from(goodReply[state]))) {
         const step = handshake.push(byte);
@@ -200,7 +204,14 @@ const expected: Readonly<Record<HandshakeState, Readonly<Record<HandshakeEvent, 
     'unknown-command': 'lineage',
     'other-error': 'lineage',
   },
-  lineage: { ...never, bulk: 'capa', 'no-permission': 'capa', 'unknown-command': 'capa', 'other-error': 'capa' },
+  lineage: {
+    ...never,
+    bulk: 'announce',
+    'no-permission': 'announce',
+    'unknown-command': 'announce',
+    'other-error': 'announce',
+  },
+  announce: { ...never, ok: 'capa', 'other-error': 'capa' },
   capa: { ...never, ok: 'version', 'other-error': 'version' },
   version: { ...never, ok: 'psync', 'other-error': 'psync' },
   // Nothing was asked to be continued here.
@@ -280,10 +291,12 @@ describe('how a refusal is to be met', () => {
     const handshake = arrivedAt('info');
     push(handshake, example['no-permission']);
     push(handshake, example['no-permission']);
+    push(handshake, '-ERR Invalid value for listening-port\r\n');
     push(handshake, '-ERR Unrecognized REPLCONF option: capa\r\n');
     push(handshake, '-ERR Unrecognized REPLCONF option: version\r\n');
     expect(handshake.notes).toEqual([
       "INFO answered: NOPERM this user has no permissions to run the 'psync' command",
+      'REPLCONF listening-port answered: ERR Invalid value for listening-port',
       'REPLCONF capa answered: ERR Unrecognized REPLCONF option: capa',
     ]);
     expect(handshake.server).toBeUndefined();

@@ -155,6 +155,7 @@ export class Life {
       {
         ...source,
         choose: async () => address,
+        rest: (ms, signal) => clock.sleep(ms, signal),
         connect: network.connectFor(clock, this.slabs, (bytes) => {
           const offset = /REPLCONF\r\n\$3\r\nACK\r\n\$\d+\r\n(\d+)/.exec(bytes.toString('latin1'))?.[1];
           if (offset === undefined) return;

@@ -71,6 +71,7 @@ export class Rig {
         {
           ...this.options,
           choose: async () => this.options.address,
+          rest: (ms, signal) => this.clock.sleep(ms, signal),
           ...options,
           random: () => 1,
           current: (session) => {

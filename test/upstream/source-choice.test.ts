@@ -142,3 +142,34 @@ test('while a primary is followed another one is told once, and not moved over t
   expect(rig.clock.pending).toBe(0);
   expect(rig.openConnections).toBe(0);
 });
+
+test('a hint makes it look at once, but only at the servers, and once a second however many come', async () => {
+  const rig = new ChoiceRig(silent, replica);
+  expect(await rig.choose()).toBe(2);
+  let found: number | undefined;
+  void rig.choice.watch(rig.stop.signal).then((address) => (found = address?.port));
+  const before = rig.servers[1]?.attempts ?? 0;
+  for (let tenth = 0; tenth < 100; tenth += 1) {
+    rig.choice.hint({ host: 'h', port: 1 });
+    await rig.clock.advance(100);
+  }
+  expect(found).toBeUndefined();
+  expect((rig.servers[1]?.attempts ?? 0) - before).toBeLessThanOrEqual(10);
+  rig.answer(1, master);
+  await rig.clock.advance(2_000);
+  rig.choice.hint({ host: 'h', port: 1 });
+  await rig.clock.advance(1_100);
+  expect(found).toBe(1);
+});
+
+test('a hint at the server that is followed changes nothing', async () => {
+  const rig = new ChoiceRig(replica, master);
+  expect(await rig.choose()).toBe(2);
+  const ended = rig.choice.watch(rig.stop.signal).catch(() => undefined);
+  const before = rig.servers[1]?.attempts ?? 0;
+  rig.choice.hint({ host: 'H', port: 2 });
+  await rig.clock.advance(4_000);
+  expect(rig.servers[1]?.attempts).toBe(before);
+  rig.stop.abort();
+  await ended;
+});
