@@ -15,6 +15,7 @@ import { lsVerb } from './commands/ls.ts';
 import { markVerb } from './commands/mark.ts';
 import { restoreVerb } from './commands/restore.ts';
 import { runVerb } from './commands/run.ts';
+import { serveVerb } from './commands/serve.ts';
 import { statusVerb } from './commands/status.ts';
 import { verifyVerb } from './commands/verify.ts';
 import type { CliIo } from './io.ts';
@@ -24,7 +25,7 @@ import type { Verb } from './verb.ts';
 
 export const verbs: readonly Verb[] = [
   ...[runVerb, statusVerb, lsVerb, verifyVerb, markVerb],
-  ...[findVerb, historyVerb, diffVerb, exportVerb, restoreVerb, demoVerb, completionVerb],
+  ...[findVerb, historyVerb, diffVerb, exportVerb, restoreVerb, serveVerb, demoVerb, completionVerb],
 ];
 
 export async function runCli(argv: readonly string[], io: CliIo): Promise<ExitCode> {

@@ -15,7 +15,6 @@ import { LinkError } from '../core/errors.ts';
 import { parseOffset } from '../core/position.ts';
 import type { Offset, ReplicationId } from '../core/position.ts';
 import { basePieces } from '../log/base-pieces.ts';
-import { StreamFollower } from '../log/stream-follower.ts';
 import { RequestReader } from '../redis/requests.ts';
 import { errorReply, statusReply } from '../redis/replies-out.ts';
 import type { Disk } from '../storage/disk.ts';
@@ -24,6 +23,7 @@ import type { PsyncAnswer, PsyncRequest, ReplicaSkills } from './answer-psync.ts
 import type { History, ServedTimeline } from './history.ts';
 import type { LiveTail } from './live-tail.ts';
 import type { Outlet } from './outlet.ts';
+import { ServedStream } from './served-stream.ts';
 
 export interface FeedOptions {
   readonly disk: Disk;
@@ -204,7 +204,7 @@ export class Feed {
   /** Reads what the tail has let go of, up to where it is held. */
   async #catchUp(served: ServedTimeline): Promise<void> {
     const { disk, history, tail } = this.#options;
-    await using own = new StreamFollower(disk, served.directory, this.#next, tail.blocks);
+    await using own = new ServedStream(disk, served, this.#next, tail.blocks);
     while (tail.isBehind(this.#next)) {
       this.#requireSame(served);
       const piece = await own.read(history.now()?.durable ?? 0);

@@ -1,6 +1,6 @@
 /**
- * What is served: a contract with two implementations, a journal that is being written by this process and one that is
- * written by another or by nobody. Everything in this folder sees a journal through it.
+ * What is served: a contract with several implementations, for a journal that this process writes, one that another writes
+ * or nobody, and a moment of one. Everything in this folder sees a journal through it.
  */
 import type { IdEntry } from '../../journal-format/fields.ts';
 import type { Micros } from '../core/clock.ts';
@@ -16,6 +16,8 @@ export interface ServedTimeline {
   readonly ids: readonly IdEntry[];
   /** No byte behind this is served: it may yet be lost. */
   readonly durable: Offset;
+  /** Set where the numbering is our own: what lies behind this offset, a boundary, are PINGs, which are in no file. */
+  readonly pingsBehind?: Offset | undefined;
 }
 
 /** The server that the journal follows. */

@@ -9,9 +9,9 @@
 import { liveTailBytesMax } from '../core/limits.ts';
 import type { Offset } from '../core/position.ts';
 import { BlockCache } from '../log/block-cache.ts';
-import { StreamFollower } from '../log/stream-follower.ts';
 import type { Disk } from '../storage/disk.ts';
 import type { History } from './history.ts';
+import { ServedStream } from './served-stream.ts';
 
 interface Chunk {
   readonly start: Offset;
@@ -35,7 +35,7 @@ export class LiveTail implements AsyncDisposable {
   readonly #history: History;
   readonly #readers = new Set<TailReader>();
   #unwatch: (() => void) | undefined;
-  #follower: { readonly name: string; readonly stream: StreamFollower } | undefined;
+  #follower: { readonly name: string; readonly stream: ServedStream } | undefined;
   #chunks: Chunk[] = [];
   #bytes = 0;
   #reading: Promise<void> | undefined;
@@ -124,10 +124,10 @@ export class LiveTail implements AsyncDisposable {
     if (this.#follower?.name !== name) {
       await this.#forget();
       // What is older is for those to read who lack it.
-      this.#follower = { name, stream: new StreamFollower(this.#disk, directory, durable + 1, this.blocks) };
+      this.#follower = { name, stream: new ServedStream(this.#disk, served, durable + 1, this.blocks) };
     }
     const { stream } = this.#follower;
-    for await (const piece of stream.upTo(durable)) {
+    for (let piece = await stream.read(durable); piece !== undefined; piece = await stream.read(durable)) {
       const isOwn = piece.slab === undefined && piece.bytes.length > copiedBytesMax;
       this.#keep({ start: piece.start, bytes: isOwn ? piece.bytes : Buffer.from(piece.bytes) });
     }

@@ -5,7 +5,8 @@ import { infoFields } from '../../src/redis/info.ts';
 import { eventually } from '../support/eventually.ts';
 import { explainDifference } from '../support/fingerprint-difference.ts';
 import { fingerprint } from '../support/fingerprint.ts';
-import type { JournalProcess, JournalProcessOptions } from '../support/journal-process.ts';
+import { JournalProcess } from '../support/journal-process.ts';
+import type { JournalProcessOptions } from '../support/journal-process.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import type { RedisServerOptions } from '../support/redis-server.ts';
 import type { RespClient } from '../support/resp-client.ts';
@@ -72,9 +73,19 @@ export class FeedRig implements AsyncDisposable {
     return journal;
   }
 
+  /** `journal serve` of the same directory, and its port. */
+  async serve(args: readonly string[] = []): Promise<{ readonly process: JournalProcess; readonly port: number }> {
+    const process = JournalProcess.serve({
+      dir: this.capture.dir,
+      args: ['--listen', '127.0.0.1:0', ...args],
+      env: { JOURNAL_LISTEN_PASSWORD: password },
+    });
+    return { process, port: Number((await process.waitFor('listening')).port) };
+  }
+
   /** A stock replica of the journal, or of `port`. */
-  replica(config: Readonly<Record<string, string>> = {}): Promise<FedReplica> {
-    return FedReplica.start(this.binary, this.#port, { masterauth: password, ...config });
+  replica(port: number = this.#port, config: Readonly<Record<string, string>> = {}): Promise<FedReplica> {
+    return FedReplica.start(this.binary, port, { masterauth: password, ...config });
   }
 
   /** One of the primary. */

@@ -72,10 +72,19 @@ export class JournalProcess implements AsyncDisposable {
     if (child.stderr !== null) createInterface(child.stderr).on('line', (line) => this.#take(line));
   }
 
-  static start(options: JournalProcessOptions): JournalProcess {
-    const { source, dir, args = [], env = {}, segmentBytes, under = [] } = options;
+  static start({ source, ...options }: JournalProcessOptions): JournalProcess {
+    return JournalProcess.#spawn(['run', '--source', source], options);
+  }
+
+  /** `journal serve`, which needs no primary. */
+  static serve(options: Omit<JournalProcessOptions, 'source'>): JournalProcess {
+    return JournalProcess.#spawn(['serve'], options);
+  }
+
+  static #spawn(verb: readonly string[], options: Omit<JournalProcessOptions, 'source'>): JournalProcess {
+    const { dir, args = [], env = {}, segmentBytes, under = [] } = options;
     const program = segmentBytes === undefined ? [compiledCommand()] : [smallSegments, String(segmentBytes)];
-    const words = ['run', '--source', source, '--dir', dir, '--name', sourceName, ...args];
+    const words = [...verb, '--dir', dir, '--name', sourceName, ...args];
     const [first = '', ...rest] = [...under, process.execPath, ...program, ...words];
     const inherited = Object.entries(process.env).filter(([name]) => !/^(JOURNAL|NODE)_/.test(name));
     const child = spawn(first, rest, {

@@ -10,7 +10,6 @@ import { parseSelection } from '../../redis/key-selection.ts';
 import { parseDestination } from '../../restore/plan/destination.ts';
 import type { Destination } from '../../restore/plan/destination.ts';
 import { parseZone } from '../../restore/locate/instant.ts';
-import type { CutMode } from '../../restore/locate/locate.ts';
 import { planRestore } from '../../restore/plan/plan-restore.ts';
 import { planToJson, planToText } from '../../restore/plan/plan-print.ts';
 import type { Plan } from '../../restore/plan/plan.ts';
@@ -31,6 +30,8 @@ import type { AskedTarget } from '../restore-target.ts';
 import { sizeSetting } from '../size-setting.ts';
 import { StepProgress } from '../step-progress.ts';
 import type { Verb, VerbContext } from '../verb.ts';
+import { wantedMoment } from '../wanted-moment.ts';
+import type { WantedMoment } from '../wanted-moment.ts';
 
 export const restoreVerb: Verb = {
   name: 'restore',
@@ -307,21 +308,9 @@ async function planFor(
   return planRestore(io.disk, tree, { ...what, to: to?.kind, servers }, io.signal);
 }
 
-function wanted({ values, origin }: Layers): { readonly text: string; readonly mode: CutMode } {
-  const { before } = values;
-  const [at, another] = values.at;
-  if (another !== undefined) {
-    throw new UsageError('two-targets', `${origin('at')} is given more than once`, {
-      hint: 'a restore has one target; to compare two: journal diff',
-    });
-  }
-  if (at !== undefined && before !== undefined) {
-    throw new UsageError('two-targets', `${origin('at')} and ${origin('before')} are both given`, {
-      hint: '--at includes the target, --before leaves it out: choose one',
-    });
-  }
-  if (at !== undefined) return { text: at, mode: 'at' };
-  if (before !== undefined) return { text: before, mode: 'before' };
+function wanted(layers: Layers): WantedMoment {
+  const moment = wantedMoment(layers);
+  if (moment !== undefined) return moment;
   throw new UsageError('no-target', 'restore what? --at or --before is missing', {
     hint: 'for example --at -15m, --at latest, or --before 2026-11-20T14:30:05Z; journal restore --help shows all forms',
   });
