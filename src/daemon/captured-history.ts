@@ -19,11 +19,15 @@ export interface CapturedHistoryOptions {
 
 export type UpstreamChange = Partial<Omit<UpstreamState, 'since'>>;
 
+/** With each commit there is a reason to look again; a base that cannot be read is told of less often. */
+const retryAfter: Micros = 10_000_000;
+
 export class CapturedHistory implements History {
   readonly #options: CapturedHistoryOptions;
   readonly #watchers = new Set<() => void>();
   #base: { readonly timeline: number; readonly entry: BaseEntry } | undefined;
   #loading: number | undefined;
+  #failed: { readonly timeline: number; readonly at: Micros } | undefined;
   #upstream: UpstreamState;
 
   constructor(options: CapturedHistoryOptions, upstream: Pick<UpstreamState, 'host' | 'port' | 'sources'>) {
@@ -66,14 +70,16 @@ export class CapturedHistory implements History {
   }
 
   async #load(timeline: number, directory: string): Promise<void> {
-    if (this.#loading === timeline) return;
+    const { disk, clock, failed } = this.#options;
+    const hasJustFailed = this.#failed?.timeline === timeline && clock.monotonic() - this.#failed.at < retryAfter;
+    if (this.#loading === timeline || hasJustFailed) return;
     this.#loading = timeline;
-    const { disk, failed } = this.#options;
     try {
       const entry = await loadBase(disk, directory, timeline, await disk.list(directory));
       if (entry !== undefined) this.#base = { timeline, entry };
       this.#tell();
     } catch (error) {
+      this.#failed = { timeline, at: clock.monotonic() };
       failed(error);
     }
     this.#loading = undefined;
