@@ -43,7 +43,8 @@ export class InstantHistory implements History, Disposable {
     this.#served = { number, directory, base, ids, durable: cut.offset, pingsBehind: cut.offset };
     const [, host = '?', port = '0'] = /^\[?(.*?)\]?:(\d+)$/.exec(timeline.record.address) ?? [];
     const version = timeline.record.server.version;
-    this.#upstream = { host, port: Number(port), isUp: true, since: clock.monotonic(), version };
+    const since = clock.monotonic();
+    this.#upstream = { sources: [], host, port: Number(port), isUp: true, since, version };
     this.#schedule();
   }
 

@@ -31,7 +31,7 @@ export class KeptHistory implements History, Disposable {
   readonly #options: KeptHistoryOptions;
   readonly #watchers = new Set<() => void>();
   #served: ServedTimeline | undefined;
-  #upstream: UpstreamState = { host: '?', port: 0, isUp: false, since: 0, version: undefined };
+  #upstream: UpstreamState = { sources: [], host: '?', port: 0, isUp: false, since: 0, version: undefined };
   #loadedAt = -Infinity;
   #hasFailed = false;
   #isClosed = false;
@@ -121,7 +121,7 @@ export class KeptHistory implements History, Disposable {
     const [, host = '?', port = '0'] = /^\[?(.*?)\]?:(\d+)$/.exec(words?.source ?? '') ?? [];
     const isUp = live?.state === 'streaming';
     const since = isUp === this.#upstream.isUp && !isUp ? this.#upstream.since : this.#options.clock.monotonic();
-    this.#upstream = { host, port: Number(port), isUp, since, version: words?.server?.version };
+    this.#upstream = { sources: [], host, port: Number(port), isUp, since, version: words?.server?.version };
   }
 }
 

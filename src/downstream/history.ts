@@ -22,7 +22,7 @@ export interface ServedTimeline {
 
 /** The server that the journal follows. */
 export interface UpstreamState {
-  /** All addresses that it may have: nobody can send us elsewhere. */
+  /** All addresses that it may have: nobody can send us elsewhere. None where it is not we who follow it. */
   readonly sources: readonly { readonly host: string; readonly port: number }[];
   readonly host: string;
   readonly port: number;
