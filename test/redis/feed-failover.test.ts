@@ -224,7 +224,8 @@ describeServers('three Sentinels', (binary) => {
     return took;
   }
 
-  test(
+  // Before 6.2 they list whoever announces a port, and 6.2 is not here.
+  test.runIf(isAtLeast(binary, { redis: 7, valkey: 7 }))(
     'fail over, never to the journal, not later for it, and are at peace with it',
     { timeout: 180_000 },
     async () => {
