@@ -112,9 +112,13 @@ export class ScratchDataset implements AsyncDisposable {
    * resolves when all of them are applied, and none has failed.
    */
   async edit(commands: AsyncIterable<Buffer>): Promise<void> {
-    this.#isSaved = false;
     const feed = (signal: AbortSignal): Promise<void> => this.#feed.append(commands, signal);
-    await whileWatched(this.#server, this.#client, this.#options, this.failures, feed);
+    try {
+      await whileWatched(this.#server, this.#client, this.#options, this.failures, feed);
+    } finally {
+      // Not before: the commands may be made of what they save as they begin.
+      this.#isSaved = false;
+    }
   }
 
   /** Has the server write an RDB of everything, elapsed keys included; its path is as it is until the next one, or disposal. */
