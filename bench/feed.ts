@@ -26,6 +26,7 @@ import { onlyTimeline, requireBuild, runCommand } from './support/journal.ts';
 import { describeMachine } from './support/machine.ts';
 import { atMost, type Conditions, conditionsOf, formatConditions, publish, table, verdict } from './support/report.ts';
 import { formatSpread, spreadOf, type Tail, tailOf } from './support/statistics.ts';
+import { Subscriber } from './support/subscriber.ts';
 import { withWorkspace } from './support/workspace.ts';
 
 interface Settings {
@@ -155,8 +156,8 @@ async function measureLatency(
 ): Promise<Latency> {
   const sentAt: number[] = [];
   const arrivals = { direct: new Float64Array(probes), fed: new Float64Array(probes) };
-  await using nearer = await Subscriber.to(direct.port, (n) => (arrivals.direct[n] = performance.now()));
-  await using farther = await Subscriber.to(fed.port, (n) => (arrivals.fed[n] = performance.now()));
+  await using nearer = await Subscriber.to(direct.port, channel, (n) => (arrivals.direct[n] = performance.now()));
+  await using farther = await Subscriber.to(fed.port, channel, (n) => (arrivals.fed[n] = performance.now()));
   const socket = connect(primary.port, '127.0.0.1');
   socket.setNoDelay(true);
   socket.resume();
@@ -176,42 +177,6 @@ async function measureLatency(
   const after = (times: Float64Array): number[] => sentAt.map((sent, n) => (times[n] ?? 0) - sent);
   const added = sentAt.map((_, n) => (arrivals.fed[n] ?? 0) - (arrivals.direct[n] ?? 0));
   return { direct: tailOf(after(arrivals.direct)), fed: tailOf(after(arrivals.fed)), added: tailOf(added) };
-}
-
-/** Takes the numbered messages of the channel. */
-class Subscriber implements AsyncDisposable {
-  readonly #socket: ReturnType<typeof connect>;
-  #count = 0;
-
-  private constructor(port: number, take: (n: number) => void) {
-    this.#socket = connect(port, '127.0.0.1');
-    this.#socket.setNoDelay(true);
-    let rest = '';
-    this.#socket.on('data', (bytes: Buffer) => {
-      rest += bytes.toString('latin1');
-      const messages = [...rest.matchAll(/\$7\r\nmessage\r\n\$\d+\r\n\w+\r\n\$\d+\r\n(\d+)\r\n/g)];
-      for (const [, n] of messages) take(Number(n));
-      this.#count += messages.length;
-      const last = messages.at(-1);
-      if (last !== undefined) rest = rest.slice(last.index + last[0].length);
-    });
-  }
-
-  static async to(port: number, take: (n: number) => void): Promise<Subscriber> {
-    const subscriber = new Subscriber(port, take);
-    subscriber.#socket.write(encodeCommand('SUBSCRIBE', channel));
-    await once(subscriber.#socket, 'data');
-    return subscriber;
-  }
-
-  async got(count: number): Promise<void> {
-    while (this.#count < count) await sleep(10);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#socket.destroy();
-    await once(this.#socket, 'close');
-  }
 }
 
 interface Stretch {
