@@ -60,7 +60,7 @@ export async function askTarget(url: string, { io, layers, output }: VerbContext
   const { replace, method, 'i-know-this-is-live': live, 'delete-absent': deletesAbsent } = values;
   const part = parseSelection(values) === undefined ? undefined : { deletesAbsent };
   const memoryBytes = sizeSetting(layers, 'target-memory');
-  const asked = { address: config.address, replace, live, method, memoryBytes, part };
+  const asked = { address: config.address, replace, live, method, memoryBytes, part, looksOnly: values['dry-run'] };
   return { config, asked, facts, primaries: facts.mode === 'cluster' ? await primariesOf(config, io) : undefined };
 }
 

@@ -49,6 +49,8 @@ export interface CaptureOptions {
   readonly check: (path: string) => BaseChecker;
   readonly events: CaptureEvents;
   readonly segmentBytes?: number | undefined;
+  /** Whether replicas are fed with what becomes durable. */
+  readonly isFollowed?: (() => boolean) | undefined;
 }
 
 export interface CaptureEvents extends SealerEvents {
@@ -252,7 +254,7 @@ export class Capture implements Sink, AsyncDisposable {
   }
 
   #writer(timeline: number, directory: string, tail: StreamTail): StreamWriter {
-    const { disk, clock, tree, events, segmentBytes } = this.#options;
+    const { disk, clock, tree, events, segmentBytes, isFollowed } = this.#options;
     return new StreamWriter(
       {
         disk,
@@ -262,6 +264,7 @@ export class Capture implements Sink, AsyncDisposable {
         timeline,
         writer: writerName,
         ...(segmentBytes !== undefined && { segmentBytes }),
+        isAwaited: isFollowed,
         events: {
           durable: events.progressed,
           failed: events.failed,

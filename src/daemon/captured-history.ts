@@ -66,7 +66,7 @@ export class CapturedHistory implements History {
   upstreamIs(change: UpstreamChange): void {
     const since: Micros = this.#options.clock.monotonic();
     this.#upstream = { ...this.#upstream, ...change, since };
-    this.#tell();
+    this.moved();
   }
 
   async #load(timeline: number, directory: string): Promise<void> {

@@ -58,6 +58,10 @@ export class Feeding implements AsyncDisposable {
     return this.#listener.replicas;
   }
 
+  get isFollowed(): boolean {
+    return this.#listener.isFollowed;
+  }
+
   /** More is durable, or it goes on under another name, or in another timeline. */
   moved(): void {
     this.#history.moved();

@@ -34,7 +34,6 @@ import { WorkerBaseChecker } from './base-checker.ts';
 import { Capture } from './capture.ts';
 import type { CaptureEvents } from './capture.ts';
 import type { RunConfig } from './config.ts';
-import type { ListenConfig } from './listen-config.ts';
 import { Feeding } from './listening.ts';
 import { describe } from './describe-error.ts';
 import { loggedRoom, loggedWatch } from './disk-watch.ts';
@@ -104,6 +103,7 @@ export async function runDaemon(options: RunOptions, signal: AbortSignal): Promi
       check: (path) => new WorkerBaseChecker(path),
       events: run.captureEvents,
       segmentBytes: options.segmentBytes,
+      isFollowed: run.isFollowed,
     });
     if (!(await reserve.make())) logger.warn({ event: 'no-reserve', reserve: tree.reserve, bytes: reserveBytes });
     await using _retention = config.keepLocal && run.retention(capture, tree, config.keepLocal);
@@ -128,6 +128,7 @@ class Run {
   #state: StateWriter | undefined;
   #retention: Retention | undefined;
   #feeding: Feeding | undefined;
+  readonly isFollowed = (): boolean => this.#feeding?.isFollowed ?? false;
   #session: ReplicaSession | undefined;
   #choice: SourceChoice | undefined;
   #capture: Capture | undefined;
@@ -213,7 +214,7 @@ class Run {
     return (this.#retention = loggedRetention({ tree, keep, newest }, this.#logger));
   }
 
-  async listen(capture: Capture, config: ListenConfig): Promise<Feeding> {
+  async listen(capture: Capture, config: NonNullable<RunConfig['listen']>): Promise<Feeding> {
     const moved = (host: string, port: number): void => this.#choice?.hint({ host, port });
     const upstream = { current: this.#address, sources: this.#config.addresses, moved };
     return (this.#feeding = await Feeding.open(config, capture, upstream, { disk: localDisk, logger: this.#logger }));
@@ -305,7 +306,6 @@ class Run {
   #streaming(): void {
     this.#sync = null;
     this.#feeding?.upstreamIs({ isUp: true });
-    this.#feeding?.moved();
     this.#state?.update({ state: 'streaming', lastError: null, nextAttemptAt: null });
     this.#progressed();
     if (this.#config.once) void this.#aimOnce(this.#ended.signal);

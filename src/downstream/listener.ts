@@ -101,6 +101,11 @@ export class Listener implements AsyncDisposable {
     return [...this.#guests.values()].map(({ client }) => client?.replica).filter((replica) => replica !== undefined);
   }
 
+  /** Whether there is anybody who waits for more of the stream. */
+  get isFollowed(): boolean {
+    return this.#tail.isFollowed;
+  }
+
   /** Tells everybody to go. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.close();

@@ -47,6 +47,10 @@ export class LiveTail implements AsyncDisposable {
     this.#history = history;
   }
 
+  get isFollowed(): boolean {
+    return this.#readers.size > 0;
+  }
+
   /** The result ends it. */
   join(reader: TailReader): () => void {
     this.#readers.add(reader);

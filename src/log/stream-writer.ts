@@ -37,6 +37,8 @@ export interface StreamWriterOptions {
   readonly writer: string;
   readonly events: StreamWriterEvents;
   readonly segmentBytes?: number;
+  /** Whether somebody waits for whatever becomes durable: then nothing waits for company. */
+  readonly isAwaited?: (() => boolean) | undefined;
 }
 
 export interface StreamWriterEvents {
@@ -164,7 +166,7 @@ export class StreamWriter {
   append(bytes: Buffer, slab: Slab | undefined, stamp: Micros, mark: BoundaryMark): void {
     if (this.#failure !== undefined || bytes.length === 0) return;
     this.#queue.append(bytes, slab, stamp, mark);
-    if (this.#queue.bytes >= commitBytesSoon) this.hurry();
+    if (this.#queue.bytes >= commitBytesSoon || this.#options.isAwaited?.() === true) this.hurry();
     else this.#schedule();
   }
 

@@ -103,6 +103,7 @@ export interface RigOptions {
   readonly primary?: Primary;
   readonly directory?: string;
   readonly timeline?: number;
+  readonly isAwaited?: () => boolean;
 }
 
 export class LogRig {
@@ -129,6 +130,7 @@ export class LogRig {
         timeline,
         writer: writerName,
         segmentBytes,
+        isAwaited: options.isAwaited,
         events: {
           durable: (offset) => this.durable.push(offset),
           completed: (path, end) => this.completed.push({ path, end }),

@@ -448,6 +448,18 @@ describe('in a flood', () => {
     expect(await streamOf(rig.disk)).toEqual(rig.primary.bytes(baseOffset + 1, baseOffset + 400));
   });
 
+  test('nothing waits for company while somebody waits for whatever becomes durable', async () => {
+    let isAwaited = false;
+    const rig = await LogRig.fresh({ isAwaited: () => isAwaited });
+    rig.read(10);
+    await settle();
+    expect(rig.writer.durable).toBe(baseOffset);
+    isAwaited = true;
+    rig.read(10);
+    await settle();
+    expect(rig.writer.durable).toBe(baseOffset + 20);
+  });
+
   test('a batch that is not full waits for company while another is written', async () => {
     const { rig, writes } = await flood(1);
     rig.read(10);

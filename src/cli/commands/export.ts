@@ -137,6 +137,9 @@ function requireOneMoment({ layers: { values } }: VerbContext, areMore: boolean)
   );
 }
 
+/** What was handed over need not have arrived: who goes on has to look at what did. */
+const readerStopped = 'the reader has stopped before the end';
+
 async function exportStream(context: VerbContext): Promise<ExitCode> {
   const { io, layers, output } = context;
   const { format, from, to, after, keys, exclude, command = [], db } = layers.values;
@@ -162,8 +165,9 @@ async function exportStream(context: VerbContext): Promise<ExitCode> {
   try {
     const code = await tellBy(printer, meant(find(io.disk, reach, filter, options), events), reach, context);
     if (await printer.flush()) return code;
-    const hint = goOn();
-    if (hint !== undefined) output.note(hint);
+    output.note(
+      withGroups ? readerStopped : `${readerStopped}; --after the position of the last row that it has goes on`,
+    );
     return 0;
   } catch (error) {
     const hint = goOn();

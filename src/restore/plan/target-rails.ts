@@ -50,6 +50,8 @@ export interface TargetAsked {
   readonly memoryBytes?: number | undefined;
   /** Only some keys are to be written; undefined: it is given the whole dataset. */
   readonly part?: PartAsked | undefined;
+  /** Nothing is going to be written: some keys may be looked at on a live primary as on any other. */
+  readonly looksOnly?: boolean | undefined;
 }
 
 export interface PartAsked {
@@ -179,8 +181,9 @@ function isOfJournal({ replication }: TargetFacts, { histories }: TargetNeed): b
   return histories.has(id) || (before !== undefined && histories.has(before.id));
 }
 
-function refuseLive({ replicas }: TargetFacts, { address, live, part }: TargetAsked, isLive: boolean): void {
-  if (live === address) return;
+function refuseLive({ replicas }: TargetFacts, asked: TargetAsked, isLive: boolean): void {
+  const { address, live, part } = asked;
+  if (live === address || (asked.looksOnly === true && part !== undefined)) return;
   const said = live === undefined ? '' : `, and --i-know-this-is-live says ${live}`;
   const repeat = `if you mean it, repeat its address: --i-know-this-is-live ${address}`;
   if (isLive) {
