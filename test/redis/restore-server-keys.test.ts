@@ -299,6 +299,9 @@ describeServers('some keys into a running server', (binary) => {
     const words = ['--yes', '--keys', 'string:*'];
     const refused = await source.restore(primary, words);
     expect(jsonError(refused)).toMatchObject({ code: 'target-is-live', exitCode: 7 });
+    // To look at what would be done takes no more than asking.
+    const looked = await source.restore(primary, ['--dry-run', ...words.slice(1)]);
+    expect(looked.exitCode, looked.stderr).toBe(0);
     await source.expectKeys(client, before.keys, before);
     const live = ['--i-know-this-is-live', `127.0.0.1:${primary.port}`];
     const { mark } = await done(primary, [...words.slice(1), ...live]);
