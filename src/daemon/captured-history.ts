@@ -4,6 +4,7 @@
  */
 import type { Clock, Micros } from '../core/clock.ts';
 import type { History, ServedTimeline, UpstreamState } from '../downstream/history.ts';
+import { Watchers } from '../downstream/watchers.ts';
 import type { BaseEntry } from '../log/catalog.ts';
 import { loadBase } from '../log/catalog.ts';
 import type { Disk } from '../storage/disk.ts';
@@ -24,7 +25,7 @@ const retryAfter: Micros = 10_000_000;
 
 export class CapturedHistory implements History {
   readonly #options: CapturedHistoryOptions;
-  readonly #watchers = new Set<() => void>();
+  readonly #watchers = new Watchers();
   #base: { readonly timeline: number; readonly entry: BaseEntry } | undefined;
   #loading: number | undefined;
   #failed: { readonly timeline: number; readonly at: Micros } | undefined;
@@ -47,10 +48,7 @@ export class CapturedHistory implements History {
   }
 
   watch(changed: () => void): () => void {
-    this.#watchers.add(changed);
-    return () => {
-      this.#watchers.delete(changed);
-    };
+    return this.#watchers.add(changed);
   }
 
   /** More is durable, or it goes on under another name, or in another timeline. */
@@ -59,7 +57,7 @@ export class CapturedHistory implements History {
     if (served !== undefined && this.#base?.timeline !== served.number)
       void this.#load(served.number, served.directory);
     if (this.#upstream.isUp) this.#upstream = { ...this.#upstream, since: this.#options.clock.monotonic() };
-    this.#tell();
+    this.#watchers.tell();
   }
 
   /** Of the server that is followed. */
@@ -77,15 +75,11 @@ export class CapturedHistory implements History {
     try {
       const entry = await loadBase(disk, directory, timeline, await disk.list(directory));
       if (entry !== undefined) this.#base = { timeline, entry };
-      this.#tell();
+      this.#watchers.tell();
     } catch (error) {
       this.#failed = { timeline, at: clock.monotonic() };
       failed(error);
     }
     this.#loading = undefined;
-  }
-
-  #tell(): void {
-    for (const changed of [...this.#watchers]) changed();
   }
 }

@@ -8,6 +8,7 @@ import type { Clock } from '../core/clock.ts';
 import { UsageError } from '../core/errors.ts';
 import { ping } from '../downstream/served-stream.ts';
 import type { History, ServedTimeline, UpstreamState } from '../downstream/history.ts';
+import { Watchers } from '../downstream/watchers.ts';
 import { withCatalog } from '../log/catalog.ts';
 import type { Timeline } from '../log/catalog.ts';
 import type { SourceTree } from '../log/source-tree.ts';
@@ -17,6 +18,7 @@ import type { Cut, CutMode, UncertaintyRule } from '../restore/locate/locate.ts'
 import type { Target } from '../restore/locate/target.ts';
 import { sourceServer } from '../restore/plan/plan.ts';
 import type { Disk } from '../storage/disk.ts';
+import { readAddress } from '../upstream/address.ts';
 
 export interface InstantRequest {
   readonly target: Target;
@@ -31,7 +33,7 @@ export class InstantHistory implements History, Disposable {
   readonly cut: Cut;
   readonly #clock: Clock;
   readonly #upstream: UpstreamState;
-  readonly #watchers = new Set<() => void>();
+  readonly #watchers = new Watchers();
   #served: ServedTimeline;
   #cancel: (() => void) | undefined;
 
@@ -41,10 +43,9 @@ export class InstantHistory implements History, Disposable {
     this.cut = cut;
     this.#clock = clock;
     this.#served = { number, directory, base, ids, durable: cut.offset, pingsBehind: cut.offset };
-    const [, host = '?', port = '0'] = /^\[?(.*?)\]?:(\d+)$/.exec(timeline.record.address) ?? [];
     const version = timeline.record.server.version;
     const since = clock.monotonic();
-    this.#upstream = { sources: [], host, port: Number(port), isUp: true, since, version };
+    this.#upstream = { sources: [], ...readAddress(timeline.record.address), isUp: true, since, version };
     this.#schedule();
   }
 
@@ -68,10 +69,7 @@ export class InstantHistory implements History, Disposable {
   }
 
   watch(changed: () => void): () => void {
-    this.#watchers.add(changed);
-    return () => {
-      this.#watchers.delete(changed);
-    };
+    return this.#watchers.add(changed);
   }
 
   [Symbol.dispose](): void {
@@ -81,7 +79,7 @@ export class InstantHistory implements History, Disposable {
   #schedule(): void {
     this.#cancel = this.#clock.after(pingEveryMs, () => {
       this.#served = { ...this.#served, durable: this.#served.durable + ping.length };
-      for (const changed of [...this.#watchers]) changed();
+      this.#watchers.tell();
       this.#schedule();
     });
   }

@@ -6,12 +6,14 @@
 import type { Clock } from '../core/clock.ts';
 import type { Offset } from '../core/position.ts';
 import type { History, ServedTimeline, UpstreamState } from '../downstream/history.ts';
+import { Watchers } from '../downstream/watchers.ts';
 import { loadTimeline } from '../log/catalog.ts';
 import type { Timeline } from '../log/catalog.ts';
 import { readRemoved } from '../log/removed.ts';
 import { timelineNumbers } from '../log/source-tree.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import type { Disk } from '../storage/disk.ts';
+import { readAddress } from '../upstream/address.ts';
 import type { RunState } from './state-file.ts';
 import { readWriter } from './status.ts';
 
@@ -29,7 +31,7 @@ const lookAnewMs = 5000;
 
 export class KeptHistory implements History, Disposable {
   readonly #options: KeptHistoryOptions;
-  readonly #watchers = new Set<() => void>();
+  readonly #watchers = new Watchers();
   #served: ServedTimeline | undefined;
   #upstream: UpstreamState = { sources: [], host: '?', port: 0, isUp: false, since: 0, version: undefined };
   #loadedAt = -Infinity;
@@ -58,10 +60,7 @@ export class KeptHistory implements History, Disposable {
   }
 
   watch(changed: () => void): () => void {
-    this.#watchers.add(changed);
-    return () => {
-      this.#watchers.delete(changed);
-    };
+    return this.#watchers.add(changed);
   }
 
   [Symbol.dispose](): void {
@@ -114,14 +113,13 @@ export class KeptHistory implements History, Disposable {
     if (served === undefined || durable === undefined) return;
     if (served === this.#served && durable === served.durable) return;
     this.#served = { ...served, durable };
-    for (const changed of [...this.#watchers]) changed();
+    this.#watchers.tell();
   }
 
   #lookUpstream(words: RunState | undefined, live: RunState | undefined): void {
-    const [, host = '?', port = '0'] = /^\[?(.*?)\]?:(\d+)$/.exec(words?.source ?? '') ?? [];
     const isUp = live?.state === 'streaming';
     const since = isUp === this.#upstream.isUp && !isUp ? this.#upstream.since : this.#options.clock.monotonic();
-    this.#upstream = { sources: [], host, port: Number(port), isUp, since, version: words?.server?.version };
+    this.#upstream = { sources: [], ...readAddress(words?.source ?? ''), isUp, since, version: words?.server?.version };
   }
 }
 

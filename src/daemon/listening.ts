@@ -11,6 +11,7 @@ import type { ClientEvents, ReplicaState } from '../downstream/client.ts';
 import type { History } from '../downstream/history.ts';
 import { Listener } from '../downstream/listener.ts';
 import type { Disk } from '../storage/disk.ts';
+import { formatAddress } from '../upstream/address.ts';
 import type { SourceAddress } from '../upstream/address.ts';
 import type { Capture } from './capture.ts';
 import { CapturedHistory } from './captured-history.ts';
@@ -111,10 +112,16 @@ function loggedClients(logger: Logger, moved: (host: string, port: number) => vo
       const { kind, id } = answer;
       const offset = kind === 'full' ? answer.offset : answer.from - 1;
       const event = kind === 'full' ? 'replica-full-sync' : 'replica-continues';
-      logger.info({ event, peer, replica: `${host}:${port}`, position: formatPosition({ id, offset }) });
+      logger.info({ event, peer, replica: formatAddress({ host, port }), position: formatPosition({ id, offset }) });
     },
     left: ({ peer, host, port, acknowledged }, error: JournalError) => {
-      logger.info({ event: 'replica-left', peer, replica: `${host}:${port}`, acknowledged, ...describe(error) });
+      logger.info({
+        event: 'replica-left',
+        peer,
+        replica: formatAddress({ host, port }),
+        acknowledged,
+        ...describe(error),
+      });
     },
     moved: (host, port) => {
       logger.info({ event: 'told-of-primary', host, port });

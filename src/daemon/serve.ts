@@ -2,6 +2,7 @@
  * `journal serve`: feeds replicas from a journal that another process writes, or nobody, or from one moment of it. It writes
  * nothing but log lines.
  */
+import { once } from 'node:events';
 import { systemClock } from '../core/clock.ts';
 import { formatInstant } from '../core/instant.ts';
 import { formatPosition } from '../core/position.ts';
@@ -33,7 +34,7 @@ export async function runServe(options: ServeOptions, signal: AbortSignal): Prom
   logger.info({ event: 'started', version: writerName, directory: tree.directory });
   using history = await openHistory(options);
   await using _listener = await openListener(listen, history, localDisk, logger);
-  await aborted(signal);
+  if (!signal.aborted) await once(signal, 'abort');
   logger.info({ event: 'stopped' });
 }
 
@@ -50,16 +51,4 @@ async function openHistory({ tree, instant, logger }: ServeOptions): Promise<His
   const { cut } = history;
   logger.info({ event: 'moment', position: formatPosition(cut), time: formatInstant(cut.reached) });
   return history;
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else {
-      const stop = (): void => {
-        resolve();
-      };
-      signal.addEventListener('abort', stop, { once: true });
-    }
-  });
 }

@@ -14,6 +14,7 @@ import { boundsOf, gapsOf } from '../log/gaps.ts';
 import { orphansOf, stretchOf } from '../log/orphans.ts';
 import type { OrphanRange } from '../log/orphans.ts';
 import { timeCoverage } from '../restore/locate/locate-coverage.ts';
+import { formatAddress } from '../upstream/address.ts';
 import type { RunState } from './state-file.ts';
 
 /** What can be restored without a hole. */
@@ -130,7 +131,7 @@ export function gapOf({ from, to, cause, detail }: GapRecord): StatusGap {
 export function replicasOf({ replicas, position }: RunState): StatusReplica[] {
   const durable = Number(position?.durable ?? 0);
   return replicas.map(({ peer, host, port, state, acknowledged, silentMs }) => ({
-    address: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
+    address: formatAddress({ host, port }),
     peer,
     state,
     acknowledged: String(acknowledged),

@@ -22,7 +22,7 @@ import {
 import { defaultUser } from './accounts.ts';
 import type { Accounts } from './accounts.ts';
 import type { PsyncRequest, ReplicaSkills } from './answer-psync.ts';
-import { infoText, roleReply } from './info.ts';
+import { infoText, roleReply, versionUnknown } from './info.ts';
 import type { About } from './info.ts';
 
 export interface ConversationOptions {
@@ -195,7 +195,7 @@ export class Conversation {
     return mapReply(
       [
         ['server', bulkReply('redis')],
-        ['version', bulkReply(upstream.version ?? '6.0.0')],
+        ['version', bulkReply(upstream.version ?? versionUnknown)],
         ['proto', integerReply(this.#resp)],
         ['id', integerReply(this.#options.clientId)],
         ['mode', bulkReply('standalone')],

@@ -42,7 +42,7 @@ type Fields = readonly (readonly [name: string, value: string | number])[];
 
 const noId = '0'.repeat(40);
 /** Exporters want one; of a source that has not told its own, the oldest that is supported. */
-const versionUnknown = '6.0.0';
+export const versionUnknown = '6.0.0';
 
 const sections: Readonly<Record<string, (about: About) => Fields>> = { server, clients, replication };
 const all: ReadonlySet<string> = new Set(['', 'default', 'all', 'everything']);

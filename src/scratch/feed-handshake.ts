@@ -5,9 +5,9 @@
  * Real replicas send PING, AUTH, several REPLCONFs, PSYNC. `rdb-channel-repl` and `dual-channel`, which they may offer, are
  * not taken up: the RDB goes over this one connection.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { LinkError } from '../core/errors.ts';
 import type { Position } from '../core/position.ts';
+import { Accounts, defaultUser } from '../downstream/accounts.ts';
 
 export interface FeedReply {
   readonly send: string;
@@ -19,14 +19,14 @@ export interface FeedReply {
 const requestsMax = 32;
 
 export class FeedHandshake {
-  readonly #password: string;
+  readonly #accounts: Accounts;
   readonly #start: Position;
   #isKnown = false;
   #requests = 0;
 
   /** `start` is where the stream behind the RDB begins. */
   constructor(password: string, start: Position) {
-    this.#password = password;
+    this.#accounts = new Accounts([{ user: defaultUser, password }]);
     this.#start = start;
   }
 
@@ -52,7 +52,7 @@ export class FeedHandshake {
   }
 
   #authenticate(password: Buffer): FeedReply {
-    if (!timingSafeEqual(digest(password), digest(this.#password))) throw refused('wrong password');
+    if (!this.#accounts.knows(defaultUser, password)) throw refused('wrong password');
     this.#isKnown = true;
     return reply('+OK');
   }
@@ -60,10 +60,6 @@ export class FeedHandshake {
 
 function reply(line: string): FeedReply {
   return { send: `${line}\r\n`, isDone: false };
-}
-
-function digest(text: string | Buffer): Buffer {
-  return createHash('sha256').update(text).digest();
 }
 
 function refused(what: string): LinkError {

@@ -97,8 +97,14 @@ function malformed({ what, option }: AddressWords): UsageError {
 }
 
 /** `host:port`, IPv6 in brackets. */
-export function formatAddress({ host, port }: SourceAddress): string {
+export function formatAddress({ host, port }: Pick<SourceAddress, 'host' | 'port'>): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** What formatAddress made a text of; `?` and 0 where it is none. */
+export function readAddress(text: string): Pick<SourceAddress, 'host' | 'port'> {
+  const [, host = '?', port = '0'] = /^\[?(.*?)\]?:(\d+)$/.exec(text) ?? [];
+  return { host, port: Number(port) };
 }
 
 /** A source name made of an address, for journals whose user gave none. */

@@ -30,7 +30,7 @@ export function roleIn(sample: SourceSample): ServerRole {
 export function degradation(address: SourceAddress, { role, primary }: ServerRole): Degradation | undefined {
   if (role !== 'slave' || primary === undefined) return undefined;
   const source = formatAddress(address);
-  const whose = formatAddress({ ...primary, tls: false });
+  const whose = formatAddress(primary);
   // We announce no port, so a server that wants to be the replica of port 0 wants to be ours: its FAILOVER picked us.
   if (primary.port === 0) {
     return {
