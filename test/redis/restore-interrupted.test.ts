@@ -2,7 +2,7 @@
 // is nothing or the whole result; no process and no directory of ours outlives the next restore; and that one succeeds.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, mkdirSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,6 +15,7 @@ import { explainDifference } from '../support/fingerprint-difference.ts';
 import { type Fingerprint, fingerprint } from '../support/fingerprint.ts';
 import { leash, temporaryDirectory } from '../support/leash.ts';
 import { Random } from '../support/random.ts';
+import { processesIn } from '../support/processes.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { journaled, RunningJournal } from '../support/running-journal.ts';
 import { SmallDisk } from '../support/small-disk.ts';
@@ -269,16 +270,4 @@ function leftIn(directory: string): string[] {
   return readdirSync(directory)
     .filter((name) => !isBeingMade(name))
     .toSorted();
-}
-
-/** Processes that work below a directory. */
-function processesIn(directory: string): number[] {
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  return pids.map(Number).filter((pid) => {
-    try {
-      return readlinkSync(`/proc/${pid}/cwd`).startsWith(`${directory}/`);
-    } catch {
-      return false;
-    }
-  });
 }
