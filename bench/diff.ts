@@ -8,9 +8,8 @@
 //   node bench/diff.ts [--rounds 3] [--keys 10000000] [--value 100] [--changed 100000] [--dir DIR] [--save]
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import os from 'node:os';
 import path from 'node:path';
-import { parseArgs, promisify } from 'node:util';
+import { promisify } from 'node:util';
 import { RedisServer } from '../test/support/redis-server.ts';
 import type { RespClient } from '../test/support/resp-client.ts';
 import { pickServer, serverLabel } from '../test/support/servers.ts';
@@ -21,6 +20,7 @@ import { describeMachine } from './support/machine.ts';
 import { atMost, type Conditions, conditionsOf, formatConditions, publish, table, verdict } from './support/report.ts';
 import { flushDisk } from './support/run.ts';
 import { formatSpread, spreadOf } from './support/statistics.ts';
+import { readNumbers } from './support/settings.ts';
 import { withWorkspace } from './support/workspace.ts';
 
 interface Settings {
@@ -63,22 +63,8 @@ const report = await withWorkspace(settings.directory, (parent) => measure(setti
 publish(report, formatReport(report), settings.save);
 
 function readSettings(): Settings {
-  const { values } = parseArgs({
-    options: {
-      rounds: { type: 'string', default: '3' },
-      keys: { type: 'string', default: '10000000' },
-      value: { type: 'string', default: '100' },
-      changed: { type: 'string', default: '100000' },
-      dir: { type: 'string', default: os.tmpdir() },
-      save: { type: 'boolean', default: false },
-    },
-  });
   requireBuild();
-  const { rounds, keys, value, changed, dir, save } = values;
-  return {
-    ...{ rounds: Number(rounds), keys: Number(keys), value: Number(value), changed: Number(changed) },
-    ...{ directory: dir, save },
-  };
+  return readNumbers({ rounds: 3, keys: 10_000_000, value: 100, changed: 100_000 });
 }
 
 interface Moments {

@@ -12,10 +12,8 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { encodeCommand } from '../src/redis/commands-out.ts';
 import { infoFields } from '../src/redis/info.ts';
 import { RedisServer } from '../test/support/redis-server.ts';
@@ -27,6 +25,7 @@ import { describeMachine } from './support/machine.ts';
 import { atMost, type Conditions, conditionsOf, formatConditions, publish, table, verdict } from './support/report.ts';
 import { formatSpread, spreadOf, type Tail, tailOf } from './support/statistics.ts';
 import { Subscriber } from './support/subscriber.ts';
+import { readNumbers } from './support/settings.ts';
 import { withWorkspace } from './support/workspace.ts';
 
 interface Settings {
@@ -75,20 +74,8 @@ const report = await withWorkspace(settings.directory, (parent) => measure(setti
 publish(report, formatReport(report), settings.save);
 
 function readSettings(): Settings {
-  const { values } = parseArgs({
-    options: {
-      rounds: { type: 'string', default: '5' },
-      probes: { type: 'string', default: '2000' },
-      rate: { type: 'string', default: '5000' },
-      stream: { type: 'string', default: '300000000' },
-      dir: { type: 'string', default: os.tmpdir() },
-      save: { type: 'boolean', default: false },
-    },
-  });
   requireBuild();
-  const { rounds, probes, rate, stream, dir, save } = values;
-  const numbers = { rounds: Number(rounds), probes: Number(probes), rate: Number(rate), stream: Number(stream) };
-  return { ...numbers, directory: dir, save };
+  return readNumbers({ rounds: 5, probes: 2000, rate: 5000, stream: 300_000_000 });
 }
 
 async function measure({ rounds: count, probes, rate, stream }: Settings, parent: string): Promise<Report> {

@@ -8,14 +8,14 @@
 // One segment a minute, as on a primary with little traffic, and every so often (--full-every) a whole one of 64 MiB:
 // half of the targets lie in such.
 import { execFile } from 'node:child_process';
-import os from 'node:os';
 import path from 'node:path';
-import { parseArgs, promisify } from 'node:util';
+import { promisify } from 'node:util';
 import type { Located } from './support/locate-process.ts';
 import { type LongJournal, makeLongJournal, type Read } from './support/long-journal.ts';
 import { describeMachine } from './support/machine.ts';
 import { atMost, type Conditions, conditionsOf, formatConditions, publish, table, verdict } from './support/report.ts';
 import { formatSpread, type Spread, spreadOf } from './support/statistics.ts';
+import { readNumbers } from './support/settings.ts';
 import { withWorkspace } from './support/workspace.ts';
 import type { Target } from '../src/restore/locate/target.ts';
 
@@ -47,24 +47,11 @@ const report = await withWorkspace(settings.directory, (parent) => measure(setti
 publish(report, formatReport(report), settings.save);
 
 function readSettings(): Settings {
-  const { values } = parseArgs({
-    options: {
-      rounds: { type: 'string', default: '5' },
-      segments: { type: 'string', default: '10000' },
-      'full-every': { type: 'string', default: '1000' },
-      targets: { type: 'string', default: '20' },
-      dir: { type: 'string', default: os.tmpdir() },
-      save: { type: 'boolean', default: false },
-    },
+  const { 'full-every': fullEvery, ...others } = readNumbers({
+    ...{ rounds: 5, segments: 10_000, targets: 20 },
+    'full-every': 1000,
   });
-  return {
-    rounds: Number(values.rounds),
-    segments: Number(values.segments),
-    fullEvery: Number(values['full-every']),
-    targets: Number(values.targets),
-    directory: values.dir,
-    save: values.save,
-  };
+  return { ...others, fullEvery };
 }
 
 async function measure({ rounds: count, segments, fullEvery, targets }: Settings, parent: string): Promise<Report> {

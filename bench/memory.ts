@@ -8,9 +8,7 @@
 //
 // --rate limits the stream to so many SETs of 144 bytes a second. Needs disk for the RDB and twice the stream.
 import { mkdirSync, statfsSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Child, type Memory } from './support/child.ts';
 import { bytesOf, Firehose, type Flow } from './support/firehose.ts';
@@ -20,6 +18,7 @@ import { describeMachine } from './support/machine.ts';
 import { compilePrograms } from './support/programs.ts';
 import { atMost, type Conditions, conditionsOf, formatConditions, publish, table, verdict } from './support/report.ts';
 import { type Sample, Sampler } from './support/sampler.ts';
+import { readNumbers } from './support/settings.ts';
 import { withWorkspace } from './support/workspace.ts';
 
 interface Report extends Conditions {
@@ -43,20 +42,11 @@ const report = await withWorkspace(settings.directory, (parent) => measure(setti
 publish(report, formatReport(report), settings.save);
 
 function readSettings(): { readonly flow: Flow; readonly directory: string; readonly save: boolean } {
-  const { values } = parseArgs({
-    options: {
-      rdb: { type: 'string', default: '2000000000' },
-      bytes: { type: 'string', default: '10000000000' },
-      rate: { type: 'string', default: '0' },
-      dir: { type: 'string', default: os.tmpdir() },
-      save: { type: 'boolean', default: false },
-    },
-  });
   requireBuild();
-  const [bytes, rdbBytes, rate] = [Number(values.bytes), Number(values.rdb), Number(values.rate)];
-  const { bavail, bsize } = statfsSync(values.dir);
-  if (bavail * bsize < rdbBytes + 2.2 * bytes) throw new Error(`not enough free space in ${values.dir}`);
-  return { flow: { bytes, rdbBytes, ...(rate > 0 && { rate }) }, directory: values.dir, save: values.save };
+  const { bytes, rdb: rdbBytes, rate, directory, save } = readNumbers({ rdb: 2e9, bytes: 1e10, rate: 0 });
+  const { bavail, bsize } = statfsSync(directory);
+  if (bavail * bsize < rdbBytes + 2.2 * bytes) throw new Error(`not enough free space in ${directory}`);
+  return { flow: { bytes, rdbBytes, ...(rate > 0 && { rate }) }, directory, save };
 }
 
 async function measure(flow: Flow, parent: string): Promise<Report> {

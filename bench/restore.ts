@@ -18,9 +18,8 @@
 //   node bench/restore.ts [--rounds 5] [--base 500000000] [--stream 500000000] [--value 100] [--dir DIR] [--save]
 import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
-import { parseArgs, promisify } from 'node:util';
+import { promisify } from 'node:util';
 import { RedisServer } from '../test/support/redis-server.ts';
 import { pickServer, serverLabel } from '../test/support/servers.ts';
 import { attached, caughtUp } from './support/attached.ts';
@@ -39,6 +38,7 @@ import {
 } from './support/report.ts';
 import { flushDisk } from './support/run.ts';
 import { formatSpread, type Spread, spreadOf } from './support/statistics.ts';
+import { readNumbers } from './support/settings.ts';
 import { withWorkspace } from './support/workspace.ts';
 
 const contestants = [
@@ -97,20 +97,8 @@ const report = await withWorkspace(settings.directory, (parent) => measure(setti
 publish(report, formatReport(report), settings.save);
 
 function readSettings(): Settings {
-  const { values } = parseArgs({
-    options: {
-      rounds: { type: 'string', default: '5' },
-      base: { type: 'string', default: '500000000' },
-      stream: { type: 'string', default: '500000000' },
-      value: { type: 'string', default: '100' },
-      dir: { type: 'string', default: os.tmpdir() },
-      save: { type: 'boolean', default: false },
-    },
-  });
   requireBuild();
-  const { rounds, base, stream, value, dir, save } = values;
-  const sizes = { base: Number(base), stream: Number(stream), value: Number(value) };
-  return { rounds: Number(rounds), ...sizes, directory: dir, save };
+  return readNumbers({ rounds: 5, base: 500_000_000, stream: 500_000_000, value: 100 });
 }
 
 /** What all rounds begin with: the folders are below the workspace. */

@@ -10,9 +10,8 @@
 // --requests is for each of the three commands.
 import { execFile } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
-import { parseArgs, promisify } from 'node:util';
+import { promisify } from 'node:util';
 import { sealSegment } from '../src/log/sealing.ts';
 import { knownCommands } from '../src/redis/command-scan.ts';
 import { localDisk } from '../src/storage/local-disk.ts';
@@ -24,6 +23,7 @@ import { aofBytes } from './support/contestants.ts';
 import { listFiles, onlyTimeline, requireBuild, requireSound, runCommand } from './support/journal.ts';
 import { describeMachine } from './support/machine.ts';
 import { atMost, type Conditions, conditionsOf, formatConditions, publish, table, verdict } from './support/report.ts';
+import { readNumbers } from './support/settings.ts';
 import { withWorkspace } from './support/workspace.ts';
 
 interface Workload {
@@ -74,21 +74,8 @@ const report = await withWorkspace(settings.directory, (parent) => measure(setti
 publish(report, formatReport(report), settings.save);
 
 function readSettings(): Settings {
-  const { values } = parseArgs({
-    options: {
-      requests: { type: 'string', default: '1000000' },
-      keys: { type: 'string', default: '1000000' },
-      dir: { type: 'string', default: os.tmpdir() },
-      save: { type: 'boolean', default: false },
-    },
-  });
   requireBuild();
-  return {
-    requests: Number(values.requests),
-    keys: Number(values.keys),
-    directory: values.dir,
-    save: values.save,
-  };
+  return readNumbers({ requests: 1_000_000, keys: 1_000_000 });
 }
 
 function makeWorkloads(keys: number): readonly Workload[] {

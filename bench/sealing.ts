@@ -5,9 +5,7 @@
 //   node bench/sealing.ts [--rounds 7] [--dir DIR] [--save]
 import { randomBytes } from 'node:crypto';
 import { copyFileSync, mkdirSync, rmSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import { addToSum, noData } from '../journal-format/data-sum.ts';
 import { hashKey } from '../journal-format/key-hash.ts';
 import { ReadsEncoder } from '../journal-format/reads.ts';
@@ -20,6 +18,7 @@ import { blockingDisk } from '../src/storage/local-disk.ts';
 import { describeMachine } from './support/machine.ts';
 import { type Conditions, conditionsOf, formatConditions, publish, table } from './support/report.ts';
 import { formatSpread, type Spread, spreadOf } from './support/statistics.ts';
+import { readNumbers } from './support/settings.ts';
 import { withWorkspace } from './support/workspace.ts';
 
 interface Settings {
@@ -62,14 +61,7 @@ const report = await withWorkspace(settings.directory, (parent) => measure(setti
 publish(report, formatReport(report), settings.save);
 
 function readSettings(): Settings {
-  const { values } = parseArgs({
-    options: {
-      rounds: { type: 'string', default: '7' },
-      dir: { type: 'string', default: os.tmpdir() },
-      save: { type: 'boolean', default: false },
-    },
-  });
-  return { rounds: Number(values.rounds), directory: values.dir, save: values.save };
+  return readNumbers({ rounds: 7 });
 }
 
 async function measure({ rounds }: Settings, parent: string): Promise<Report> {

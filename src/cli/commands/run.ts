@@ -5,7 +5,7 @@ import { resolveRunConfig } from '../../daemon/config.ts';
 import type { RunConfig } from '../../daemon/config.ts';
 import { readStatus } from '../../daemon/status.ts';
 import { sourceTree } from '../../log/source-tree.ts';
-import { describeFailure } from '../output.ts';
+import { inForeground } from '../foreground.ts';
 import type { Verb, VerbContext } from '../verb.ts';
 import { describeStatus } from './status.ts';
 
@@ -70,15 +70,8 @@ export const runVerb: Verb = {
       import('../../daemon/run.ts'),
     ]);
     const logger = createLogger(config.logLevel);
-    try {
-      await runDaemon({ config, logger }, io.signal);
-    } catch (error) {
-      const { code, message, hint, exitCode } = describeFailure(error);
-      logger.fatal({ event: 'failed', code, error: message, hint, exitCode });
-      // The log is for programs; at a terminal somebody is reading.
-      if (io.stderr.isTTY === true || io.env.JOURNAL_DEBUG === '1') throw error;
-      return exitCode;
-    }
+    const exitCode = await inForeground(logger, context, () => runDaemon({ config, logger }, io.signal));
+    if (exitCode !== 0) return exitCode;
     if (config.once) await tellWhereItStands(config, context);
     return 0;
   },

@@ -8,7 +8,7 @@ import { resolveListen } from '../../daemon/listen-config.ts';
 import { chooseSource } from '../../log/source-tree.ts';
 import { parseZone } from '../../restore/locate/instant.ts';
 import { parseTarget } from '../../restore/locate/target.ts';
-import { describeFailure } from '../output.ts';
+import { inForeground } from '../foreground.ts';
 import type { Verb, VerbContext } from '../verb.ts';
 import { wantedMoment } from '../wanted-moment.ts';
 
@@ -61,15 +61,7 @@ export const serveVerb: Verb = {
       import('../../daemon/serve.ts'),
     ]);
     const logger = createLogger(layers.values['log-level']);
-    try {
-      await runServe({ tree, listen, instant, warnings, logger }, io.signal);
-      return 0;
-    } catch (error) {
-      const { code, message, hint, exitCode } = describeFailure(error);
-      logger.fatal({ event: 'failed', code, error: message, hint, exitCode });
-      if (io.stderr.isTTY === true || io.env.JOURNAL_DEBUG === '1') throw error;
-      return exitCode;
-    }
+    return inForeground(logger, context, () => runServe({ tree, listen, instant, warnings, logger }, io.signal));
   },
 };
 
