@@ -15,6 +15,8 @@ export class StandingWatch {
   readonly #logger: Logger;
   readonly #tell: (degraded: Degraded | null) => void;
   #known: Degradation | undefined;
+  /** Only INFO tells; who is asked later says to be a replica. */
+  #isJournal = false;
 
   constructor(logger: Logger, tell: (degraded: Degraded | null) => void) {
     this.#logger = logger;
@@ -22,7 +24,8 @@ export class StandingWatch {
   }
 
   look(address: SourceAddress, role: ServerRole): void {
-    const found = degradation(address, role);
+    this.#isJournal ||= role.isJournal === true;
+    const found = degradation(address, { ...role, isJournal: this.#isJournal });
     if (found?.message === this.#known?.message) return;
     this.#known = found;
     if (found === undefined) {
@@ -38,5 +41,6 @@ export class StandingWatch {
   /** Another server is followed. */
   forget(): void {
     this.#known = undefined;
+    this.#isJournal = false;
   }
 }

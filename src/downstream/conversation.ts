@@ -22,7 +22,7 @@ import {
 import { defaultUser } from './accounts.ts';
 import type { Accounts } from './accounts.ts';
 import type { PsyncRequest, ReplicaSkills } from './answer-psync.ts';
-import { infoText, roleReply, versionUnknown } from './info.ts';
+import { infoText, roleReply, timeReply, versionUnknown } from './info.ts';
 import type { About } from './info.ts';
 
 export interface ConversationOptions {
@@ -131,6 +131,7 @@ export class Conversation {
     SELECT: () => ({ send: okReply }),
     INFO: (args) => ({ send: bulkReply(infoText(this.#options.about(), args)) }),
     ROLE: () => ({ send: roleReply(this.#options.about()) }),
+    TIME: () => ({ send: timeReply(this.#options.about()) }),
     CLIENT: (args) => ({ send: this.#client(args) }),
     COMMAND: ([sub]) => ({ send: sub?.toUpperCase() === 'COUNT' ? integerReply(0) : arrayReply([]) }),
     CONFIG: ([sub]) => ({ send: sub?.toUpperCase() === 'GET' ? mapReply([], this.#resp) : okReply }),

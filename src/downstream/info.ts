@@ -24,6 +24,8 @@ export interface About {
   readonly port: number;
   readonly uptime: Micros;
   readonly now: Micros;
+  /** What our clock shows. */
+  readonly wall: Micros;
   readonly upstream: UpstreamState;
   readonly stream: AboutStream | undefined;
   readonly replicas: readonly ReplicaLine[];
@@ -67,6 +69,10 @@ export function roleReply({ upstream, stream }: About): string {
   ]);
 }
 
+export function timeReply({ wall }: About): string {
+  return arrayReply([bulkReply(String(seconds(wall))), bulkReply(String(wall % 1e6))]);
+}
+
 function sectionText(name: string, fields: Fields): string {
   const title = `# ${name.slice(0, 1).toUpperCase()}${name.slice(1)}`;
   return [title, ...fields.map(([field, value]) => `${field}:${value}`), ''].join('\r\n');
@@ -91,6 +97,7 @@ function replication({ now, upstream, stream, replicas }: About): Fields {
   const durable = stream?.durable ?? 0;
   return [
     ['role', 'slave'],
+    ['journal', 1],
     ['master_host', upstream.host],
     ['master_port', upstream.port],
     ['master_link_status', upstream.isUp ? 'up' : 'down'],

@@ -183,6 +183,7 @@ export class Listener implements AsyncDisposable {
       port: this.port,
       uptime: now - this.#startedAt,
       now,
+      wall: clock.wall(),
       upstream: history.upstream(),
       stream: stream && streamOf(stream),
       replicas: this.replicas.map(lineOf),

@@ -8,6 +8,8 @@ import { infoFields } from './info.ts';
 
 export interface ReplicationInfo {
   readonly role: 'master' | 'slave';
+  /** It is a journal, which says to be a replica. */
+  readonly isJournal?: true;
   /** Of the history now; `offset` is its end. */
   readonly id: ReplicationId;
   readonly offset: Offset;
@@ -28,6 +30,7 @@ export function parseReplicationInfo(text: string): ReplicationInfo | undefined 
   if ((role !== 'master' && role !== 'slave') || !isReplicationId(id) || offset === undefined) return undefined;
   return {
     role,
+    ...(fields.has('journal') && { isJournal: true }),
     id,
     offset,
     before: historyBefore(fields),

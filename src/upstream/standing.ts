@@ -9,6 +9,8 @@ import type { SourceSample } from './source-sample.ts';
 
 export interface ServerRole {
   readonly role: 'master' | 'slave' | 'other';
+  /** As far as that was asked: a journal feeds others on purpose. */
+  readonly isJournal?: boolean;
   /** Whose replica it is, and whether it hears from it. */
   readonly primary?: { readonly host: string; readonly port: number; readonly isUp: boolean } | undefined;
 }
@@ -27,10 +29,11 @@ export function roleIn(sample: SourceSample): ServerRole {
 }
 
 /** Undefined of a primary. */
-export function degradation(address: SourceAddress, { role, primary }: ServerRole): Degradation | undefined {
+export function degradation(address: SourceAddress, { role, primary, isJournal }: ServerRole): Degradation | undefined {
   if (role !== 'slave' || primary === undefined) return undefined;
   const source = formatAddress(address);
   const whose = formatAddress(primary);
+  if (isJournal === true) return primary.isUp ? undefined : journalAlone(source, whose);
   // We announce no port, so a server that wants to be the replica of port 0 wants to be ours: its FAILOVER picked us.
   if (primary.port === 0) {
     return {
@@ -53,6 +56,15 @@ export function degradation(address: SourceAddress, { role, primary }: ServerRol
     message: `${source} is a replica of ${whose}: what it has is journaled, and WAIT at the primary does not count us`,
     hint: `give the address of the primary as well (--source, repeatable): it is followed as soon as it answers`,
     isGrave: false,
+  };
+}
+
+function journalAlone(source: string, whose: string): Degradation {
+  return {
+    code: 'source-alone',
+    message: `the journal at ${source} does not hear from ${whose}, which it follows: nothing new can come`,
+    hint: 'journal status there says why',
+    isGrave: true,
   };
 }
 

@@ -10,6 +10,7 @@ const about: About = {
   port: 6380,
   uptime: 5_000_000,
   now: 100_000_000,
+  wall: 1_700_000_000_123_456,
   upstream: {
     sources: [
       { host: '10.0.0.5', port: 6379 },
@@ -133,6 +134,16 @@ describe('a replica', () => {
   });
 });
 
+describe('TIME', () => {
+  it('tells our clock, also beside ROLE in a transaction', () => {
+    const talk = Talk.known();
+    expect(talk.hear('TIME')).toBe('*2\r\n$10\r\n1700000000\r\n$6\r\n123456\r\n');
+    talk.say('MULTI');
+    talk.say('TIME');
+    expect(talk.hear('EXEC')).toMatch(/^\*1\r\n\*2\r\n/);
+  });
+});
+
 describe('INFO', () => {
   it('says that we are a replica, never to be promoted, and tells the history', () => {
     const text = Talk.known().hear('INFO', 'replication');
@@ -156,6 +167,7 @@ describe('INFO', () => {
       offset: 900,
       before: { id: 'a'.repeat(40), offset: 500 },
       primary: { host: '10.0.0.5', port: 6379, isUp: true },
+      isJournal: true,
       isFailingOver: false,
     });
   });

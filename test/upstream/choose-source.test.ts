@@ -97,6 +97,14 @@ describe('a server that is no primary', () => {
     });
   });
 
+  test('but a journal is told of only when it has lost whom it follows', () => {
+    const address = { host: 'h', port: 1, tls: false };
+    const journal = (isUp: boolean): ReturnType<typeof degradation> =>
+      degradation(address, { role: 'slave', isJournal: true, primary: { host: 'p', port: 9, isUp } });
+    expect(journal(true)).toBeUndefined();
+    expect(journal(false)).toMatchObject({ code: 'source-alone', isGrave: true });
+  });
+
   test('and a primary is nothing to be told', () => {
     expect(degradation({ host: 'h', port: 1, tls: false }, { role: 'master' })).toBeUndefined();
   });
