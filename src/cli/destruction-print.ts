@@ -8,6 +8,7 @@ import type { FoundDestruction } from '../inspect/find-destruction.ts';
 import type { Place } from '../inspect/extent.ts';
 import { idAt } from '../log/catalog.ts';
 import { keyText } from './command-text.ts';
+import { bytesJson } from './export/bytes-text.ts';
 import { shortPosition } from './find-print.ts';
 import { shellQuoted } from './shell.ts';
 import { formatCount, formatSeconds, formatTime } from './units.ts';
@@ -18,21 +19,23 @@ export interface JournalWords {
   readonly name: string | undefined;
 }
 
+/** What rows of commands have as well is named as it is there. */
 export function destructionJson(found: FoundDestruction, words: JournalWords): string {
-  const { what, timeline, extent, isOne, isOrphan } = found;
+  const { what, timeline, extent, isOne, ends, isOrphan } = found;
   const { first, last, commands, keys, names, dbs, prefix, examples } = extent;
-  const isOfKeys = what === 'removal' || what === 'rename';
+  const isOfKeys = what !== 'flush' && what !== 'swap';
   const document = {
     type: 'destruction',
     kind: what,
     timeline: timeline.number,
-    first: formatPosition(positionOf(found, first)),
-    last: formatPosition(positionOf(found, last)),
-    from: formatInstant(first.stamp),
-    to: formatInstant(last.stamp),
-    commands,
-    names,
-    ...(isOfKeys && { keys, dbs, prefix: keyText(prefix), examples: examples.map(keyText) }),
+    position: formatPosition(positionOf(found, first)),
+    time: formatInstant(first.stamp),
+    last: { position: formatPosition(positionOf(found, last)), time: formatInstant(last.stamp) },
+    command: names[0],
+    commands: names,
+    commandCount: commands,
+    ...(isOfKeys && { dbs, keyCount: keys, prefix: bytesJson(prefix), examples: examples.map(bytesJson) }),
+    ...(ends !== undefined && { ends: formatInstant(Math.max(0, ends)) }),
     atOnce: isOne,
     ...(isOrphan && { orphan: true }),
     restore: restoreLine(found, words),
@@ -52,7 +55,7 @@ export function destructionText(found: FoundDestruction, words: JournalWords): s
 }
 
 function inWords(found: FoundDestruction): string {
-  const { what, extent, isOne } = found;
+  const { what, extent, isOne, ends } = found;
   const { first, last, keys, commands, names, dbs, prefix } = extent;
   const [at, to] = [first, last].map((place) => shortPosition(positionOf(found, place)));
   if (what === 'flush' || what === 'swap') return `${names.join()} at ${at ?? ''}`;
@@ -61,9 +64,10 @@ function inWords(found: FoundDestruction): string {
   const how = isOne ? (commands === 1 ? 'by one command' : 'in one MULTI') : `in ${formatSeconds(seconds)}`;
   const where = `db ${dbs.join(', ')}, ${commands === 1 ? `at ${at ?? ''}` : `${at ?? ''} to ${to ?? ''}`}`;
   const count = `${formatCount(keys)} ${keys === 1 ? 'key' : 'keys'}`;
-  return what === 'rename'
-    ? `RENAME to ${count} ${which}, which it replaced where they were there, ${how}, ${where}`
-    : `${names.join(' and ')} of ${count} ${which} ${how}, ${where}`;
+  if (what === 'rename')
+    return `RENAME to ${count} ${which}, which it replaced where they were there, ${how}, ${where}`;
+  const then = ends === undefined ? '' : `, to end by ${formatTime(formatInstant(Math.max(0, ends)))}`;
+  return `${names.join(' and ')} of ${count} ${which} ${how}${then}, ${where}`;
 }
 
 function restoreLine(found: FoundDestruction, { dir, name }: JournalWords): string {

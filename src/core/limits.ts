@@ -118,6 +118,8 @@ export const printedArgumentBytesMax: number = 1024 * 1024;
 
 /** Fewer keys that are removed within a second are no burst. */
 export const burstKeysLeast = 10;
+/** Of keys that were given little time to live in one burst, as many are known again: 16 MiB. */
+export const doomedKeysMax = 262_144;
 
 /** The newest stream bytes are held in memory for feeds that are up to date: a tenth of a second of a flood. */
 export const liveTailBytesMax: number = 8 * 1024 * 1024;

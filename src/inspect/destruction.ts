@@ -1,28 +1,36 @@
 /**
- * What in a stream destroyed much at once (pure): flushes, swapped dbs, renames that may have replaced a key, and keys that
- * were removed in a burst.
+ * What in a stream destroyed much at once (pure): flushes, swapped dbs, renames that may have replaced a key, keys that were
+ * removed in a burst, and keys that were given little time to live in a burst.
  *
  * Keys are removed in a burst when one command or one MULTI (a script is one) removes burstKeysLeast of them or more; or when
  * as many are removed within a second, and that is at least twice the writes in between, so that there must be fewer keys
- * afterwards, or five times what was usual in the minutes before. What follows within a pause belongs to it.
+ * afterwards, or five times what was usual in the minutes before.
+ *
+ * Keys are doomed in a burst when as many of them, none just written, are told within a second to end within a minute, and
+ * that is five times what was usual; unless they are put off again and again, as that is how keys are kept alive. That each
+ * then ends is no removal of its own. bursts.ts says what belongs to one burst, doomed.ts which keys are kept alive.
  *
  * The stream has its limits: a key that expired is removed by the primary with the same commands; whether RENAME replaced
  * anything, and who sent what, it does not say.
  */
 import type { Micros } from '../core/clock.ts';
-import { burstKeysLeast } from '../core/limits.ts';
 import { keysOf } from '../redis/command-keys.ts';
 import type { KeyArgument } from '../redis/command-keys.ts';
 import { nameOf } from '../redis/command-reader.ts';
 import type { StreamCommand } from '../redis/command-reader.ts';
+import { Bursts, pauseMicros } from './bursts.ts';
+import type { Burst } from './bursts.ts';
+import { Doomed, numberOf } from './doomed.ts';
 import { Extent } from './extent.ts';
 import type { Place } from './extent.ts';
 
 export interface Destruction {
-  readonly kind: 'flush' | 'swap' | 'removal' | 'rename';
+  readonly kind: 'flush' | 'swap' | 'removal' | 'expiry' | 'rename';
   readonly extent: Extent;
   /** All of it in one MULTI, or by one command. */
   readonly isOne: boolean;
+  /** Of doomed keys: when the last of them ends. */
+  readonly ends: Micros | undefined;
 }
 
 /** Which keys are looked at; commands that act on a whole db belong to all keys of it. */
@@ -31,46 +39,61 @@ export interface KeysMeant {
   readonly takesKey: (key: Buffer) => boolean;
 }
 
+/** What came before a command. */
+export interface Before {
+  /** Other commands that wrote since the last one. */
+  readonly writes: number;
+  /** Its key was just written by another command. */
+  readonly isOfNew: boolean;
+}
+
 const second: Micros = 1_000_000;
-const windowMicros: Micros = second;
-/** Between two parts of one burst. */
-const pauseMicros: Micros = 2 * second;
 const fallFactor = 2;
 const unusualFactor = 5;
-/** The usual is what was so over about this long. */
-const usualMicros: Micros = 60 * second;
+/** Who gives a key that long at most may mean to be rid of it. */
+const soonMicros: Micros = 60 * second;
+/** What goes on from the beginning for as long is usual, as far as anybody knows. */
+const usualFrom: Micros = 60 * second;
+/** As many bursts wait at most for what becomes of their keys. */
+const waitingMost = 8;
+/** Of as many bursts that were told, and that were none, it is known which keys they were of. */
+const knownMost = 2;
 
 export class DestructionFinder {
   readonly #meant: KeysMeant;
-  #group: Extent | undefined;
-  /** Of small removals: those of a second, and the writes among them. */
-  #window: Extent | undefined;
-  #windowWrites = 0;
-  /** Writes since the last removal. */
-  #writes = 0;
-  /** Removed keys a second; undefined while nothing is known. */
-  #usual: number | undefined;
-  #burst: { readonly extent: Extent; readonly isOne: boolean } | undefined;
+  readonly #removals = new Bursts<Extent>(
+    ({ keys, writes, usual = Infinity }) => keys >= fallFactor * writes || keys >= unusualFactor * usual,
+  );
+  readonly #expiries = new Bursts<Doomed>(({ keys, usual = 0 }) => keys >= unusualFactor * usual);
+  /** Of the MULTI at hand. */
+  #removed: Extent | undefined;
+  #doomed: Doomed | undefined;
+  /** Bursts that are over, with keys that may yet be put off. */
+  #waiting: Burst<Doomed>[] = [];
+  /** Those that were told, with the keys that have not ended yet. */
+  #gone: Doomed[] = [];
+  /** Those that were none. */
+  #alive: Doomed[] = [];
   #renames: Extent | undefined;
+  #begun: Micros | undefined;
   #found: Destruction[] = [];
 
   constructor(meant: KeysMeant) {
     this.#meant = meant;
   }
 
-  /** `writes`: other commands that wrote since the last one. What is over with this one, each told once. */
-  take(command: StreamCommand, stamp: Micros, writes: number): Destruction[] {
-    this.#writes += writes;
-    this.#endWhatPaused(stamp);
-    this.#take(command, { offset: command.end, stamp });
+  /** What is over with this one, each told once. */
+  take(command: StreamCommand, stamp: Micros, before: Before): Destruction[] {
+    this.#begun ??= stamp;
+    this.#endWhatPaused(stamp, before.writes);
+    this.#take(command, { offset: command.end, stamp }, before.isOfNew);
     return this.#told();
   }
 
   /** Nothing follows. */
   finish(): Destruction[] {
-    this.#closeWindow(undefined);
-    this.#endBurst();
-    this.#endRenames();
+    this.#endAll();
+    this.#endWaiting(Infinity);
     return this.#told();
   }
 
@@ -80,20 +103,51 @@ export class DestructionFinder {
     return found.sort((a, b) => a.extent.first.offset - b.extent.first.offset);
   }
 
-  #endWhatPaused(stamp: Micros): void {
-    if (this.#window !== undefined && stamp - this.#window.first.stamp >= windowMicros) this.#closeWindow(stamp);
-    // What is not decided yet may belong to it.
-    const next = Math.min(stamp, this.#group?.first.stamp ?? Infinity, this.#window?.first.stamp ?? Infinity);
-    if (this.#burst !== undefined && next - this.#burst.extent.last.stamp > pauseMicros) this.#endBurst();
+  #endWhatPaused(stamp: Micros, writes: number): void {
+    this.#removals.pass(stamp, writes, this.#removed?.first.stamp);
+    this.#expiries.pass(stamp, writes, this.#doomed?.extent.first.stamp);
+    const doomed = this.#expiries.current?.part;
+    if (doomed?.isKeptAlive === true || (doomed !== undefined && this.#isOfOld(doomed))) this.#expiries.takeAsUsual();
+    this.#takeEnded();
+    this.#endWaiting(stamp);
     if (this.#renames !== undefined && stamp - this.#renames.last.stamp > pauseMicros) this.#endRenames();
   }
 
-  #take(command: StreamCommand, place: Place): void {
+  #isOfOld({ extent: { first, last } }: Doomed): boolean {
+    return first.stamp - (this.#begun ?? 0) <= pauseMicros && last.stamp - first.stamp > usualFrom;
+  }
+
+  #takeEnded(): void {
+    for (const { part, isOne } of this.#removals.ended()) this.#tell('removal', part, isOne);
+    this.#waiting.push(...this.#expiries.ended());
+  }
+
+  /** Behind its end nothing is put off any more. */
+  #endWaiting(stamp: Micros): void {
+    for (const burst of this.#waiting) {
+      const { part, isOne } = burst;
+      if (stamp <= part.ends && this.#waiting.length <= waitingMost) continue;
+      this.#waiting = this.#waiting.filter((other) => other !== burst);
+      if (part.isKeptAlive || this.#alive.some((alive) => part.isMostlyOf(alive))) {
+        this.#alive = [...this.#alive, part].slice(-knownMost);
+        continue;
+      }
+      this.#tell('expiry', part.extent, isOne, part.ends);
+      this.#gone = [...this.#gone, part].slice(-knownMost);
+    }
+  }
+
+  #tell(kind: Destruction['kind'], extent: Extent, isOne: boolean, ends?: Micros): void {
+    this.#found.push({ kind, extent, isOne, ends });
+  }
+
+  #take(command: StreamCommand, place: Place, isOfNew: boolean): void {
     const name = nameOf(command);
     if (name === 'EXEC') this.#endGroup();
     else if (name === 'FLUSHALL' || name === 'FLUSHDB') this.#whole('flush', command, place, name);
     else if (name === 'SWAPDB') this.#whole('swap', command, place, name);
     else if (name === 'RENAME') this.#rename(command, place);
+    else if (name.includes('EXPIRE') || name === 'PERSIST') this.#expiry(command, place, name, isOfNew);
     else this.#removal(command, place, name);
   }
 
@@ -101,12 +155,17 @@ export class DestructionFinder {
     const dbs = dbsOf(command, name);
     if (dbs?.some((db) => this.#meant.takesDb(db)) === false) return;
     // What was removed before it is over with it.
-    this.#closeWindow(undefined);
-    this.#endBurst();
-    this.#endRenames();
+    this.#endAll();
     const extent = new Extent(place);
     extent.add(place, name, []);
-    this.#found.push({ kind, extent, isOne: true });
+    this.#tell(kind, extent, true);
+  }
+
+  #endAll(): void {
+    this.#removals.finish();
+    this.#expiries.finish();
+    this.#takeEnded();
+    this.#endRenames();
   }
 
   #rename(command: StreamCommand, place: Place): void {
@@ -119,78 +178,56 @@ export class DestructionFinder {
   #endRenames(): void {
     const extent = this.#renames;
     this.#renames = undefined;
-    if (extent !== undefined) this.#found.push({ kind: 'rename', extent, isOne: extent.commands === 1 });
+    if (extent !== undefined) this.#tell('rename', extent, extent.commands === 1);
   }
 
   #removal(command: StreamCommand, place: Place, name: string): void {
-    const { keys, more } = this.#removed(command, name, place.stamp);
-    if (keys.length + more === 0) return;
-    const extent = command.inMulti ? (this.#group ??= new Extent(place)) : new Extent(place);
-    extent.add(place, name, keys, more);
-    if (!command.inMulti) this.#unit(extent);
-  }
-
-  /** What it removed of the keys that are meant; `more`: those that are not here any more. */
-  #removed(command: StreamCommand, name: string, stamp: Micros): { keys: readonly KeyArgument[]; more: number } {
     const { keys } = keysOf(command);
-    const isRemoval = keys.length > 0 && keys.every(({ access }) => access === 'rm');
-    if (!isRemoval && !endsInThePast(command, name, stamp)) return { keys: [], more: 0 };
-    const more = isRemoval ? Math.max(0, command.argumentCount - command.args.length) : 0;
-    return { keys: this.#ofThoseMeant(keys), more };
+    if (!keys.every(({ access }) => access === 'rm')) return;
+    const meant = this.#ofThoseMeant(keys).filter((key) => !this.#isEndOfDoomed(key));
+    const more = keys.length > 0 ? Math.max(0, command.argumentCount - command.args.length) : 0;
+    if (meant.length + more === 0) return;
+    const extent = command.inMulti ? (this.#removed ??= new Extent(place)) : new Extent(place);
+    extent.add(place, name, meant, more);
+    if (!command.inMulti) this.#removals.add(extent);
   }
 
   #ofThoseMeant(keys: readonly KeyArgument[]): readonly KeyArgument[] {
     return keys.filter(({ key, db }) => this.#meant.takesDb(db) && this.#meant.takesKey(key));
   }
 
+  /** It was told, or is to be, with what doomed it. */
+  #isEndOfDoomed(removed: KeyArgument): boolean {
+    const key = numberOf(removed.key, removed.db);
+    return this.#undecided().some((part) => part.has(key)) || this.#gone.some((part) => part.take(key));
+  }
+
+  #undecided(): readonly Doomed[] {
+    const parts = this.#waiting.map(({ part }) => part);
+    const current = this.#expiries.current;
+    return current === undefined ? parts : [current.part, ...parts];
+  }
+
+  #expiry(command: StreamCommand, place: Place, name: string, isOfNew: boolean): void {
+    const [key] = this.#ofThoseMeant(keysOf(command).keys);
+    if (key === undefined) return;
+    const ends = endOf(command, name, place.stamp);
+    const isDoomed = !isOfNew && ends !== undefined && ends - place.stamp <= soonMicros;
+    const number = numberOf(key.key, key.db);
+    // What a burst that goes on has of it, it counts itself.
+    const parts = isDoomed ? this.#waiting.map(({ part }) => part) : this.#undecided();
+    for (const part of parts) part.putOff(number, !isDoomed && !isOfNew);
+    if (!isDoomed) return;
+    const doomed = Doomed.key(place, name, key, ends);
+    if (!command.inMulti) this.#expiries.add(doomed);
+    else this.#doomed = this.#doomed?.merge(doomed) ?? doomed;
+  }
+
   #endGroup(): void {
-    const group = this.#group;
-    this.#group = undefined;
-    if (group !== undefined) this.#unit(group);
-  }
-
-  /** What one command, or one MULTI, removed. */
-  #unit(unit: Extent): void {
-    if (unit.keys >= burstKeysLeast) {
-      this.#extendBurst(unit, true);
-      return;
-    }
-    if (this.#window !== undefined) this.#windowWrites += this.#writes;
-    this.#writes = 0;
-    this.#window = this.#window?.merge(unit) ?? unit;
-  }
-
-  #closeWindow(nextStamp: Micros | undefined): void {
-    const window = this.#window;
-    if (window === undefined) return;
-    if (this.#isBurst(window)) this.#extendBurst(window, false);
-    else if (nextStamp !== undefined) this.#learn(window.keys, nextStamp - window.first.stamp);
-    this.#window = undefined;
-    this.#windowWrites = 0;
-  }
-
-  #isBurst({ keys }: Extent): boolean {
-    if (keys < burstKeysLeast) return false;
-    return keys >= fallFactor * this.#windowWrites || keys >= unusualFactor * (this.#usual ?? Infinity);
-  }
-
-  #learn(keys: number, micros: Micros): void {
-    const rate = keys / (micros / second);
-    const weight = 1 - Math.exp(-micros / usualMicros);
-    this.#usual = this.#usual === undefined ? rate : this.#usual + (rate - this.#usual) * weight;
-  }
-
-  #extendBurst(part: Extent, isOne: boolean): void {
-    const burst = this.#burst;
-    if (burst !== undefined && part.first.stamp - burst.extent.last.stamp > pauseMicros) this.#endBurst();
-    this.#burst =
-      this.#burst === undefined ? { extent: part, isOne } : { extent: this.#burst.extent.merge(part), isOne: false };
-  }
-
-  #endBurst(): void {
-    const burst = this.#burst;
-    this.#burst = undefined;
-    if (burst !== undefined) this.#found.push({ kind: 'removal', ...burst });
+    if (this.#removed !== undefined) this.#removals.add(this.#removed);
+    if (this.#doomed !== undefined) this.#expiries.add(this.#doomed);
+    this.#removed = undefined;
+    this.#doomed = undefined;
   }
 }
 
@@ -200,20 +237,10 @@ function dbsOf({ db, args }: StreamCommand, name: string): readonly number[] | u
   return name === 'SWAPDB' ? args.slice(1).map((text) => Number(text.toString('latin1'))) : undefined;
 }
 
-/** Servers make a DEL of it, where they can; scripts and old ones do not always. */
-function endsInThePast({ args }: StreamCommand, name: string, stamp: Micros): boolean {
+/** When the key is to end; undefined where it is not to, or that cannot be told. */
+function endOf({ args }: StreamCommand, name: string, stamp: Micros): Micros | undefined {
   const text = args[2]?.toString('latin1') ?? '';
-  if (!/^-?\d{1,19}$/.test(text)) return false;
-  const number = Number(text);
-  switch (name) {
-    case 'EXPIRE':
-    case 'PEXPIRE':
-      return number <= 0;
-    case 'EXPIREAT':
-      return number * second <= stamp;
-    case 'PEXPIREAT':
-      return number * 1000 <= stamp;
-    default:
-      return false;
-  }
+  if (!/^-?\d{1,19}$/.test(text)) return undefined;
+  const micros = Number(text) * (name.startsWith('P') ? 1000 : second);
+  return name.endsWith('AT') ? micros : stamp + micros;
 }

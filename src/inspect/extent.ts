@@ -31,6 +31,11 @@ export class Extent {
     this.#last = first;
   }
 
+  /** Of a burst (bursts.ts) that is told by nothing but this. */
+  get extent(): this {
+    return this;
+  }
+
   get last(): Place {
     return this.#last;
   }

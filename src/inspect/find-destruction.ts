@@ -2,19 +2,23 @@
  * Looks for what destroyed much at once, over the range of a search. Each is told when it is over, so one that
  * began earlier may come behind another. What is one is decided in destruction.ts.
  */
+import { decodeReads } from '../../journal-format/reads.ts';
+import type { Reads } from '../../journal-format/reads.ts';
 import type { CommandGlance } from '../redis/command-glance.ts';
-import { mayWrite, mayWriteAt } from '../redis/command-keys.ts';
+import { keysOf, mayWrite, mayWriteAt } from '../redis/command-keys.ts';
 import type { StreamCommand } from '../redis/command-reader.ts';
 import { stampIn } from '../restore/locate/stamp-in.ts';
 import type { Timeline } from '../log/catalog.ts';
+import type { Frame } from '../log/frames.ts';
 import type { Disk } from '../storage/disk.ts';
 import { CommandFilter } from './command-filter.ts';
 import type { FilterText } from './command-filter.ts';
 import { DestructionFinder } from './destruction.ts';
-import type { Destruction } from './destruction.ts';
+import type { Before, Destruction } from './destruction.ts';
 import { Notices } from './notices.ts';
 import type { Notice, StretchLeg } from './notices.ts';
 import type { Reach } from './reach.ts';
+import { RecentWrites } from './recent-writes.ts';
 import { removedNotice } from './removed-notice.ts';
 import { scanCommands } from './scan.ts';
 
@@ -31,7 +35,7 @@ export type DestructionEvent = FoundDestruction | Notice;
 /** Of commands that remove keys, and of those that do at times. */
 const names = [
   ...['FLUSHALL', 'FLUSHDB', 'SWAPDB', 'RENAME', 'DEL', 'UNLINK', 'GETDEL', 'DELIFEQ', 'DELEX'],
-  ...['EXPIRE', 'PEXPIRE', 'EXPIREAT', 'PEXPIREAT'],
+  ...['EXPIRE', 'PEXPIRE', 'EXPIREAT', 'PEXPIREAT', 'PERSIST'],
 ];
 
 export async function* findDestruction(
@@ -65,9 +69,9 @@ async function* findOn(
   try {
     for await (const { taken, reads } of scanCommands(disk, timeline, leg, {}, new RemovalReading(), signal)) {
       const events: DestructionEvent[] = [];
-      for (const { command, writes } of taken) {
+      for (const { command, before } of taken) {
         events.push(...notices.before(command.end));
-        for (const destruction of finder.take(command, stampIn(reads, command.end), writes))
+        for (const destruction of finder.take(command, stampIn(reads, command.end), before))
           events.push(tell(destruction));
       }
       if (events.length > 0) yield events;
@@ -80,29 +84,49 @@ async function* findOn(
   if (rest.length > 0) yield rest;
 }
 
-/** Hands out the commands that may remove something, each with the number of others that wrote before it. */
+/** Hands out the commands that may remove something, each with what others wrote before it. */
 class RemovalReading {
   readonly #wanted = new CommandFilter({ keys: [], commands: names, dbs: [] });
+  readonly #recent = new RecentWrites();
+  #reads: Reads | undefined;
   #writes = 0;
+
+  readonly beginFrame = (frame: Frame): void => {
+    this.#reads = decodeReads(frame.meta, frame.header);
+    this.#recent.begin(this.#reads, frame.header.firstStamp, frame.header.lastStamp);
+  };
 
   readonly isMatch = (command: CommandGlance): boolean => {
     const { bytes, at, length } = command;
     if (this.#wanted.isWanted(bytes, at[0] ?? 0, length[0] ?? 0)) return true;
-    if (mayWriteAt(command)) this.#writes += 1;
+    if (mayWriteAt(command)) {
+      this.#writes += 1;
+      this.#recent.take(command);
+    }
     return false;
   };
 
-  readonly take = (command: StreamCommand): { command: StreamCommand; writes: number } | undefined => {
+  readonly take = (command: StreamCommand): { command: StreamCommand; before: Before } | undefined => {
     const name = command.args[0];
     const isWanted = name !== undefined && (isExec(name) || this.#wanted.isWanted(name, 0, name.length));
     if (!isWanted) {
-      if (mayWrite(command)) this.#writes += 1;
+      if (mayWrite(command)) this.#note(command);
       return undefined;
     }
     const writes = this.#writes;
     this.#writes = 0;
-    return { command, writes };
+    return { command, before: { writes, isOfNew: this.#isOfNew(command) } };
   };
+
+  #note(command: StreamCommand): void {
+    this.#writes += 1;
+    for (const { key } of keysOf(command).keys) this.#recent.takeKey(key, command.end);
+  }
+
+  #isOfNew({ args: [, key], end }: StreamCommand): boolean {
+    const stamp = this.#reads?.stampAt(end);
+    return key !== undefined && stamp !== undefined && this.#recent.has(key, stamp);
+  }
 }
 
 function isExec(name: Buffer): boolean {

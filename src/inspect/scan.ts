@@ -10,6 +10,7 @@ import type { Reads } from '../../journal-format/reads.ts';
 import type { Offset } from '../core/position.ts';
 import type { Timeline } from '../log/catalog.ts';
 import type { BlockCache } from '../log/block-cache.ts';
+import type { Frame } from '../log/frames.ts';
 import { readRange } from '../log/read-range.ts';
 import { searchStretches } from '../log/search-stretches.ts';
 import type { SearchStretch } from '../log/search-stretches.ts';
@@ -35,6 +36,8 @@ export interface Batch<T> {
 export interface ScanOptions<T> extends CommandReaderOptions {
   /** Shared with others who read the same journal at the same time; undefined: there are none. */
   readonly blocks?: BlockCache | undefined;
+  /** Called before the commands of which the last bytes are in this frame, or in what is wanted of it. */
+  readonly beginFrame?: (frame: Frame) => void;
   /** Called in order with each command that is handed out; undefined: nothing is taken of it. */
   readonly take: (command: StreamCommand) => T | undefined;
 }
@@ -66,6 +69,7 @@ async function* scanStretch<T>(
   const framesIn = options.blocks ?? 'slabs';
   for await (const { bytes, frame } of readRange(disk, timeline.segments, from.offset + 1, to, framesIn)) {
     throwIfInterrupted(signal);
+    options.beginFrame?.(frame);
     reader.push(bytes);
     let reads: Reads | undefined;
     let taken: T[] = [];

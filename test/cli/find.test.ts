@@ -169,13 +169,30 @@ describe('journal find', () => {
     const lines = linesOf((await cli(['find', '--dir', journal.root, '--destructive', '--json', '--db', '11'])).stdout);
     expect(lines.map(({ type, kind }) => kind ?? type)).toEqual(['removal', 'rename', 'flush', 'gap']);
     expect(lines[0]).toEqual({
-      ...{ type: 'destruction', kind: 'removal', timeline: 1, first: `${id}:${end(4)}`, last: `${id}:${end(4)}` },
-      ...{ from: '2026-11-20T14:30:04.000000Z', to: '2026-11-20T14:30:04.000000Z', commands: 1, names: ['UNLINK'] },
-      ...{ keys: 12, dbs: [11], prefix: 'cart:', examples: ['cart:0', 'cart:1', 'cart:2'], atOnce: true },
+      ...{ type: 'destruction', kind: 'removal', timeline: 1, position: `${id}:${end(4)}` },
+      ...{ time: '2026-11-20T14:30:04.000000Z', command: 'UNLINK', commands: ['UNLINK'], commandCount: 1 },
+      ...{ last: { position: `${id}:${end(4)}`, time: '2026-11-20T14:30:04.000000Z' }, dbs: [11], keyCount: 12 },
+      ...{ prefix: 'cart:', examples: ['cart:0', 'cart:1', 'cart:2'], atOnce: true },
       restore: restore(end(4)).trim(),
     });
     const other = await cli(['find', '--dir', journal.root, '--destructive', '--db', '3', '--to', `${id}:${end(8)}`]);
     expect(other).toEqual({ exitCode: 1, stdout: '', stderr: 'journal: nothing was found\n' });
+  });
+
+  test('tells of keys that were all given little time to live, but not of those that were just made', async () => {
+    const ends = String((t0 + 60 * second) / 1000);
+    const doomed = Array.from({ length: 12 }, (_, i) => command('PEXPIREAT', `cart:${i}`, ends));
+    const counters = doomed.flatMap((_, i) => {
+      return [command('INCR', `rate:${i}`), command('PEXPIREAT', `rate:${i}`, ends)];
+    });
+    const group = (commands: readonly Buffer[]): Buffer[] => [command('MULTI'), ...commands, command('EXEC')];
+    await using journal = await journalOf(...group(counters), ...group(doomed));
+    const { stdout } = await cli(['find', '--dir', journal.root, '--destructive', '--json']);
+    expect(linesOf(stdout).filter(({ type }) => type === 'destruction')).toMatchObject([
+      { kind: 'expiry', command: 'PEXPIREAT', keyCount: 12, prefix: 'cart:', ends: '2026-11-20T14:31:00.000000Z' },
+    ]);
+    const text = (await cli(['find', '--dir', journal.root, '--destructive'])).stdout;
+    expect(text).toContain('PEXPIREAT of 12 keys cart:* in one MULTI, to end by 2026-11-20 14:31:00.000Z, db 0');
   });
 
   test('tells what was found of a timeline that retention removes meanwhile, then that the rest is removed', async () => {

@@ -2,6 +2,7 @@
 // accident that it is for, as it is typed.
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import { formatPosition } from '../../src/core/position.ts';
@@ -16,6 +17,7 @@ import { executeRestore } from '../../src/restore/restore.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import { builtFile } from '../support/built.ts';
 import { describeServers } from '../support/describe-servers.ts';
+import { eventually } from '../support/eventually.ts';
 import { fedWith } from '../support/fed-replica.ts';
 import { explainDifference } from '../support/fingerprint-difference.ts';
 import { type Fingerprint, fingerprint } from '../support/fingerprint.ts';
@@ -134,7 +136,7 @@ describeServers('the commands of a primary', (binary) => {
       .split('\n')
       .map((line) => JSON.parse(line) as Record<string, unknown>);
     expect(rows.map(({ kind }) => kind)).toEqual(['removal', 'flush']);
-    expect(rows[0]).toMatchObject({ keys: 200, prefix: 'cart:', atOnce: true, names: ['DEL'] });
+    expect(rows[0]).toMatchObject({ keyCount: 200, prefix: 'cart:', atOnce: true, commands: ['DEL'] });
     const [row] = rows;
     const [, ...words] = String(row?.restore).split(' ');
     const to = path.join(temporaryDirectory('restored'), 'out');
@@ -149,4 +151,44 @@ describeServers('the commands of a primary', (binary) => {
     expect(text.stdout).toMatch(/MULTI {2}DEL cart:7\n/);
     expect(text.stdout).toMatch(/FLUSHALL {2}\(may touch any key\)\n/);
   });
+
+  test(
+    'that gave many keys a second to live are one row, however long the server takes to remove them',
+    { timeout: 60_000 },
+    async () => {
+      await using primary = await RedisServer.start(binary);
+      await using client = await primary.connect();
+      await using journal = await RunningJournal.attach({ port: primary.port });
+      const cart = (i: number): string => `cart:${i}`;
+      await client.callMany(Array.from({ length: 2000 }, (_, i) => ['SET', `user:${i}`, '1']));
+      await client.callMany(Array.from({ length: 300 }, (_, i) => ['SET', cart(i), '1']));
+      await setTimeout(2500);
+      for (let i = 0; i < 300; i += 1) {
+        await client.callMany([
+          ['EXPIRE', cart(i), '1'],
+          ...[
+            ['INCR', `rate:${i}`],
+            ['EXPIRE', `rate:${i}`, '50'],
+          ],
+          ['SET', `session:${i}`, '1', 'EX', '50'],
+        ]);
+      }
+      const carts = Array.from({ length: 300 }, (_, i) => cart(i));
+      await eventually('the carts to be gone', async () => (await client.call('EXISTS', ...carts)) === 0);
+      await journaled(client);
+
+      const told = run('find', '--dir', journal.root, '--destructive', '--json');
+      const rows = told.stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Record<string, unknown>);
+      expect(rows, told.stdout).toMatchObject([{ kind: 'expiry', keyCount: 300, prefix: 'cart:', commandCount: 300 }]);
+      const to = path.join(temporaryDirectory('restored'), 'out');
+      const words = String(rows[0]?.restore).split(' ').slice(1, -1);
+      expect(run(...words, to, '--relative-ttl', 'convert')).toMatchObject({ status: 0, stderr: '' });
+      await using server = await RedisServer.startFrom(binary, to);
+      await using back = await server.connect();
+      expect(await back.call('EXISTS', ...carts)).toBe(300);
+    },
+  );
 });

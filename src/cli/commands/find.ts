@@ -52,9 +52,10 @@ export const findVerb: Verb = {
       'What destroyed much',
       [
         '--destructive prints, each with the restore line for the moment before it: FLUSHALL, FLUSHDB, SWAPDB; RENAME, which',
-        'replaced what had the new name, if anything; and bursts of removals (DEL, UNLINK, GETDEL, expiries in the past): ten',
-        'keys or more by one command or MULTI (a script is one), or within a second, when that is at least twice the writes in',
-        'between or five times what was usual in the minute before. A burst is one row, printed when it is over.',
+        'replaced what had the new name, if anything; bursts of removals (DEL, UNLINK, GETDEL): ten keys or more by one command',
+        'or MULTI (a script is one), or within a second, when that is at least twice the writes in between or five times what was',
+        'usual in the minute before; and bursts of EXPIRE: as many keys, none of them just written, that were given a minute or',
+        'less, and were not put off again and again. A burst is one row, printed when it is over.',
         'Keys that expired are removed by the same commands, and the stream does not tell them apart.',
       ],
     ],
