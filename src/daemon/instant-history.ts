@@ -3,11 +3,10 @@
  * stays linked by PINGs. That history begins with the process: it is nobody's, so that no server can take what comes out of
  * it for more of the primary's.
  */
-import { randomBytes } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import { UsageError } from '../core/errors.ts';
-import { ping } from '../downstream/served-stream.ts';
-import type { History, ServedTimeline, UpstreamState } from '../downstream/history.ts';
+import type { History, OwnTimeline, ServedTimeline, UpstreamState } from '../downstream/history.ts';
+import { ownId, withPingBehind } from '../downstream/own-numbering.ts';
 import { Watchers } from '../downstream/watchers.ts';
 import { withCatalog } from '../log/catalog.ts';
 import type { Timeline } from '../log/catalog.ts';
@@ -34,15 +33,15 @@ export class InstantHistory implements History, Disposable {
   readonly #clock: Clock;
   readonly #upstream: UpstreamState;
   readonly #watchers = new Watchers();
-  #served: ServedTimeline;
+  #served: OwnTimeline;
   #cancel: (() => void) | undefined;
 
   private constructor(timeline: Timeline, cut: Cut, clock: Clock) {
     const { number, directory, base } = timeline;
-    const ids = [{ id: randomBytes(20).toString('hex'), offset: base.record.offset + 1 }];
+    const ids = [{ id: ownId(), offset: base.record.offset + 1 }];
     this.cut = cut;
     this.#clock = clock;
-    this.#served = { number, directory, base, ids, durable: cut.offset, pingsBehind: cut.offset };
+    this.#served = { number, directory, base, ids, durable: cut.offset, own: { pings: [], names: timeline.ids.length } };
     const version = timeline.record.server.version;
     const since = clock.monotonic();
     this.#upstream = { sources: [], ...readAddress(timeline.record.address), isUp: true, since, version };
@@ -78,7 +77,7 @@ export class InstantHistory implements History, Disposable {
 
   #schedule(): void {
     this.#cancel = this.#clock.after(pingEveryMs, () => {
-      this.#served = { ...this.#served, durable: this.#served.durable + ping.length };
+      this.#served = withPingBehind(this.#served, this.cut.offset);
       this.#watchers.tell();
       this.#schedule();
     });

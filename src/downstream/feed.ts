@@ -203,11 +203,10 @@ export class Feed {
 
   /** Reads what the tail has let go of, up to where it is held. */
   async #catchUp(served: ServedTimeline): Promise<void> {
-    const { disk, history, tail } = this.#options;
-    await using own = new ServedStream(disk, served, this.#next, tail.blocks);
+    const { disk, tail } = this.#options;
+    await using own = new ServedStream(disk, this.#next, tail.blocks);
     while (tail.isBehind(this.#next)) {
-      this.#requireSame(served);
-      const piece = await own.read(history.now()?.durable ?? 0);
+      const piece = await own.read(this.#requireSame(served));
       if (piece === undefined) return;
       this.#send(piece.bytes, piece.slab);
       await this.#room();
@@ -219,10 +218,11 @@ export class Feed {
     this.#next += bytes.length;
   }
 
-  #requireSame(served: ServedTimeline): void {
+  /** What is served of it by now. */
+  #requireSame(served: ServedTimeline): ServedTimeline {
     this.#throwFailure();
     const now = this.#options.history.now();
-    if (now?.number === served.number && idOf(now) === idOf(served)) return;
+    if (now?.number === served.number && idOf(now) === idOf(served)) return now;
     throw new LinkError(
       'history-moved',
       'the history goes on under another name: the replica is to ask again',

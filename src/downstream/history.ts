@@ -6,6 +6,7 @@ import type { IdEntry } from '../../journal-format/fields.ts';
 import type { Micros } from '../core/clock.ts';
 import type { Offset } from '../core/position.ts';
 import type { BaseEntry } from '../log/catalog.ts';
+import type { PingRun } from './own-numbering.ts';
 
 /** The timeline that the source's history goes on in: only it can be followed. */
 export interface ServedTimeline {
@@ -16,8 +17,17 @@ export interface ServedTimeline {
   readonly ids: readonly IdEntry[];
   /** No byte behind this is served: it may yet be lost. */
   readonly durable: Offset;
-  /** Set where the numbering is our own: what lies behind this offset, a boundary, are PINGs, which are in no file. */
-  readonly pingsBehind?: Offset | undefined;
+  /** Set where id and numbering are our own: every offset here counts the PINGs that are put in before it. */
+  readonly own?: OwnNumbering | undefined;
+}
+
+export type OwnTimeline = ServedTimeline & { readonly own: OwnNumbering };
+
+export interface OwnNumbering {
+  /** In order. */
+  readonly pings: readonly PingRun[];
+  /** How many names the journal's history has had. */
+  readonly names: number;
 }
 
 /** The server that the journal follows. */

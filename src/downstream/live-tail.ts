@@ -124,14 +124,14 @@ export class LiveTail implements AsyncDisposable {
     const served = this.#history.now();
     if (served === undefined) return;
     const { directory, ids, durable } = served;
-    const name = `${directory} ${ids.length}`;
+    const name = `${directory} ${ids.at(-1)?.id ?? ''}`;
     if (this.#follower?.name !== name) {
       await this.#forget();
       // What is older is for those to read who lack it.
-      this.#follower = { name, stream: new ServedStream(this.#disk, served, durable + 1, this.blocks) };
+      this.#follower = { name, stream: new ServedStream(this.#disk, durable + 1, this.blocks) };
     }
     const { stream } = this.#follower;
-    for (let piece = await stream.read(durable); piece !== undefined; piece = await stream.read(durable)) {
+    for (let piece = await stream.read(served); piece !== undefined; piece = await stream.read(served)) {
       const isOwn = piece.slab === undefined && piece.bytes.length > copiedBytesMax;
       this.#keep({ start: piece.start, bytes: isOwn ? piece.bytes : Buffer.from(piece.bytes) });
     }

@@ -1,50 +1,65 @@
 /**
- * The bytes of what is served, from an offset on: those of the journal, and behind a moment that is served for itself, the
- * PINGs that keep its replicas linked.
+ * The bytes of what is served, from an offset on: those of the journal, and where the numbering is our own, the PINGs that
+ * are put in between. It goes on over switches of the history's name.
  */
 import type { Offset } from '../core/position.ts';
 import type { BlockCache } from '../log/block-cache.ts';
 import { StreamFollower } from '../log/stream-follower.ts';
 import type { FollowedPiece } from '../log/stream-follower.ts';
-import { encodeCommand } from '../redis/commands-out.ts';
 import type { Disk } from '../storage/disk.ts';
 import type { ServedTimeline } from './history.ts';
+import { ping, placeOf } from './own-numbering.ts';
 
-export const ping: Buffer = encodeCommand('PING');
+export type ServedPiece = Pick<FollowedPiece, 'start' | 'bytes' | 'slab'>;
 
 export class ServedStream implements AsyncDisposable {
-  readonly #journal: StreamFollower;
-  /** What lies behind are PINGs. */
-  readonly #end: Offset;
-  /** Once all of the journal's was read. */
-  #next: Offset | undefined;
+  readonly #disk: Disk;
+  readonly #blocks: BlockCache;
+  #next: Offset;
+  /** Good for one name of the journal's history. */
+  #journal: { readonly names: number; readonly stream: StreamFollower } | undefined;
 
-  constructor(disk: Disk, { directory, pingsBehind }: ServedTimeline, from: Offset, blocks: BlockCache) {
-    this.#end = pingsBehind ?? Infinity;
-    this.#journal = new StreamFollower(disk, directory, from, blocks);
-    if (from > this.#end) this.#next = from;
+  constructor(disk: Disk, from: Offset, blocks: BlockCache) {
+    this.#disk = disk;
+    this.#blocks = blocks;
+    this.#next = from;
   }
 
   /** The first byte that was not given out. */
   get position(): Offset {
-    return this.#next ?? this.#journal.position;
+    return this.#next;
   }
 
-  /** The next bytes, none behind `durable`; undefined when there are none up to there. */
-  async read(durable: Offset): Promise<FollowedPiece | undefined> {
-    if (this.#next === undefined) {
-      const piece = await this.#journal.read(Math.min(durable, this.#end));
-      if (piece !== undefined || durable <= this.#end) return piece;
+  /** The next bytes, all of them durable; undefined when there are none (yet). It is always the same timeline. */
+  async read(served: ServedTimeline): Promise<ServedPiece | undefined> {
+    const start = this.#next;
+    const left = served.durable + 1 - start;
+    if (left <= 0) return undefined;
+    const place = placeOf(served.own?.pings ?? [], start);
+    if (place.kind === 'pings') {
+      const bytes = ping.subarray(place.at, place.at + Math.min(left, place.bytes));
+      this.#next += bytes.length;
+      return { start, bytes, slab: undefined };
     }
-    const start = this.#next ?? this.#end + 1;
-    if (start > durable) return undefined;
-    const at = (start - this.#end - 1) % ping.length;
-    const bytes = ping.subarray(at, at + durable + 1 - start);
-    this.#next = start + bytes.length;
-    return { start, bytes, slab: undefined };
+    const journal = await this.#journalAt(served, place.offset);
+    const piece = await journal.read(Math.min(place.offset + left - 1, place.last));
+    if (piece === undefined) return undefined;
+    this.#next += piece.bytes.length;
+    return { start, bytes: piece.bytes, slab: piece.slab };
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#journal[Symbol.asyncDispose]();
+  async [Symbol.asyncDispose](): Promise<void> {
+    const journal = this.#journal;
+    this.#journal = undefined;
+    await journal?.stream[Symbol.asyncDispose]();
+  }
+
+  async #journalAt({ directory, ids, own }: ServedTimeline, offset: Offset): Promise<StreamFollower> {
+    const names = own?.names ?? ids.length;
+    if (this.#journal?.names !== names) {
+      await this[Symbol.asyncDispose]();
+      this.#journal = { names, stream: new StreamFollower(this.#disk, directory, offset, this.#blocks) };
+    }
+    return this.#journal.stream;
   }
 }

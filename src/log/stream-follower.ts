@@ -9,6 +9,7 @@
 import { join } from 'node:path';
 import type { FrameHeader } from '../../journal-format/frame.ts';
 import { isFormatError } from '../../journal-format/errors.ts';
+import type { Micros } from '../core/clock.ts';
 import { IntegrityError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
 import type { Slab } from '../core/slabs.ts';
@@ -27,6 +28,9 @@ export interface FollowedPiece {
   readonly bytes: Buffer;
   /** Good until the next piece is asked for, unless it is retained; absent: the bytes stay as they are. */
   readonly slab: Slab | undefined;
+  /** The last boundary that is known in its frame, which may lie before or behind the piece, and the frame's last stamp. */
+  readonly boundary: Offset;
+  readonly stamp: Micros;
 }
 
 /** One segment, from some offset on. */
@@ -65,11 +69,14 @@ export class StreamFollower implements AsyncDisposable {
   async read(durable: Offset): Promise<FollowedPiece | undefined> {
     if (this.#next > durable) return undefined;
     const frame = await this.#frameAt();
-    const { start } = frame.header;
+    const { start, end: frameEnd, lastStamp: stamp } = frame.header;
+    const end = this.#opened?.end ?? 0;
     const from = this.#next;
-    const last = Math.min(frame.header.end, this.#opened?.end ?? 0, durable);
+    const last = Math.min(frameEnd, end, durable);
     this.#next = last + 1;
-    return { start: from, bytes: frame.data.subarray(from - start, last + 1 - start), slab: frame.slab };
+    // Where another segment goes on, the one before it ends at a boundary, whatever else its frames hold.
+    const boundary = Math.min(frame.header.boundary, end);
+    return { start: from, bytes: frame.data.subarray(from - start, last + 1 - start), slab: frame.slab, boundary, stamp };
   }
 
   /** All of it up to there. */

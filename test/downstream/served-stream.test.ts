@@ -1,7 +1,8 @@
 // What is served behind a moment: the journal's bytes up to it, and PINGs, from wherever they are asked for.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ServedStream, ping } from '../../src/downstream/served-stream.ts';
+import { ping } from '../../src/downstream/own-numbering.ts';
+import { ServedStream } from '../../src/downstream/served-stream.ts';
 import { InstantHistory } from '../../src/daemon/instant-history.ts';
 import { BlockCache } from '../../src/log/block-cache.ts';
 import { encodeCommand } from '../../src/redis/commands-out.ts';
@@ -34,9 +35,9 @@ async function withMoment(
 
 async function read(moment: InstantHistory, from: number): Promise<Buffer> {
   const served = moment.now();
-  await using stream = new ServedStream(localDisk, served, from, new BlockCache());
+  await using stream = new ServedStream(localDisk, from, new BlockCache());
   const parts: Buffer[] = [];
-  for (let piece = await stream.read(served.durable); piece !== undefined; piece = await stream.read(served.durable)) {
+  for (let piece = await stream.read(served); piece !== undefined; piece = await stream.read(served)) {
     expect(piece.start).toBe(from + Buffer.concat(parts).length);
     parts.push(Buffer.from(piece.bytes));
   }
