@@ -125,6 +125,13 @@ export const doomedKeysMax = 262_144;
 export const liveTailBytesMax: number = 8 * 1024 * 1024;
 /** Of a feed: what its socket may hold; and of another client's replies, beyond which it is cut off. */
 export const feedSocketBytesMax: number = 1024 * 1024;
+/** PINGs of our own are put into a served history at so many places at most; then another one is begun. */
+export const delayedPingRunsMax = 4096;
+/** Of a due boundary, frames that are looked at in one go: ten seconds of a flood. */
+export const dueFramesMax = 2000;
+/** A request to a delayed copy, or its answer, is one line; and so many may be asking. */
+export const controlLineBytesMax: number = 64 * 1024;
+export const controlClientsMax = 16;
 /** Clients of a listener, and those among them that have not said who they are. */
 export const clientsMax = 1000;
 export const strangersMax = 100;

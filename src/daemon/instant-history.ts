@@ -41,7 +41,14 @@ export class InstantHistory implements History, Disposable {
     const ids = [{ id: ownId(), offset: base.record.offset + 1 }];
     this.cut = cut;
     this.#clock = clock;
-    this.#served = { number, directory, base, ids, durable: cut.offset, own: { pings: [], names: timeline.ids.length } };
+    this.#served = {
+      number,
+      directory,
+      base,
+      ids,
+      durable: cut.offset,
+      own: { pings: [], names: timeline.ids.length },
+    };
     const version = timeline.record.server.version;
     const since = clock.monotonic();
     this.#upstream = { sources: [], ...readAddress(timeline.record.address), isUp: true, since, version };

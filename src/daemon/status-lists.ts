@@ -7,6 +7,8 @@ import type { GapRecord } from '../../journal-format/gap.ts';
 import type { RemovedRecord } from '../../journal-format/removed.ts';
 import { formatInstant } from '../core/instant.ts';
 import { formatPosition } from '../core/position.ts';
+import type { Offset } from '../core/position.ts';
+import type { ReplicaState } from '../downstream/client.ts';
 import { idAt } from '../log/catalog.ts';
 import type { Timeline } from '../log/catalog.ts';
 import type { DamagedTimeline } from '../log/damaged.ts';
@@ -15,7 +17,6 @@ import { orphansOf, stretchOf } from '../log/orphans.ts';
 import type { OrphanRange } from '../log/orphans.ts';
 import { timeCoverage } from '../restore/locate/locate-coverage.ts';
 import { formatAddress } from '../upstream/address.ts';
-import type { RunState } from './state-file.ts';
 
 /** What can be restored without a hole. */
 export interface StatusInterval {
@@ -128,8 +129,7 @@ export function gapOf({ from, to, cause, detail }: GapRecord): StatusGap {
   };
 }
 
-export function replicasOf({ replicas, position }: RunState): StatusReplica[] {
-  const durable = Number(position?.durable ?? 0);
+export function replicasOf(replicas: readonly ReplicaState[], durable: Offset): StatusReplica[] {
   return replicas.map(({ peer, host, port, state, acknowledged, silentMs }) => ({
     address: formatAddress({ host, port }),
     peer,

@@ -172,7 +172,7 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
     freeBytes,
     removed: catalog.removed.map(removedOf),
     retention: live?.retention ?? null,
-    replicas: live === undefined ? [] : replicasOf(live),
+    replicas: live === undefined ? [] : replicasOf(live.replicas, Number(live.position?.durable ?? 0)),
     disk: live === undefined ? null : diskOf(live, now),
     writer: writer ?? null,
     degraded: live?.degraded ?? null,

@@ -6,7 +6,6 @@ import type { IdEntry } from '../../journal-format/fields.ts';
 import type { Micros } from '../core/clock.ts';
 import type { Offset } from '../core/position.ts';
 import type { BaseEntry } from '../log/catalog.ts';
-import type { PingRun } from './own-numbering.ts';
 
 /** The timeline that the source's history goes on in: only it can be followed. */
 export interface ServedTimeline {
@@ -19,6 +18,12 @@ export interface ServedTimeline {
   readonly durable: Offset;
   /** Set where id and numbering are our own: every offset here counts the PINGs that are put in before it. */
   readonly own?: OwnNumbering | undefined;
+}
+
+/** PINGs: `count` of them right behind this byte of the journal, which ends a command. */
+export interface PingRun {
+  readonly behind: Offset;
+  readonly count: number;
 }
 
 export type OwnTimeline = ServedTimeline & { readonly own: OwnNumbering };

@@ -11,13 +11,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Offset, ReplicationId } from '../core/position.ts';
 import { encodeCommand } from '../redis/commands-out.ts';
-import type { OwnTimeline } from './history.ts';
-
-/** `count` of them right behind this byte of the journal, which ends a command. */
-export interface PingRun {
-  readonly behind: Offset;
-  readonly count: number;
-}
+import type { OwnTimeline, PingRun } from './history.ts';
 
 export const ping: Buffer = encodeCommand('PING');
 

@@ -2,6 +2,10 @@
 export class Watchers {
   readonly #all = new Set<() => void>();
 
+  get isEmpty(): boolean {
+    return this.#all.size === 0;
+  }
+
   /** The result ends it. */
   add(changed: () => void): () => void {
     this.#all.add(changed);

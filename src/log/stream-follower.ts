@@ -76,7 +76,13 @@ export class StreamFollower implements AsyncDisposable {
     this.#next = last + 1;
     // Where another segment goes on, the one before it ends at a boundary, whatever else its frames hold.
     const boundary = Math.min(frame.header.boundary, end);
-    return { start: from, bytes: frame.data.subarray(from - start, last + 1 - start), slab: frame.slab, boundary, stamp };
+    return {
+      start: from,
+      bytes: frame.data.subarray(from - start, last + 1 - start),
+      slab: frame.slab,
+      boundary,
+      stamp,
+    };
   }
 
   /** All of it up to there. */

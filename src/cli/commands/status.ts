@@ -6,6 +6,7 @@ import type { Status } from '../../daemon/status.ts';
 import { chooseSource, listSources, sourceTree } from '../../log/source-tree.ts';
 import type { SourceTree } from '../../log/source-tree.ts';
 import type { Output, Style } from '../output.ts';
+import { replicaFacts } from '../replica-facts.ts';
 import { formatFacts } from '../table.ts';
 import { formatBytes, formatCount, formatSeconds, formatTime, printable } from '../units.ts';
 import type { Verb, VerbContext } from '../verb.ts';
@@ -128,23 +129,6 @@ function standingFacts(status: Status): Facts {
   }
   return facts;
 }
-
-/** More of them are for JSON. */
-const replicasShown = 8;
-
-function replicaFacts({ replicas }: Status): Facts {
-  const facts: Facts = replicas.slice(0, replicasShown).map((replica, i) => {
-    const { address, state, lagBytes, silentSeconds } = replica;
-    const behind = lagBytes === null ? 'getting the dataset' : `${formatBytes(lagBytes)} behind`;
-    const silent = silentSeconds < silentSecondsUsual ? '' : `, silent for ${formatSeconds(silentSeconds)}`;
-    return [i === 0 ? 'feeds' : '', printable(`${address}  ${state}, ${behind}${silent}`)];
-  });
-  if (replicas.length > replicasShown) facts.push(['', `and ${replicas.length - replicasShown} more`]);
-  return facts;
-}
-
-/** A replica gives a sign of life each second. */
-const silentSecondsUsual = 5;
 
 function syncText({ received, size }: NonNullable<Status['sync']>): string {
   if (size === null || size === 0) return `${formatBytes(received)} received`;

@@ -1,0 +1,96 @@
+/**
+ * `journal serve --delay`: the live undo copy with its listener, and its control socket. Beside its log it writes what a
+ * pause must not lose, next to the socket.
+ */
+import { once } from 'node:events';
+import { systemClock } from '../core/clock.ts';
+import type { Micros } from '../core/clock.ts';
+import { formatPosition } from '../core/position.ts';
+import { formatInstant } from '../core/instant.ts';
+import { ControlDoor } from '../downstream/control-door.ts';
+import type { SourceTree } from '../log/source-tree.ts';
+import { localDisk } from '../storage/local-disk.ts';
+import { answerControl } from './delayed-control.ts';
+import type { ControlOptions } from './delayed-control.ts';
+import { DelayedHistory } from './delayed-history.ts';
+import type { DelayedEvents } from './delayed-history.ts';
+import { describe } from './describe-error.ts';
+import { KeptHistory } from './kept-history.ts';
+import { parseKeepLocal } from './keep-local.ts';
+import type { ListenConfig } from './listen-config.ts';
+import { openListener } from './listening.ts';
+import type { Logger } from './logger.ts';
+import { PauseFile } from './pause-file.ts';
+import { readWriter } from './status.ts';
+
+export interface DelayedServing {
+  readonly tree: SourceTree;
+  readonly listen: ListenConfig;
+  readonly delay: Micros;
+  /** Of the control socket. */
+  readonly control: string;
+  readonly logger: Logger;
+}
+
+/** Until `signal` stops it. */
+export async function serveDelayed(options: DelayedServing, signal: AbortSignal): Promise<void> {
+  const { tree, listen, delay, control, logger } = options;
+  const clock = systemClock;
+  const ready = Promise.withResolvers<ControlOptions>();
+  // Before anything is read or written: there is one process for each socket, and so for each pause file.
+  await using _door = await ControlDoor.open(control, localDisk, clock, async (request) =>
+    answerControl(await ready.promise, request),
+  );
+  const failed = (error: unknown): void => {
+    logger.error({ event: 'not-served', ...describe(error) });
+  };
+  using kept = await KeptHistory.open({ disk: localDisk, clock, tree, failed });
+  const pauseFile = new PauseFile(localDisk, pausePath(control));
+  const events = loggedEvents(logger);
+  await using history = await DelayedHistory.open({ disk: localDisk, clock, tree, delay, kept, pauseFile, events });
+  const { state, reached } = history.standing;
+  logger.info({ event: 'delayed', delaySeconds: delay / 1e6, state, position: reached?.position, control });
+  for (const warning of await retentionWarnings(tree, delay)) logger.warn({ event: 'warning', warning });
+  await using listener = await openListener(listen, history, localDisk, logger);
+  ready.resolve({
+    ...{ source: tree.source, delay, history },
+    replicas: () => listener.replicas,
+    warnings: () => retentionWarnings(tree, behind(history, delay)),
+    told: (verb, { position, instant }) => {
+      logger.info({ event: verb, position, instant });
+    },
+  });
+  if (!signal.aborted) await once(signal, 'abort');
+}
+
+function pausePath(control: string): string {
+  return control.endsWith('.sock') ? `${control.slice(0, -'.sock'.length)}.json` : `${control}.json`;
+}
+
+function loggedEvents(logger: Logger): DelayedEvents {
+  return {
+    begun: ({ number, ids, durable }, { stamp }) => {
+      const position = formatPosition({ id: ids.at(-1)?.id ?? '', offset: durable });
+      logger.info({ event: 'delayed-timeline', timeline: number, position, time: formatInstant(stamp) });
+    },
+    failed: (error) => {
+      logger.error({ event: 'delayed-stuck', ...describe(error) });
+    },
+  };
+}
+
+/** How far back the journal is needed. */
+function behind({ standing: { instant } }: DelayedHistory, delay: Micros): Micros {
+  return Math.max(delay, systemClock.wall() - (instant ?? systemClock.wall()));
+}
+
+/** What the living writer keeps is not what is needed here; it asks nobody. */
+async function retentionWarnings(tree: SourceTree, needed: Micros): Promise<string[]> {
+  const { live } = await readWriter(localDisk, tree);
+  const words = live?.retention?.rule ?? '';
+  const keep = parseKeepLocal(words.replace(/^--keep-local /, ''));
+  if (keep?.rule.kind !== 'age' || keep.rule.micros >= needed) return [];
+  return [
+    `the journal is kept for less time (${words}) than this copy is behind: what is still to be served may be removed before`,
+  ];
+}
