@@ -75,15 +75,16 @@ export function keyText(bytes: Buffer): string {
 }
 
 /** The key of such a text: \xNN is a byte, two backslashes are one. */
-export function parseKeyText(text: string): Buffer {
-  const bytes = Buffer.from(text).toString('latin1');
+export function parseKeyText(text: string | Buffer): Buffer {
+  const bytes = Buffer.from(text as string).toString('latin1');
   const plain = bytes.replace(/\\x([0-9a-fA-F]{2})|\\\\/g, (_, hex: string | undefined) =>
     hex === undefined ? '\\' : String.fromCharCode(Number.parseInt(hex, 16)),
   );
   return Buffer.from(plain, 'latin1');
 }
 
-function quoted(bytes: Buffer): string {
+/** In double quotes, whatever it is; the other way round it is read as a JSON string with \xNN for bytes. */
+export function quoted(bytes: Buffer): string {
   return `"${isUtf8(bytes) ? escaped(bytes, 'utf8') : escapedBytes(bytes)}"`;
 }
 

@@ -7,6 +7,7 @@ import type { PlanContext } from '../restore/plan/plan-print.ts';
 import type { Comparison, Difference, KeyRow } from '../restore/servers/compare-keys.ts';
 import type { Plan } from '../restore/plan/plan.ts';
 import type { RestoreReport } from '../restore/restore.ts';
+import { quoted } from './command-text.ts';
 import type { Output } from './output.ts';
 import { printable } from './units.ts';
 
@@ -46,6 +47,9 @@ export class ComparePrinter {
     }
     this.#output.lines([
       ...(this.#rows === 0 ? [] : ['']),
+      ...(record.keys?.taken === 0
+        ? [`${this.#output.style('yellow', 'nothing matched')}: 0 keys at T are what was asked for`]
+        : []),
       ...summary(comparison, this.#plan),
       ...record.warnings.map((warning) => `warning: ${printable(warning)}`),
     ]);
@@ -90,20 +94,18 @@ function textRow({ state, db, key, name, differs }: KeyRow, { destination }: Pla
   const what = differs.map((difference) => differenceNames[difference]).join(', ');
   const goes = (state === 'absent' || state === 'elapsed') && destination?.part?.deletesAbsent === true;
   const notes = [...(what === '' ? [] : [`(${what})`]), ...(goes ? ['(to be deleted)'] : [])];
-  const names = [shownKey(key), ...(isRenamed ? ['→', shownKey(name)] : [])];
-  return [state.padEnd(9), `db ${db}`, ...names, ...notes].join('  ');
-}
-
-export function shownKey(key: Buffer): string {
-  return JSON.stringify(key.toString('latin1').replace(/[^ -~]/g, hex)).replaceAll('\\\\x', '\\x');
-}
-
-function hex(character: string): string {
-  return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
+  const names = [quoted(key), ...(isRenamed ? ['→', quoted(name)] : [])];
+  return [(state === 'left-alone' ? 'left alone' : state).padEnd(10), `db ${db}`, ...names, ...notes].join('  ');
 }
 
 function summary(comparison: Comparison, { destination }: Plan): string[] {
-  const { created, changed, identical, absent, elapsed, primaries } = comparison;
+  const { created, changed, identical, leftAlone, absent, elapsed, primaries } = comparison;
+  const none = elapsed === 0 ? [] : [`of ${elapsed} the time has passed: they would not be written`];
+  if (destination?.part?.onlyMissing === true) {
+    const each = primaries.map((one) => `${one.address}: ${one.created} created, ${one.leftAlone} left alone`);
+    const all = `${created} keys would be created; ${leftAlone} are there and would be left alone`;
+    return [...each, all, ...none, 'nothing was written'];
+  }
   const fate = destination?.part?.deletesAbsent === true ? 'they would be deleted' : 'they would stay';
   return [
     ...primaries.map(
@@ -114,7 +116,7 @@ function summary(comparison: Comparison, { destination }: Plan): string[] {
     absent === null
       ? 'keys that were not there at T were not looked for: they come under other names'
       : `${absent} selected keys of the server were not there at T: ${fate}`,
-    ...(elapsed === 0 ? [] : [`of ${elapsed} the time has passed: they would not be written`]),
+    ...none,
     'nothing was written',
   ];
 }

@@ -2,7 +2,8 @@
  * What became of keys, in print: a line each, as they come, and how many there were. With --json a document a line.
  */
 import type { DiffRow } from '../inspect/diff.ts';
-import { keyJson, shownKey } from './compare-print.ts';
+import { quoted } from './command-text.ts';
+import { keyJson } from './compare-print.ts';
 import type { Output } from './output.ts';
 import type { TextSender } from './text-sender.ts';
 import { formatCount } from './units.ts';
@@ -51,9 +52,7 @@ function jsonRow({ change, db, key, differs, endedMs, endsMs }: DiffRow): string
 function textRow({ change, db, key, differs, endedMs, endsMs }: DiffRow): string {
   const expiry = `expiry: ${instantOf(endedMs) ?? 'never'} → ${instantOf(endsMs) ?? 'never'}`;
   const notes = differs.map((difference) => (difference === 'expiry' ? expiry : difference));
-  return [change.padEnd(7), `db ${db}`, shownKey(key), ...(notes.length > 0 ? [`(${notes.join(', ')})`] : [])].join(
-    '  ',
-  );
+  return [change.padEnd(7), `db ${db}`, quoted(key), ...(notes.length > 0 ? [`(${notes.join(', ')})`] : [])].join('  ');
 }
 
 /** Null: never. */

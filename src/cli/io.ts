@@ -16,6 +16,8 @@ export interface TextStream {
 export interface CliIo {
   readonly stdout: TextStream;
   readonly stderr: TextStream;
+  /** Where a list may come from; nothing when left out. */
+  readonly stdin?: AsyncIterable<Uint8Array> | undefined;
   readonly env: Environment;
   readonly disk: Disk;
   readonly clock: Clock;

@@ -23,10 +23,10 @@ export async function runProcess(): Promise<void> {
   }
   for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe);
   const argv = process.argv.slice(2);
-  const { stdout, stderr, env } = process;
+  const { stdout, stderr, stdin, env } = process;
   const { signal } = stopping;
-  const ask = process.stdin.isTTY && stderr.isTTY ? (text: string) => askAtTerminal(text, signal) : undefined;
-  const io = { stdout, stderr, env, disk: localDisk, clock: systemClock, signal, ask };
+  const ask = stdin.isTTY && stderr.isTTY ? (text: string) => askAtTerminal(text, signal) : undefined;
+  const io = { stdout, stderr, stdin, env, disk: localDisk, clock: systemClock, signal, ask };
   // What no verb caught, in a callback for example: it is told like every error, and nothing goes on after it.
   process.on('uncaughtException', (error) => {
     process.exit(tellFailure(error, argv, io));

@@ -9,7 +9,7 @@ import type { Layers } from '../daemon/layers.ts';
 import { noteCharactersMax, setMark } from '../daemon/mark.ts';
 import { loadCatalogLeft } from '../log/catalog.ts';
 import { readRemoved } from '../log/removed.ts';
-import { parseSelection } from '../redis/key-selection.ts';
+import type { KeySelection } from '../redis/key-selection.ts';
 import type { ReplicationInfo } from '../redis/replication-info.ts';
 import { loadableFirst } from '../restore/plan/plan-scratch.ts';
 import type { Plan } from '../restore/plan/plan.ts';
@@ -20,7 +20,7 @@ import type { PrimaryFacts } from '../restore/plan/target-cluster.ts';
 import { TargetLink } from '../restore/servers/target-link.ts';
 import type { FeedAddress, TargetConfig } from '../restore/servers/target-link.ts';
 import { contentsOf, decideTarget } from '../restore/plan/target-rails.ts';
-import type { TargetAsked, TargetFacts, TargetPlan } from '../restore/plan/target-rails.ts';
+import type { PartAsked, TargetAsked, TargetFacts, TargetPlan } from '../restore/plan/target-rails.ts';
 import type { ServerProgram } from '../scratch/find-server.ts';
 import { formatAddress } from '../upstream/address.ts';
 import type { SourceAddress } from '../upstream/address.ts';
@@ -38,8 +38,12 @@ export interface AskedTarget {
   readonly primaries: readonly PrimaryFacts[] | undefined;
 }
 
-/** Reaches it and asks what it is; changes nothing. */
-export async function askTarget(url: string, { io, layers, output }: VerbContext): Promise<AskedTarget> {
+/** Reaches it and asks what it is; changes nothing. `selection`: of some keys, for which it need not be empty. */
+export async function askTarget(
+  url: string,
+  selection: KeySelection | undefined,
+  { io, layers, output }: VerbContext,
+): Promise<AskedTarget> {
   const { values } = layers;
   const { addresses, credentials, tls, warnings } = resolveTarget(url, layers, io.env);
   for (const text of warnings) output.warn(text);
@@ -57,8 +61,9 @@ export async function askTarget(url: string, { io, layers, output }: VerbContext
   };
   const config = configOf(addresses[0]);
   const facts = await factsOf(config, io);
-  const { replace, method, 'i-know-this-is-live': live, 'delete-absent': deletesAbsent } = values;
-  const part = parseSelection(values) === undefined ? undefined : { deletesAbsent };
+  const { replace, method, 'i-know-this-is-live': live } = values;
+  const how = { deletesAbsent: values['delete-absent'], onlyMissing: values['only-missing'] };
+  const part = selection === undefined ? undefined : how;
   const memoryBytes = sizeSetting(layers, 'target-memory');
   const asked = { address: config.address, replace, live, method, memoryBytes, part, looksOnly: values['dry-run'] };
   return { config, asked, facts, primaries: facts.mode === 'cluster' ? await primariesOf(config, io) : undefined };
@@ -95,14 +100,12 @@ export async function confirm(target: TargetPlan, { io, layers }: VerbContext): 
   if (layers.values.yes) return;
   const { address, keys, libraries, isLive, part, cluster } = target;
   const loss = part === undefined && (keys > 0 || libraries > 0) ? `, in place of ${contentsOf(target)}` : '';
-  const some =
-    part === undefined ? '' : part.deletesAbsent ? 'some keys, and delete those that were not there, ' : 'some keys ';
   const live = cluster?.find((primary) => primary.isLive)?.address;
   const where =
     cluster === undefined
       ? `${isLive ? 'the live primary ' : ''}${address}`
       : `the cluster of ${cluster.length} primaries at ${address}${live === undefined ? '' : `, of which ${live} is live`}`;
-  const what = `restore ${some}into ${where}${loss}`;
+  const what = `restore ${whichKeys(part)}into ${where}${loss}`;
   if (io.ask === undefined) {
     throw new UsageError('not-confirmed', `${what}? There is no terminal to ask at`, {
       hint: 'add --yes to go on without being asked; nothing was changed',
@@ -111,6 +114,12 @@ export async function confirm(target: TargetPlan, { io, layers }: VerbContext): 
   const answer = await io.ask(`${what}? Type yes to go on: `);
   if (answer.trim().toLowerCase() === 'yes') return;
   throw new UsageError('not-confirmed', 'not restored: the answer was not yes', { hint: 'nothing was changed' });
+}
+
+function whichKeys(part: PartAsked | undefined): string {
+  if (part === undefined) return '';
+  if (part.onlyMissing) return 'keys that are missing ';
+  return part.deletesAbsent ? 'some keys, and delete those that were not there, ' : 'some keys ';
 }
 
 /**

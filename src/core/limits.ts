@@ -103,6 +103,9 @@ export const entryValueBytesMax: number = 64 * 1024 * 1024;
 /** Of a value that is told, encoded; of a larger one only how large it is. */
 export const probedValueBytesMax: number = 512 * 1024 * 1024;
 
+/** A list of names of keys, as text: a million of 64 characters, which take twice that. */
+export const keysFromBytesMax: number = 64 * 1024 * 1024;
+
 /** Of a restore of some keys: others that they are connected with by commands, in 16 MiB. */
 export const neededLinksMax = 1_000_000;
 /** Of its stream, no more is held of a command before it is passed on. */

@@ -70,12 +70,14 @@ export const settingsSchema = z.object({
   'without-command': list.optional(),
   to: text.optional(),
   keys: texts,
+  'keys-from': text.optional(),
   exclude: texts,
   db: texts,
   type: texts,
   rename: texts,
   'count-expired': onOff.default(false),
   'delete-absent': onOff.default(false),
+  'only-missing': onOff.default(false),
   'server-bin': text.optional(),
   'scratch-dir': text.optional(),
   'scratch-memory': text.optional(),
@@ -230,6 +232,11 @@ export const settings: Readonly<Record<SettingKey, Setting>> = {
     fallback: 'all',
     isList: 'apart',
   },
+  'keys-from': {
+    value: 'FILE',
+    help: 'restore the keys that FILE lists by their names (- is standard input), one a line as they are printed, beside those of --keys',
+    isPath: true,
+  },
   exclude: { value: 'GLOB', help: 'leave such keys out; several times', isList: 'apart' },
   db: { value: 'N', help: 'restore only keys of this db; several times', fallback: 'all', isList: 'apart' },
   type: {
@@ -252,6 +259,10 @@ export const settings: Readonly<Record<SettingKey, Setting>> = {
     value: undefined,
     help: 'in a running server, delete the selected keys that were not there at T',
     fallback: 'they stay',
+  },
+  'only-missing': {
+    value: undefined,
+    help: 'into a running server, write only keys that are not there, and leave all that is there alone',
   },
   'server-bin': {
     value: 'FILE',

@@ -1,6 +1,6 @@
 /**
- * Which keys are wanted, and under which names (pure): those that one of the globs matches (all where there is none), but
- * none that is excluded; of some dbs, of some types. Then they are renamed.
+ * Which keys are wanted, and under which names (pure): those that one of the globs matches or that are on a list (all where
+ * there is neither), but none that is excluded; of some dbs, of some types. Then they are renamed.
  *
  * Functions belong to no key: they come along unless keys, dbs or types are asked for by name.
  */
@@ -8,6 +8,7 @@ import { UsageError } from '../core/errors.ts';
 import { dbMax } from './control-commands.ts';
 import { glob, globOf } from './glob.ts';
 import type { Glob } from './glob.ts';
+import type { KeyNames } from './key-names.ts';
 import { parseRename } from './rename-rule.ts';
 
 export const keyTypes = ['string', 'list', 'set', 'zset', 'hash', 'stream'] as const;
@@ -33,14 +34,17 @@ export class KeySelection {
   readonly types: ReadonlySet<string> | undefined;
   readonly takesFunctions: boolean;
   readonly renames: boolean;
+  /** By their whole names; undefined: there is no such list. */
+  readonly names: KeyNames | undefined;
   readonly #dbs: ReadonlySet<number> | undefined;
   readonly #keys: readonly Glob[];
   readonly #excluded: readonly Glob[];
   readonly #rename: (key: Buffer) => Buffer;
 
   /** UsageError (exit 2) where a text is not what it should be. `globs`: those of the text, where some are no text. */
-  constructor(text: SelectionText, globs: SelectionGlobs = text) {
+  constructor(text: SelectionText, globs: SelectionGlobs = text, names?: KeyNames) {
     this.text = text;
+    this.names = names;
     this.types = text.type.length === 0 ? undefined : new Set(text.type.map(parseType));
     this.#dbs = text.db.length === 0 ? undefined : new Set(text.db.map(parseDb));
     this.#keys = globs.keys.map(glob);
@@ -48,7 +52,7 @@ export class KeySelection {
     const rules = text.rename.map(parseRename);
     this.renames = rules.length > 0;
     this.#rename = (key) => rules.reduce((name, rule) => rule.rename(name), key);
-    this.takesFunctions = text.keys.length === 0 && this.#dbs === undefined && this.types === undefined;
+    this.takesFunctions = !this.isByName && this.#dbs === undefined && this.types === undefined;
   }
 
   /** This key only, in every db. */
@@ -58,6 +62,11 @@ export class KeySelection {
       { keys: [only.toString()], exclude: [], db: [], type: [], rename: [] },
       { keys: [only], exclude: [] },
     );
+  }
+
+  /** Globs or names say which; else all are wanted but those that are excluded. */
+  get isByName(): boolean {
+    return this.#keys.length > 0 || this.names !== undefined;
   }
 
   /** `type` is its code in an RDB. */
@@ -75,8 +84,12 @@ export class KeySelection {
 
   /** The same of the key in bytes[at, at + length). */
   takesNameAt(bytes: Uint8Array, at: number, length: number): boolean {
-    const isAsked = this.#keys.length === 0 || this.#keys.some(({ matchesAt }) => matchesAt(bytes, at, length));
-    return isAsked && !this.#excluded.some(({ matchesAt }) => matchesAt(bytes, at, length));
+    return this.#isAskedAt(bytes, at, length) && !this.#excluded.some(({ matchesAt }) => matchesAt(bytes, at, length));
+  }
+
+  #isAskedAt(bytes: Uint8Array, at: number, length: number): boolean {
+    if (!this.isByName || this.names?.hasAt(bytes, at, length) === true) return true;
+    return this.#keys.some(({ matchesAt }) => matchesAt(bytes, at, length));
   }
 
   /** The same buffer where nothing is renamed. */
@@ -103,10 +116,12 @@ const typeNames: Readonly<Record<number, KeyType>> = {
 };
 
 /** Undefined where nothing is asked for. */
-export function parseSelection(text: Partial<SelectionText>): KeySelection | undefined {
+export function parseSelection(text: Partial<SelectionText>, names?: KeyNames): KeySelection | undefined {
   const { keys = [], exclude = [], db = [], type = [], rename = [] } = text;
-  if ([keys, exclude, db, type, rename].every((list) => list.length === 0)) return undefined;
-  return new KeySelection({ keys, exclude, db, type, rename });
+  const isEmpty = [keys, exclude, db, type, rename].every((list) => list.length === 0);
+  if (isEmpty && names === undefined) return undefined;
+  const all = { keys, exclude, db, type, rename };
+  return new KeySelection(all, all, names);
 }
 
 function parseType(text: string): string {

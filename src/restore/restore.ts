@@ -113,7 +113,7 @@ async function execute(disk: Disk, plan: Plan, options: RestoreOptions): Promise
   await using output = await openOutput(disk, plan, options);
   const written = await write(disk, plan, output, options);
   const { files, bytes, isBaseClone, ttlOutcome, warnings, picked, server, comparison } = written;
-  const general = [orphanWarning(plan), picked?.taken === 0 ? nothingMatches(plan) : undefined];
+  const general = [orphanWarning(plan), namesWarning(plan, picked?.taken)];
   const record: RestoreRecord = {
     journal: options.writer,
     created: formatInstant(clock.wall()),
@@ -133,8 +133,12 @@ async function execute(disk: Disk, plan: Plan, options: RestoreOptions): Promise
   return { to: output.to, bytes, isBaseClone, seconds: (clock.monotonic() - started) / 1e6, record, comparison };
 }
 
-function nothingMatches({ form }: Plan): string {
-  return `no key is what was asked for: nothing is ${form === 'server' ? 'written' : 'in it'}`;
+/** Where fewer keys were there than were asked for. */
+function namesWarning({ form, selection }: Plan, taken: number | undefined): string | undefined {
+  if (taken === 0) return `no key is what was asked for: nothing is ${form === 'server' ? 'written' : 'in it'}`;
+  const names = selection?.names?.size ?? 0;
+  if (taken === undefined || taken >= names) return undefined;
+  return `${names} names are listed, and ${taken} keys that were there then are what was asked for`;
 }
 
 async function openOutput(disk: Disk, { form, selection }: Plan, options: RestoreOptions): Promise<RestoreOutput> {

@@ -41,8 +41,10 @@ export async function* dumpCommands(
   }
 }
 
-export function restoreCommands({ keys }: DumpedBatch): readonly DumpCommand[] {
-  return keys.map(({ name, payload, endsMs }) => ['RESTORE', name, String(endsMs), payload, 'REPLACE', 'ABSTTL']);
+/** Where they replace nothing, a key that is there by then is refused with BUSYKEY. */
+export function restoreCommands({ keys }: DumpedBatch, replaces = true): readonly DumpCommand[] {
+  const how = replaces ? ['REPLACE', 'ABSTTL'] : ['ABSTTL'];
+  return keys.map(({ name, payload, endsMs }) => ['RESTORE', name, String(endsMs), payload, ...how]);
 }
 
 async function* functions(dataset: ScratchDataset): AsyncGenerator<readonly DumpCommand[], void, undefined> {

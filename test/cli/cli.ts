@@ -10,7 +10,7 @@ export interface CliResult {
   readonly stderr: string;
 }
 
-export interface CliOptions extends Partial<Pick<CliIo, 'env' | 'clock' | 'signal' | 'disk' | 'ask'>> {
+export interface CliOptions extends Partial<Pick<CliIo, 'env' | 'clock' | 'signal' | 'disk' | 'ask' | 'stdin'>> {
   /** Both streams are a terminal. */
   readonly isTerminal?: boolean;
 }
@@ -36,7 +36,16 @@ export async function cli(argv: readonly string[], options: CliOptions = {}): Pr
   const stdout = new KeepingStream(isTerminal);
   const stderr = new KeepingStream(isTerminal);
   const signal = options.signal ?? new AbortController().signal;
-  const exitCode = await runCli(argv, { stdout, stderr, env, disk, clock, signal, ask: options.ask });
+  const exitCode = await runCli(argv, {
+    stdout,
+    stderr,
+    stdin: options.stdin,
+    env,
+    disk,
+    clock,
+    signal,
+    ask: options.ask,
+  });
   return { exitCode, stdout: stdout.text, stderr: stderr.text };
 }
 

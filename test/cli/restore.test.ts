@@ -50,6 +50,14 @@ describe('a restore', () => {
     expect(document).toMatchObject(JSON.parse(readFileSync(path.join(to, 'restore.json'), 'utf8')) as object);
   });
 
+  test('takes --only-missing for running servers alone', async () => {
+    const { root, clock } = await journal();
+    for (const to of [out(), `rdb:${out()}`, 'resp:-']) {
+      const argv = ['restore', '--at', 'latest', '--only-missing', '--to', to, '--dir', root, '--json', '--dry-run'];
+      expect(jsonError(await cli(argv, { clock }))).toMatchObject({ code: 'only-missing-of-what', exitCode: 2 });
+    }
+  });
+
   test('counts back from now, and leaves the target out with --before', async () => {
     const { root, clock, ends } = await journal();
     const back = json(await cli(['restore', '--at', '-61s', '--dry-run', '--json', '--dir', root], { clock }));

@@ -113,6 +113,20 @@ describeServers('some keys into a cluster', (binary) => {
       }
     });
 
+    test('are left alone where they are there, with --only-missing, and written where they are not', async () => {
+      const words = [...selected, '--only-missing'];
+      const looked = json(await source.restore(cluster.url, ['--dry-run', ...words])) as unknown as Compared;
+      expectSame(before, await cluster.keys());
+      const { changes } = await source.done(cluster.url, words);
+      expectSame(new Map([...source.merged(new Map(), isSelected), ...before]), await cluster.keys());
+      const { written, leftAlone } = changes as { written: number; leftAlone: number };
+      expect(written).toBeGreaterThan(0);
+      expect(leftAlone).toBeGreaterThan(0);
+      expect(looked.comparison).toMatchObject({ created: written, leftAlone, changed: 0, absent: null });
+      const created = looked.comparison.primaries.map((primary) => primary.created);
+      expect(created.reduce((sum, count) => sum + count, 0)).toBe(written);
+    });
+
     test('are told key by key and primary by primary, and nothing is written', async () => {
       const words = ['--dry-run', ...selected];
       const result = await source.restore(cluster.url, words);

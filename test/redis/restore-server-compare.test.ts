@@ -139,9 +139,9 @@ describeServers('some keys beside those of a running server', (binary) => {
     expect(rows.get('string:elapsed')).toMatchObject({ state: 'elapsed' });
     expect(rows.get(Buffer.from('string:\xff\x00', 'latin1').toString('base64'))).toMatchObject({ state: 'identical' });
     const text = await source.restore(server, ['--dry-run', ...words, '--delete-absent'], { isText: true });
-    expect(text.stdout).toMatch(/^changed {4}db 3 {2}"string:expires" {2}\(expiry\)$/m);
-    expect(text.stdout).toMatch(/^absent {5}db 3 {2}"string:only now" {2}\(to be deleted\)$/m);
-    expect(text.stdout).toMatch(/^identical {2}db 3 {2}"string:\\xff\\x00"$/m);
+    expect(text.stdout).toMatch(/^changed {5}db 3 {2}"string:expires" {2}\(expiry\)$/m);
+    expect(text.stdout).toMatch(/^absent {6}db 3 {2}"string:only now" {2}\(to be deleted\)$/m);
+    expect(text.stdout).toMatch(/^identical {3}db 3 {2}"string:\\xff\\x00"$/m);
     expect(text.stdout).toContain('nothing was written');
     await source.done(server, [...words, '--delete-absent']);
     const { comparison, rows: again } = json(await source.restore(server, ['--dry-run', ...words])) as {

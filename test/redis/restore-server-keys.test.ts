@@ -1,6 +1,10 @@
 // Some keys of a moment, written into a server that goes on: they are there what they were, in every TTL mode, under their
 // names or others, and every other key is byte for byte as it was. A live primary is given a mark first, and is brought back
 // by it. What would hurt is refused, with the server as it was.
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type CliResult, json, jsonError } from '../cli/cli.ts';
 import { StepProgress } from '../../src/cli/step-progress.ts';
@@ -9,6 +13,7 @@ import { glob } from '../../src/redis/glob.ts';
 import { describeServers } from '../support/describe-servers.ts';
 import { eventually } from '../support/eventually.ts';
 import { fingerprint } from '../support/fingerprint.ts';
+import { temporaryDirectory } from '../support/leash.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import type { RespClient } from '../support/resp-client.ts';
 import { journaled, RunningJournal } from '../support/running-journal.ts';
@@ -211,6 +216,10 @@ describeServers('some keys into a running server', (binary) => {
     const result = await source.restore(server, ['--yes', '--keys', 'no such key']);
     expect(result.exitCode).toBe(3);
     expect(json(result).warnings).toContain('no key is what was asked for: nothing is written');
+    // Said first, and nowhere that anything was restored.
+    const text = await source.restore(server, ['--yes', '--keys', 'no such key'], { isText: true });
+    expect(text.stdout).toMatch(/\n\nnothing matched: 0 keys are what was asked for/);
+    expect(text.stdout).not.toMatch(/^restored/m);
     await source.expectKeys(client, before.keys, before);
   });
 
@@ -326,6 +335,39 @@ describeServers('some keys into a running server', (binary) => {
     await source.expectKeys(look, before.keys, before);
   });
 
+  test('come back to what they were by the line that is printed, run as it is', async () => {
+    const { primary, journal } = source;
+    await using client = await primary.connect();
+    await client.callMany([
+      ['SELECT', 3],
+      ['DEL', 'string:only then'],
+      ['SET', 'string:large', 'of today'],
+      ['SET', 'other', '1'],
+    ]);
+    const before = await fingerprint(client, binary);
+    const live = ['--i-know-this-is-live', `127.0.0.1:${primary.port}`];
+    for (const [words, count] of [
+      [['--keys', 'string:*', '--exclude', '*:1*', '--db', '3', '--ttl', 'shift'], 2],
+      [['--only-missing', '--type', 'string'], 1],
+    ] as const) {
+      const result = await source.done(primary, [...words, ...live]);
+      expect((result.changes as Changes).written).toBeGreaterThanOrEqual(count);
+      await client.call('SELECT', 3);
+      expect(await client.call('EXISTS', 'string:only then')).toBe(1);
+      const line = String(result.wayBack);
+      await journaled(client);
+      const pasted = await promisify(execFile)('sh', ['-c', `${line} --yes --json`], {
+        env: { ...process.env, PATH: `${await binWithJournal()}:${process.env.PATH ?? ''}` },
+      });
+      expect(JSON.parse(pasted.stdout)).toMatchObject({ destination: { deletesAbsent: true } });
+      await source.expectKeys(client, before.keys, before);
+    }
+    const text = await source.restore(primary, ['--yes', '--keys', 'string:only*', ...live], { isText: true });
+    const shown = /^as it was before: (journal restore --dir .* --keys 'string:only\*' --to .* --delete-absent .*)$/m;
+    expect(text.stdout).toMatch(shown);
+    expect(text.stdout).toContain(journal.root);
+  });
+
   test('do not go into a live primary whose journal cannot be given a mark', async () => {
     await using server = await startBusy();
     await using client = await server.connect();
@@ -355,6 +397,16 @@ describeServers('some keys into a running server', (binary) => {
     await done(server, ['--keys', 'string:*']);
   });
 });
+
+/** A directory that has journal as it was built. */
+async function binWithJournal(): Promise<string> {
+  const directory = temporaryDirectory('bin');
+  const main = path.resolve('dist/src/cli/main.js');
+  await writeFile(path.join(directory, 'journal'), `#!/bin/sh\nexec '${process.execPath}' '${main}' "$@"\n`, {
+    mode: 0o700,
+  });
+  return directory;
+}
 
 async function offsetOf(client: RespClient): Promise<string | undefined> {
   return /master_repl_offset:(\d+)/.exec(await client.text('INFO', 'replication'))?.[1];

@@ -6,8 +6,7 @@ import { StorageError, UsageError } from '../../core/errors.ts';
 import type { Layers } from '../../daemon/layers.ts';
 import { writerName } from '../../daemon/version.ts';
 import { chooseSource } from '../../log/source-tree.ts';
-import { parseSelection } from '../../redis/key-selection.ts';
-import { parseDestination } from '../../restore/plan/destination.ts';
+import type { KeySelection } from '../../redis/key-selection.ts';
 import type { Destination } from '../../restore/plan/destination.ts';
 import { parseZone } from '../../restore/locate/instant.ts';
 import { planRestore } from '../../restore/plan/plan-restore.ts';
@@ -24,6 +23,7 @@ import type { ServerProgram } from '../../scratch/find-server.ts';
 import { ComparePrinter } from '../compare-print.ts';
 import type { CliIo } from '../io.ts';
 import { estimated, learnFrom } from '../measured-paces.ts';
+import { destinationOf, selectionOf } from '../restore-asked.ts';
 import { describe, documentOf } from '../restore-report.ts';
 import { askTarget, confirm, decideFor, loadableByTarget } from '../restore-target.ts';
 import type { AskedTarget } from '../restore-target.ts';
@@ -55,11 +55,13 @@ export const restoreVerb: Verb = {
     'ttl',
     'count-expired',
     'keys',
+    'keys-from',
     'exclude',
     'db',
     'type',
     'rename',
     'delete-absent',
+    'only-missing',
     'dry-run',
     'replace',
     'yes',
@@ -113,6 +115,7 @@ export const restoreVerb: Verb = {
       'Some keys',
       [
         "--keys 'user:*' --keys 'session:?[0-9]'    globs as the command KEYS takes them, on bytes; quote them",
+        "--keys-from FILE lists whole names, one a line as they are printed ('-': standard input; JSON rows of diff, too).",
         '--exclude, --db and --type narrow that down. All conditions must hold, and one of several values of each.',
         "--rename 's/^user:/old:user:/'             & and \\1 as in sed, s/…/…/g for every occurrence, any sign for the slash;",
         '    the expression is one of JavaScript, on bytes. Two keys that would get one name are refused.',
@@ -157,6 +160,7 @@ export const restoreVerb: Verb = {
         '--delete-absent; those whose time has passed are not written. --dry-run lists each key: created, changed, identical,',
         'absent at T, or elapsed, compared by value and expiry. Into a cluster each goes to the primary of its slot. Where one',
         'primary is the live one of this journal, only that one is written to, and keys that would go to others are refused.',
+        '--only-missing (with a selection or without) writes keys that the server has not, and leaves all that is there alone.',
         'What would not fit beside what a server holds (maxmemory) is refused; --target-memory says what it may take.',
       ],
     ],
@@ -178,6 +182,14 @@ export const restoreVerb: Verb = {
     [
       "journal restore --at -15m --keys 'cart:*' --to redis://localhost:6379",
       'some keys into a running server, which keeps all others',
+    ],
+    [
+      "journal restore --at -15m --keys 'cart:*' --only-missing --to redis://localhost:6379",
+      'of these only the ones that are gone',
+    ],
+    [
+      'journal diff --at -15m --at latest --json | jq -c \'select(.change=="removed")\' | journal restore --at -15m --keys-from - --only-missing --yes --to redis://localhost:6379',
+      'all that has gone since',
     ],
     [
       "journal restore --at -15m --keys 'cart:*' --rename 's/^/old:/' --to resp:- | redis-cli --pipe",
@@ -214,8 +226,9 @@ export const restoreVerb: Verb = {
   async run(context) {
     const { io, layers, output } = context;
     const { values } = layers;
-    const to = destination(layers);
-    const { plan: made, target } = await makePlan(to, context);
+    const selection = await selectionOf(context);
+    const to = destinationOf(layers, selection);
+    const { plan: made, target } = await makePlan(to, selection, context);
     const plan = { ...made, estimatedSeconds: await estimated(made, io) };
     const exitCode = plan.orphan === undefined ? 0 : 3;
     const planContext = { zone: values.timezone, now: io.clock.wall() };
@@ -233,43 +246,16 @@ export const restoreVerb: Verb = {
     if (to.kind === 'resp') {
       output.aside(planToText(plan, planContext));
       const report = await carryOut(plan, to, context);
-      output.aside(describe(report, plan, output));
+      output.aside(describe(report, plan, context));
       return report.record.keys?.taken === 0 ? 3 : exitCode;
     }
     output.lines(planToText(plan, planContext));
     if (target !== undefined) await confirm(target.plan, context);
     const report = await carryOut(plan, to, context, target);
-    output.answer(documentOf(report), () => describe(report, plan, output));
+    output.answer(documentOf(report, layers), () => describe(report, plan, context));
     return report.record.keys?.taken === 0 ? 3 : exitCode;
   },
 };
-
-function destination({ values }: Layers): Destination | undefined {
-  const to = values.to === undefined ? undefined : parseDestination(values.to);
-  if (to?.kind === 'resp' && values.json && !values['dry-run']) {
-    throw new UsageError('two-outputs', '--json and --to resp:- both want standard output', {
-      hint: 'leave --json out, or look at the plan alone with --dry-run',
-    });
-  }
-  requireMirrorable(to, values);
-  if (to !== undefined || values['dry-run']) return to;
-  throw new UsageError('no-destination', 'restore to where? --to is missing', {
-    hint: 'name a directory that does not exist or is empty, or look at the plan first with --dry-run',
-  });
-}
-
-function requireMirrorable(to: Destination | undefined, values: Layers['values']): void {
-  if (!values['delete-absent']) return;
-  if (to?.kind !== 'server' || parseSelection(values) === undefined) {
-    throw new UsageError('delete-absent-of-what', '--delete-absent deletes selected keys of a running server', {
-      hint: "say which, and of which server: --keys 'user:*' --to redis://HOST:PORT",
-    });
-  }
-  if (values.rename.length === 0) return;
-  throw new UsageError('delete-absent-renamed', '--delete-absent cannot tell which keys would have come by --rename', {
-    hint: 'leave one of the two out; of keys under their own names it is known which are absent',
-  });
-}
 
 interface Planned {
   readonly plan: Plan;
@@ -277,16 +263,21 @@ interface Planned {
   readonly target?: ServerTarget;
 }
 
-async function makePlan(to: Destination | undefined, context: VerbContext): Promise<Planned> {
-  if (to?.kind !== 'server') return { plan: await planFor(to, context, undefined) };
-  const asked = await askTarget(to.url, context);
-  const plan = await planFor(to, context, asked);
+async function makePlan(
+  to: Destination | undefined,
+  selection: KeySelection | undefined,
+  context: VerbContext,
+): Promise<Planned> {
+  if (to?.kind !== 'server') return { plan: await planFor(to, selection, context, undefined) };
+  const asked = await askTarget(to.url, selection, context);
+  const plan = await planFor(to, selection, context, asked);
   const target = await decideFor(plan, asked, context);
   return { plan: { ...plan, destination: target.plan }, target };
 }
 
 async function planFor(
   to: Destination | undefined,
+  selection: KeySelection | undefined,
   { io, layers }: VerbContext,
   asked: AskedTarget | undefined,
 ): Promise<Plan> {
@@ -297,7 +288,6 @@ async function planFor(
   const target = parseTarget(text, { now, zone: values.timezone });
   const tree = await chooseSource(io.disk, values.dir, values.name);
   const uncertainty = values['accept-uncertainty'] ? 'accept' : 'refuse';
-  const selection = parseSelection(values);
   const servers = async (): Promise<readonly ServerProgram[]> =>
     loadableByTarget(await findServers(io.env.PATH, values['server-bin']), asked);
   const undo = parseUndo(values.without ?? [], values['without-command'] ?? []);

@@ -59,6 +59,8 @@ export interface Written {
 /** What was done to the keys of a running server; all others are as they were. */
 export interface ServerChanges {
   readonly written: number;
+  /** They were there, where only missing ones are written. */
+  readonly leftAlone: number;
   /** They were selected, and the restored dataset does not hold them. */
   readonly deleted: number;
   /** They were there at T, and their time has passed: nothing of them was written. */

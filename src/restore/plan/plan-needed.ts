@@ -23,7 +23,7 @@ export async function planHeld(
   selection: KeySelection,
   signal: AbortSignal | undefined,
 ): Promise<Held> {
-  if (selection.text.keys.length === 0) return { keys: undefined, why: 'no --keys say which' };
+  if (!selection.isByName) return { keys: undefined, why: 'no --keys say which' };
   return planNeeded(disk, plan, namedBy(selection), signal);
 }
 

@@ -7,7 +7,7 @@ import type { Micros } from '../../core/clock.ts';
 import { formatInstant } from '../../core/instant.ts';
 import { formatPosition } from '../../core/position.ts';
 import type { OrphanRange } from '../../log/orphans.ts';
-import type { SelectionText } from '../../redis/key-selection.ts';
+import type { KeySelection, SelectionText } from '../../redis/key-selection.ts';
 import { formatServerVersion } from '../../redis/server-version.ts';
 import { clusterLines, clusterToJson } from './cluster-print.ts';
 import type { ClusterJson } from './cluster-print.ts';
@@ -28,6 +28,11 @@ export interface PlanContext {
   /** The configured zone, if there is one. */
   readonly zone: string | undefined;
   readonly now: Micros;
+}
+
+interface SelectionJson extends SelectionText {
+  /** A list of whole names; null: there is none. */
+  readonly keysFrom: { readonly file: string; readonly names: number } | null;
 }
 
 interface PlaceJson {
@@ -78,13 +83,15 @@ export interface PlanJson {
     readonly isLive: boolean;
     /** What is selected there, and was not there at T, goes. */
     readonly deletesAbsent: boolean;
+    /** Only keys that it has not are written. */
+    readonly onlyMissing: boolean;
     /** Where it is a cluster; null: one server. */
     readonly cluster: ClusterJson | null;
   } | null;
   /** What is left out of the stream; null: nothing. */
   readonly undo: UndoJson | null;
   /** Which keys; null: everything. */
-  readonly selection: SelectionText | null;
+  readonly selection: SelectionJson | null;
   readonly scratch: ScratchJson | null;
   /** Where some keys are restored, whether only what they depend on is replayed; null: all are restored. */
   readonly held: HeldJson | null;
@@ -129,7 +136,7 @@ export function planToJson(plan: Plan): PlanJson {
     transform: plan.transform,
     destination: plan.destination === undefined ? null : destinationJson(plan.destination),
     undo: plan.undo === undefined ? null : undoToJson(plan.undo),
-    selection: plan.selection?.text ?? null,
+    selection: plan.selection === undefined ? null : selectionJson(plan.selection),
     scratch: plan.scratch === undefined ? null : scratchToJson(plan.scratch),
     held: plan.held === undefined ? null : heldToJson(plan.held),
     ttl: plan.ttl.mode,
@@ -215,9 +222,9 @@ function destinationJson({
   cluster,
 }: TargetPlan): PlanJson['destination'] {
   const replaces = part === undefined ? { keys, libraries } : null;
-  const deletesAbsent = part?.deletesAbsent ?? false;
+  const { deletesAbsent = false, onlyMissing = false } = part ?? {};
   return {
-    ...{ address, server: formatServerVersion(server), method, why, replaces, isLive, deletesAbsent },
+    ...{ address, server: formatServerVersion(server), method, why, replaces, isLive, deletesAbsent, onlyMissing },
     cluster: cluster === undefined ? null : clusterToJson(cluster),
   };
 }
@@ -242,11 +249,14 @@ function destinationLines(destination: TargetPlan | undefined): (readonly [strin
   return lines;
 }
 
-function partLine(destination: TargetPlan, { deletesAbsent }: PartAsked): string {
+function partLine(destination: TargetPlan, { deletesAbsent, onlyMissing }: PartAsked): string {
+  const holds = `it holds ${contentsOf(destination)}`;
+  if (onlyMissing)
+    return `nothing: those of these keys that it has not are written, all others are left alone (${holds})`;
   const absent = deletesAbsent
     ? `${whoseAbsent(destination)} that were not there then are deleted`
     : 'no key is deleted';
-  return `these keys where it has them; ${absent}; all others stay (it holds ${contentsOf(destination)})`;
+  return `these keys where it has them; ${absent}; all others stay (${holds})`;
 }
 
 /** Nothing in a journal says that it is of one shard. */
@@ -260,12 +270,17 @@ function whoseAbsent({ cluster }: TargetPlan): string {
 
 function selectionLines({ selection, destination }: Plan): (readonly [string, string])[] {
   if (selection === undefined) return [];
-  const { text, takesFunctions } = selection;
+  const { text, names, takesFunctions } = selection;
   const options = (['keys', 'exclude', 'db', 'type', 'rename'] as const).flatMap((name) =>
     text[name].map((value) => `--${name} ${asTyped(value)}`),
   );
+  if (names !== undefined) options.unshift(`--keys-from ${asTyped(names.from)} (${count(names.size, 'name')})`);
   const isWithout = !takesFunctions || destination !== undefined;
-  return [['keys', `${options.join(' ')}${isWithout ? '; no functions' : ''}`]];
+  return [['keys', `${options.length === 0 ? 'all' : options.join(' ')}${isWithout ? '; no functions' : ''}`]];
+}
+
+function selectionJson({ text, names }: KeySelection): SelectionJson {
+  return { ...text, keysFrom: names === undefined ? null : { file: names.from, names: names.size } };
 }
 
 /** What restoring into the past does to keys that expire. */

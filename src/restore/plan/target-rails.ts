@@ -57,6 +57,8 @@ export interface TargetAsked {
 export interface PartAsked {
   /** What is selected there, and was not there at T, shall go. */
   readonly deletesAbsent: boolean;
+  /** What is there stays, and only keys that are not there are written. */
+  readonly onlyMissing: boolean;
 }
 
 /** What is to be restored. */

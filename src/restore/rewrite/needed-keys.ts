@@ -12,6 +12,7 @@ import { keysOf, touchesOthersOnly } from '../../redis/command-keys.ts';
 import type { CommandKeys, IsKey, KeyArgument } from '../../redis/command-keys.ts';
 import { nameOf } from '../../redis/command-reader.ts';
 import type { StreamCommand } from '../../redis/command-reader.ts';
+import { hashOfKey } from '../../redis/key-hash.ts';
 import { KeyLinks, none } from './key-links.ts';
 
 /** No key's hash: what is linked with this is needed. */
@@ -74,18 +75,12 @@ export class NeededKeys {
 
   #findAt(bytes: Buffer, at: number, length: number): number {
     if (this.isWanted(bytes, at, length)) return needed;
-    const hash = this.#hash(bytes, at, length);
+    const hash = hashOfKey(this.#seed, bytes, at, length);
     let found = hash;
     for (let next = this.#links.get(found); next !== none; next = this.#links.get(found)) found = next;
     // Shorter for the next time.
     if (found !== hash && this.#links.get(hash) !== found) this.#links.set(hash, found);
     return found;
-  }
-
-  #hash(bytes: Buffer, at: number, length: number): number {
-    let hash = this.#seed ^ length;
-    for (let i = at; i < at + length; i += 1) hash = Math.imul(hash ^ (bytes[i] ?? 0), 0x5bd1e995) ^ (hash >>> 15);
-    return hash >>> 0 || 1;
   }
 }
 

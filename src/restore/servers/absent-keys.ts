@@ -56,7 +56,7 @@ async function* absentAt(
 
 async function* selectedKeys(link: TargetLink, selection: KeySelection): AsyncGenerator<Buffer[], void, undefined> {
   const { keys: globs } = selection.text;
-  const only = globs.length === 1 ? ['MATCH', String(globs[0])] : [];
+  const only = globs.length === 1 && selection.names === undefined ? ['MATCH', String(globs[0])] : [];
   let cursor = '0';
   do {
     const [next, seen] = (await link.bytes('SCAN', cursor, 'COUNT', scanCount, ...only)) as [Buffer, Buffer[]];

@@ -10,6 +10,8 @@ export type KeyState =
   | 'changed'
   /** Value and expiry are what they would be. */
   | 'identical'
+  /** The server has it, and only missing ones would be written. */
+  | 'left-alone'
   /** The server has it, and the restored dataset has not: it was not there at T; or its time has passed since. */
   | 'absent'
   | 'elapsed';
@@ -34,6 +36,7 @@ interface Counts {
   readonly created: number;
   readonly changed: number;
   readonly identical: number;
+  readonly leftAlone: number;
   /** Null where it was not looked for. */
   readonly absent: number | null;
 }

@@ -1,18 +1,21 @@
 /**
  * What a restore of some keys would do to a running server, or a cluster, key by key, without doing it: the same way through
- * the scratch server, and then each key is compared with what its server has. Rows are told as they are found.
+ * the scratch server, and then each key is compared with what its server has; where only missing ones are to be written, it is
+ * looked whether it is there. Rows are told as they are found.
  *
- * Invariant: it only reads: DUMP, PEXPIRETIME or PTTL, SCAN, TYPE. (A server that is looked at lets go of what has elapsed,
+ * Invariant: it only reads: EXISTS, DUMP, PEXPIRETIME or PTTL, SCAN, TYPE. (A server that is looked at lets go of what has elapsed,
  * as it would anyway.) No more is held than a batch of keys, of both sides.
  */
 import type { Clock } from '../../core/clock.ts';
 import { isAtLeast, tellsExpiryTimes } from '../../redis/server-version.ts';
 import type { ServerVersion } from '../../redis/server-version.ts';
+import type { KeySelection } from '../../redis/key-selection.ts';
 import { dumpedKeys } from '../../scratch/dumped-keys.ts';
 import type { DumpedKey } from '../../scratch/dumped-keys.ts';
 import { compareKey } from './compare-keys.ts';
 import type { Comparison, HeldKey, KeyRow } from './compare-keys.ts';
 import type { RestoreSource, Written } from '../outputs/output.ts';
+import { missingAmong } from './missing-keys.ts';
 import { PartTarget } from './part-target.ts';
 import type { TargetLink } from './target-link.ts';
 import { TargetOutput } from './target-output.ts';
@@ -39,7 +42,7 @@ export class CompareOutput extends TargetOutput {
     const { servers, selection, picked } = part;
     await leaveNoTrace(servers);
     const seen = await this.#compare(part, source.step);
-    if (!selection.renames) await this.#lookForAbsent(part);
+    if (this.#looksForAbsent(selection)) await this.#lookForAbsent(part);
     await servers.requireSettled();
     const elapsed = Math.max(0, picked.taken - seen);
     return { files: [], bytes: 0, isBaseClone: false, warnings: [], picked, comparison: this.#compared(part, elapsed) };
@@ -54,11 +57,7 @@ export class CompareOutput extends TargetOutput {
       for (let from = 0; from < keys.length;) {
         const batch = keys.slice(from, from + atOnce);
         from += batch.length;
-        const held = await heldKeys(servers, batch);
-        const nowMs = Math.floor(this.clock.wall() / 1000);
-        const at = ({ name }: DumpedKey): string => servers.linkOf(name).address;
-        await this.#found(batch.map((dumped) => compareKey({ at: at(dumped), db }, dumped, held.get(dumped), nowMs)));
-        const bytes = [...held.values()].reduce((sum, { payload }) => sum + payload.length, 0);
+        const bytes = await this.#compareBatch(servers, db, batch);
         atOnce = Math.max(1, Math.min(atOnceMax, Math.floor(bytesAtOnce / (bytes / batch.length + 100))));
       }
       seen += keys.length;
@@ -67,12 +66,36 @@ export class CompareOutput extends TargetOutput {
     return seen;
   }
 
+  /** Returns how many bytes the servers sent. */
+  async #compareBatch(servers: TargetServers, db: number, batch: readonly DumpedKey[]): Promise<number> {
+    const where = ({ name }: DumpedKey): Pick<KeyRow, 'at' | 'db'> => ({ at: servers.linkOf(name).address, db });
+    if (this.#onlyMissing) {
+      const missing = new Set(await missingAmong(servers, batch));
+      const stateOf = (dumped: DumpedKey): KeyRow['state'] => (missing.has(dumped) ? 'created' : 'left-alone');
+      await this.#found(batch.map((dumped) => rowOf(where(dumped), stateOf(dumped), dumped)));
+      return 0;
+    }
+    const held = await heldKeys(servers, batch);
+    const nowMs = Math.floor(this.clock.wall() / 1000);
+    await this.#found(batch.map((dumped) => compareKey(where(dumped), dumped, held.get(dumped), nowMs)));
+    return [...held.values()].reduce((sum, { payload }) => sum + payload.length, 0);
+  }
+
+  get #onlyMissing(): boolean {
+    return this.target.asked.part?.onlyMissing === true;
+  }
+
+  /** Under other names nobody knows them; and where only missing ones are written, they stay anyway. */
+  #looksForAbsent({ renames }: KeySelection): boolean {
+    return !renames && !this.#onlyMissing;
+  }
+
   async #lookForAbsent(part: PartTarget): Promise<void> {
     for await (const { link, db, keys } of part.absent(this.signal)) {
       await this.#found(
         keys.map(({ key, hasElapsed }) => {
           const state = hasElapsed ? 'elapsed' : 'absent';
-          return { state, at: link.address, db, key, name: key, differs: [] };
+          return rowOf({ at: link.address, db }, state, { key, name: key });
         }),
       );
     }
@@ -89,22 +112,32 @@ export class CompareOutput extends TargetOutput {
 
   #compared({ servers, selection, mirrored }: PartTarget, elapsed: number): Comparison {
     const each = servers.links.map((link) => {
-      const { created, changed, identical, absent } = this.#rows.get(link.address) ?? noRows();
-      const isLookedFor = !selection.renames && mirrored.includes(link);
-      return { address: link.address, created, changed, identical, absent: isLookedFor ? absent : null };
+      const { absent, ...counts } = this.#rows.get(link.address) ?? noRows();
+      const { created, changed, identical, 'left-alone': leftAlone } = counts;
+      const isLookedFor = this.#looksForAbsent(selection) && mirrored.includes(link);
+      return { address: link.address, created, changed, identical, leftAlone, absent: isLookedFor ? absent : null };
     });
-    const sum = (of: 'created' | 'changed' | 'identical' | 'absent'): number =>
+    const sum = (of: 'created' | 'changed' | 'identical' | 'leftAlone' | 'absent'): number =>
       each.reduce((total, counts) => total + (counts[of] ?? 0), 0);
     return {
       ...{ created: sum('created'), changed: sum('changed'), identical: sum('identical'), elapsed },
-      absent: selection.renames ? null : sum('absent'),
+      leftAlone: sum('leftAlone'),
+      absent: this.#looksForAbsent(selection) ? sum('absent') : null,
       primaries: servers.plan.cluster === undefined ? [] : each,
     };
   }
 }
 
 function noRows(): Record<KeyRow['state'], number> {
-  return { created: 0, changed: 0, identical: 0, absent: 0, elapsed: 0 };
+  return { created: 0, changed: 0, identical: 0, 'left-alone': 0, absent: 0, elapsed: 0 };
+}
+
+function rowOf(
+  where: Pick<KeyRow, 'at' | 'db'>,
+  state: KeyRow['state'],
+  { key, name }: Pick<KeyRow, 'key' | 'name'>,
+): KeyRow {
+  return { state, ...where, key, name, differs: [] };
 }
 
 /** To look at a key makes it one that was used just now, unless that is switched off: Redis 7.2 and later, Valkey. */

@@ -22,7 +22,7 @@ interface Growth {
 /** UsageError when one of them would come to hold more than it may. */
 export async function requireRoom(
   { reached, linkOf }: TargetServers,
-  { memoryBytes }: TargetAsked,
+  { memoryBytes, part }: TargetAsked,
   dataset: ScratchDataset,
   selection: KeySelection,
   signal: AbortSignal,
@@ -31,7 +31,8 @@ export async function requireRoom(
   const limit = (facts: TargetFacts): number => limitOf(facts, { memoryBytes }) ?? Infinity;
   if (reached.every(({ facts }) => facts.usedBytes + most <= limit(facts))) return;
   const growths = new Map(reached.map(({ link }): [TargetLink, Growth] => [link, { now: 0, most: 0 }]));
-  for await (const { link, payloadBytes, bytes } of measured(linkOf, dataset, selection, signal)) {
+  for await (const { link, payloadBytes, bytes, isThere } of measured(linkOf, dataset, selection, signal)) {
+    if (part?.onlyMissing === true && isThere) continue;
     const growth = growths.get(link) ?? { now: 0, most: 0 };
     // A server looks whether it may take a command when it holds that, and another buffer as large for the next one.
     growth.most = Math.max(growth.most, growth.now + 2 * payloadBytes, growth.now + bytes);
@@ -50,6 +51,8 @@ interface MeasuredKey {
   readonly payloadBytes: number;
   /** That it takes more than what it replaces. */
   readonly bytes: number;
+  /** Its server has one of that name. */
+  readonly isThere: boolean;
 }
 
 /** In the order in which they are written. */
@@ -72,7 +75,8 @@ async function* measured(
           scratch.sendCommand<number | null>(['MEMORY', 'USAGE', key]),
           link.bytes('MEMORY', 'USAGE', name),
         ]);
-        return { link, payloadBytes: payload.length, bytes: (ours ?? 0) - Number(theirs ?? 0) };
+        const isThere = theirs !== null;
+        return { link, payloadBytes: payload.length, bytes: (ours ?? 0) - Number(theirs ?? 0), isThere };
       }),
     );
   }

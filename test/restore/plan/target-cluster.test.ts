@@ -37,7 +37,7 @@ function clusterWith(facts: Partial<TargetFacts>, view: Partial<ClusterView> = {
   });
 }
 
-const part = { deletesAbsent: false };
+const part = { deletesAbsent: false, onlyMissing: false };
 const all = { replace: true, live: '10.0.0.2:6379' };
 
 describe('a cluster is refused, of which one primary', () => {

@@ -28,7 +28,7 @@ const need: TargetNeed = { histories: new Set([ours]), bytes: 1000, rdb: { magic
 const live = { replication: { ...primary, id: ours } };
 const wasLive = { replication: { ...primary, before: { id: ours, offset: 5 } } };
 
-const some = { deletesAbsent: false };
+const some = { deletesAbsent: false, onlyMissing: false };
 
 describe('a server is refused', () => {
   test.each<[string, Partial<TargetFacts>, Partial<TargetAsked>, string, number]>([
