@@ -10,13 +10,12 @@
 //   node bench/feed.ts [--rounds 5] [--probes 2000] [--rate 5000] [--stream 300000000] [--dir DIR] [--save]
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeCommand } from '../src/redis/commands-out.ts';
 import { infoFields } from '../src/redis/info.ts';
-import { RedisServer } from '../test/support/redis-server.ts';
+import { freePort, RedisServer } from '../test/support/redis-server.ts';
 import { pickServer, serverLabel } from '../test/support/servers.ts';
 import { attached, caughtUp } from './support/attached.ts';
 import { Child } from './support/child.ts';
@@ -238,15 +237,6 @@ async function level(primary: RedisServer, replicas: readonly RedisServer[]): Pr
 async function replicationOf(server: RedisServer): Promise<ReadonlyMap<string, string>> {
   await using client = await server.connect();
   return infoFields(await client.text('INFO', 'replication'));
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 function formatReport(result: Report): string[] {

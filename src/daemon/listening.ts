@@ -28,6 +28,8 @@ export interface Upstream {
   readonly sources: readonly SourceAddress[];
   /** Somebody who may say so says that this one is the primary now. */
   readonly moved: (host: string, port: number) => void;
+  /** More has come from the server than was taken yet. */
+  readonly isBehind: () => boolean;
 }
 
 export class Feeding implements AsyncDisposable {
@@ -49,10 +51,10 @@ export class Feeding implements AsyncDisposable {
     const failed = (error: unknown): void => {
       logger.error({ event: 'not-served', ...describe(error) });
     };
-    const { current, sources, moved } = upstream;
+    const { current, sources } = upstream;
     const { host, port } = current;
     const history = new CapturedHistory({ disk, clock: systemClock, capture, failed }, { host, port, sources });
-    return new Feeding(history, await openListener(config, history, disk, logger, moved));
+    return new Feeding(history, await openListener(config, history, disk, logger, upstream));
   }
 
   get replicas(): readonly ReplicaState[] {
@@ -83,19 +85,19 @@ export async function openListener(
   history: History,
   disk: Disk,
   logger: Logger,
-  moved: (host: string, port: number) => void = () => undefined,
+  upstream?: Pick<Upstream, 'moved' | 'isBehind'>,
 ): Promise<Listener> {
   const listener = await Listener.open({
-    ...{ address, tls, disk, history },
+    ...{ address, tls, disk, history, isBehind: upstream?.isBehind },
     accounts: new Accounts(accounts),
     clock: systemClock,
-    events: loggedClients(logger, moved),
+    events: loggedClients(logger, upstream?.moved),
   });
   logger.info({ event: 'listening', host: address.host, port: listener.port, tls: tls !== undefined });
   return listener;
 }
 
-function loggedClients(logger: Logger, moved: (host: string, port: number) => void): ClientEvents {
+function loggedClients(logger: Logger, moved?: Upstream['moved']): ClientEvents {
   const refusals = new Map<string, { told: Micros; untold: number }>();
   return {
     refused: (peer, error) => {
@@ -125,7 +127,7 @@ function loggedClients(logger: Logger, moved: (host: string, port: number) => vo
     },
     moved: (host, port) => {
       logger.info({ event: 'told-of-primary', host, port });
-      moved(host, port);
+      moved?.(host, port);
     },
   };
 }

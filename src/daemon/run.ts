@@ -26,7 +26,6 @@ import { follow } from '../upstream/follow.ts';
 import { askOffset } from '../upstream/probe.ts';
 import { Sampling } from '../upstream/sampling.ts';
 import { SourceChoice } from '../upstream/source-choice.ts';
-import type { SourceChoiceEvents } from '../upstream/source-choice.ts';
 import { roleIn } from '../upstream/standing.ts';
 import type { SamplerEvents } from '../upstream/sampler.ts';
 import type { ReplicaSession, SessionEvents } from '../upstream/session.ts';
@@ -41,7 +40,7 @@ import { loggedRetention } from './keep-local.ts';
 import type { KeepLocal, Retention, RetentionState } from './keep-local.ts';
 import type { Logger } from './logger.ts';
 import { SealHost } from './seal-host.ts';
-import { StandingWatch } from './standing-watch.ts';
+import { loggedRivals, StandingWatch } from './standing-watch.ts';
 import { lastWords, StateWriter } from './state-file.ts';
 import type { RunChange, RunState } from './state-file.ts';
 import { clockInSeconds, isSound } from './timekeeper.ts';
@@ -157,7 +156,12 @@ class Run {
     const { addresses, credentials, tls } = this.#config;
     const source = { credentials, tls, connect: connectSocket, clock: systemClock, random: Math.random };
     const held = (): Position | undefined => positionHeld(capture);
-    const choice = (this.#choice = new SourceChoice({ ...source, addresses, held, events: this.#choiceEvents }));
+    const choice = (this.#choice = new SourceChoice({
+      ...source,
+      addresses,
+      held,
+      events: loggedRivals(this.#logger),
+    }));
     await using sampling = new Sampling({ ...source, events: this.#samplerEvents(capture) });
     await follow(
       {
@@ -216,7 +220,8 @@ class Run {
 
   async listen(capture: Capture, config: NonNullable<RunConfig['listen']>): Promise<Feeding> {
     const moved = (host: string, port: number): void => this.#choice?.hint({ host, port });
-    const upstream = { current: this.#address, sources: this.#config.addresses, moved };
+    const isBehind = (): boolean => this.#session?.isBehind ?? false;
+    const upstream = { current: this.#address, sources: this.#config.addresses, moved, isBehind };
     return (this.#feeding = await Feeding.open(config, capture, upstream, { disk: localDisk, logger: this.#logger }));
   }
 
@@ -322,19 +327,6 @@ class Run {
       this.#failure = { error };
       this.#ended.abort();
     }
-  }
-
-  get #choiceEvents(): SourceChoiceEvents {
-    return {
-      rivals: (chosen, rivals) => {
-        this.#logger.error({
-          event: 'two-primaries',
-          chosen: formatAddress(chosen),
-          others: rivals.map(formatAddress),
-          hint: 'the history that goes on from the journal is followed, else the server that was followed last, else the first in the list; make the others replicas again',
-        });
-      },
-    };
   }
 
   #followed(address: SourceAddress): SourceAddress {

@@ -6,6 +6,7 @@ import { systemClock } from '../core/clock.ts';
 import { formatInstant } from '../core/instant.ts';
 import { formatAddress } from '../upstream/address.ts';
 import type { SourceAddress } from '../upstream/address.ts';
+import type { SourceChoiceEvents } from '../upstream/source-choice.ts';
 import { degradation } from '../upstream/standing.ts';
 import type { Degradation, ServerRole } from '../upstream/standing.ts';
 import type { Logger } from './logger.ts';
@@ -43,4 +44,17 @@ export class StandingWatch {
     this.#known = undefined;
     this.#isJournal = false;
   }
+}
+
+export function loggedRivals(logger: Logger): SourceChoiceEvents {
+  return {
+    rivals: (chosen, rivals) => {
+      logger.error({
+        event: 'two-primaries',
+        chosen: formatAddress(chosen),
+        others: rivals.map(formatAddress),
+        hint: 'the history that goes on from the journal is followed, else the server that was followed last, else the first in the list; make the others replicas again',
+      });
+    },
+  };
 }

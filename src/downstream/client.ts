@@ -17,6 +17,7 @@ import { Feed } from './feed.ts';
 import type { FeedBegun, FeedState } from './feed.ts';
 import type { History } from './history.ts';
 import type { LiveTail } from './live-tail.ts';
+import type { Turns } from '../core/turns.ts';
 import { Outlet } from './outlet.ts';
 
 export interface ClientOptions extends ConversationOptions {
@@ -24,6 +25,7 @@ export interface ClientOptions extends ConversationOptions {
   readonly clock: Clock;
   readonly history: History;
   readonly tail: LiveTail;
+  readonly turns: Turns;
   readonly events: ClientEvents;
 }
 
@@ -185,13 +187,13 @@ export class Client {
   }
 
   async #serve(request: PsyncRequest): Promise<void> {
-    const { disk, clock, history, tail, events } = this.#options;
+    const { disk, clock, history, tail, turns, events } = this.#options;
     const outlet = this.#outlet;
     const skills = this.#conversation.claims;
     const began = (answer: FeedBegun): void => {
       if (this.replica !== undefined) events.feeding(this.replica, answer);
     };
-    this.#feed = new Feed({ disk, clock, history, tail, outlet, request, skills, began });
+    this.#feed = new Feed({ disk, clock, history, tail, turns, outlet, request, skills, began });
     try {
       await this.#feed.run();
     } catch (error) {

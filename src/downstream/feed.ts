@@ -15,8 +15,10 @@ import { LinkError } from '../core/errors.ts';
 import { parseOffset } from '../core/position.ts';
 import type { Offset, ReplicationId } from '../core/position.ts';
 import { basePieces } from '../log/base-pieces.ts';
+import type { FollowedPiece } from '../log/stream-follower.ts';
 import { RequestReader } from '../redis/requests.ts';
 import { errorReply, statusReply } from '../redis/replies-out.ts';
+import type { Turns } from '../core/turns.ts';
 import type { Disk } from '../storage/disk.ts';
 import { answerPsync } from './answer-psync.ts';
 import type { PsyncAnswer, PsyncRequest, ReplicaSkills } from './answer-psync.ts';
@@ -31,6 +33,8 @@ export interface FeedOptions {
   readonly history: History;
   readonly tail: LiveTail;
   readonly outlet: Outlet;
+  /** Capture goes first. */
+  readonly turns: Turns;
   readonly request: PsyncRequest;
   readonly skills: ReplicaSkills;
   readonly began: (answer: FeedBegun) => void;
@@ -165,18 +169,19 @@ export class Feed {
   }
 
   async #sendBase(served: ServedTimeline): Promise<void> {
-    const { disk, outlet } = this.#options;
+    const { disk, outlet, turns } = this.#options;
     const { record, rdbPath } = served.base;
     outlet.send(`$${record.size}\r\n`);
     for await (const { bytes, slab } of basePieces(disk, rdbPath, record)) {
       this.#throwFailure();
       outlet.send(bytes, slab);
       await this.#room();
+      await turns.take();
     }
   }
 
   async #stream(served: ServedTimeline, from: Offset): Promise<never> {
-    const { tail } = this.#options;
+    const { tail, turns } = this.#options;
     this.#state = 'online';
     this.#next = from;
     const leave = tail.join({
@@ -190,11 +195,12 @@ export class Feed {
     try {
       for (;;) {
         this.#requireSame(served);
-        const bytes = tail.from(this.#next);
-        if (bytes !== undefined) this.#send(bytes);
+        const piece = tail.from(this.#next);
+        if (piece !== undefined) this.#send(piece);
         else if (tail.isBehind(this.#next)) await this.#catchUp(served);
         else await this.#bell.rung();
         await this.#room();
+        await turns.take();
       }
     } finally {
       leave();
@@ -203,17 +209,18 @@ export class Feed {
 
   /** Reads what the tail has let go of, up to where it is held. */
   async #catchUp(served: ServedTimeline): Promise<void> {
-    const { disk, tail } = this.#options;
+    const { disk, tail, turns } = this.#options;
     await using own = new ServedStream(disk, this.#next, tail.blocks);
     while (tail.isBehind(this.#next)) {
       const piece = await own.read(this.#requireSame(served));
       if (piece === undefined) return;
-      this.#send(piece.bytes, piece.slab);
+      this.#send(piece);
       await this.#room();
+      await turns.take();
     }
   }
 
-  #send(bytes: Buffer, slab?: Parameters<Outlet['send']>[1]): void {
+  #send({ bytes, slab }: FollowedPiece): void {
     this.#options.outlet.send(bytes, slab);
     this.#next += bytes.length;
   }

@@ -13,6 +13,7 @@ import { createServer as createTlsServer } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
 import { LinkError, UsageError } from '../core/errors.ts';
 import { clientsMax, feedSocketBytesMax, strangersMax } from '../core/limits.ts';
+import { Turns } from '../core/turns.ts';
 import { errorReply } from '../redis/replies-out.ts';
 import type { Disk } from '../storage/disk.ts';
 import type { Accounts } from './accounts.ts';
@@ -43,6 +44,8 @@ export interface ListenerOptions {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly history: History;
+  /** Whether capture has more to do than it could do yet: replicas wait. Absent: nothing goes before them. */
+  readonly isBehind?: (() => boolean) | undefined;
   readonly events: ClientEvents;
 }
 
@@ -57,6 +60,7 @@ export class Listener implements AsyncDisposable {
   readonly #options: ListenerOptions;
   readonly #server: Server;
   readonly #tail: LiveTail;
+  readonly #turns: Turns;
   /** By where they connect from, the longest here first. */
   readonly #guests = new Map<string, Guest>();
   readonly #runId = randomBytes(20).toString('hex');
@@ -66,6 +70,7 @@ export class Listener implements AsyncDisposable {
   private constructor(server: Server, options: ListenerOptions) {
     this.#options = options;
     this.#server = server;
+    this.#turns = new Turns(options.isBehind ?? (() => false));
     this.#tail = new LiveTail(options.disk, options.history);
     this.#startedAt = options.clock.monotonic();
   }
@@ -151,10 +156,10 @@ export class Listener implements AsyncDisposable {
   #meet(guest: Guest, socket: Socket): void {
     const { accounts, disk, clock, history, events } = this.#options;
     const about = (): About => this.#about();
-    const tail = this.#tail;
+    const [tail, turns] = [this.#tail, this.#turns];
     this.#clientId += 1;
     const clientId = this.#clientId;
-    guest.client = new Client(socket, { accounts, about, clientId, disk, clock, history, tail, events });
+    guest.client = new Client(socket, { accounts, about, clientId, disk, clock, history, tail, turns, events });
   }
 
   /** Of those who are most, the longest here has had its time: who means it needs a moment only. */

@@ -8,7 +8,9 @@
  */
 import { liveTailBytesMax } from '../core/limits.ts';
 import type { Offset } from '../core/position.ts';
+import type { Slab } from '../core/slabs.ts';
 import { BlockCache } from '../log/block-cache.ts';
+import type { FollowedPiece } from '../log/stream-follower.ts';
 import type { Disk } from '../storage/disk.ts';
 import type { History } from './history.ts';
 import { ServedStream } from './served-stream.ts';
@@ -16,6 +18,8 @@ import { ServedStream } from './served-stream.ts';
 interface Chunk {
   readonly start: Offset;
   readonly bytes: Buffer;
+  /** Retained; absent: the bytes are a copy. */
+  readonly slab: Slab | undefined;
 }
 
 export interface TailReader {
@@ -25,7 +29,7 @@ export interface TailReader {
   failed(error: unknown): void;
 }
 
-/** A frame's bytes may hold on to much more memory than they are. */
+/** What is smaller is copied: a slab may be much larger than what is wanted of it. */
 const copiedBytesMax = 32 * 1024;
 
 export class LiveTail implements AsyncDisposable {
@@ -36,7 +40,7 @@ export class LiveTail implements AsyncDisposable {
   readonly #readers = new Set<TailReader>();
   #unwatch: (() => void) | undefined;
   #follower: { readonly name: string; readonly stream: ServedStream } | undefined;
-  #chunks: Chunk[] = [];
+  readonly #chunks: Chunk[] = [];
   #bytes = 0;
   #reading: Promise<void> | undefined;
   /** There may be something new. */
@@ -74,9 +78,9 @@ export class LiveTail implements AsyncDisposable {
   }
 
   /** The bytes from `from` on, as far as they lie together; undefined: they are not held. */
-  from(from: Offset): Buffer | undefined {
+  from(from: Offset): FollowedPiece | undefined {
     const chunk = this.#chunkOf(from);
-    return chunk?.bytes.subarray(from - chunk.start);
+    return chunk && { start: from, bytes: chunk.bytes.subarray(from - chunk.start), slab: chunk.slab };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -132,18 +136,21 @@ export class LiveTail implements AsyncDisposable {
     }
     const { stream } = this.#follower;
     for (let piece = await stream.read(served); piece !== undefined; piece = await stream.read(served)) {
-      const isOwn = piece.slab === undefined && piece.bytes.length > copiedBytesMax;
-      this.#keep({ start: piece.start, bytes: isOwn ? piece.bytes : Buffer.from(piece.bytes) });
+      this.#keep(piece);
     }
   }
 
-  #keep(chunk: Chunk): void {
-    this.#chunks.push(chunk);
-    this.#bytes += chunk.bytes.length;
+  #keep({ start, bytes, slab }: FollowedPiece): void {
+    const isCopied = slab === undefined || bytes.length <= copiedBytesMax;
+    this.#chunks.push(
+      isCopied ? { start, bytes: Buffer.from(bytes), slab: undefined } : { start, bytes, slab: slab.retain() },
+    );
+    this.#bytes += bytes.length;
     let dropped = 0;
-    for (const { bytes } of this.#chunks) {
+    for (const chunk of this.#chunks) {
       if (this.#bytes <= liveTailBytesMax) break;
-      this.#bytes -= bytes.length;
+      this.#bytes -= chunk.bytes.length;
+      chunk.slab?.release();
       dropped += 1;
     }
     if (dropped > 0) this.#chunks.splice(0, dropped);
@@ -156,7 +163,7 @@ export class LiveTail implements AsyncDisposable {
   }
 
   async #forget(): Promise<void> {
-    this.#chunks = [];
+    for (const { slab } of this.#chunks.splice(0)) slab?.release();
     this.#bytes = 0;
     const follower = this.#follower;
     this.#follower = undefined;

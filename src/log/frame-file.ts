@@ -21,6 +21,7 @@ import { parseTimelineEntry, parseTimelineFolder } from '../../journal-format/na
 import { decodeSegmentHeader } from '../../journal-format/segment-header.ts';
 import type { SegmentHeader } from '../../journal-format/segment-header.ts';
 import type { Offset } from '../core/position.ts';
+import { Slab } from '../core/slabs.ts';
 import type { DiskFile } from '../storage/disk.ts';
 import { readDocument } from './document-file.ts';
 import { takeFrame } from './frames.ts';
@@ -43,16 +44,20 @@ export interface WalkMark {
   readonly place: FramePlace;
 }
 
-/** `own`: what a frame points to may be kept. `shared`: it is good until the next frame is asked for. */
-export type FrameMemory = 'own' | 'shared';
+/**
+ * `own`: what a frame points to may be kept. `shared`: it is good until the next frame is asked for. `slabs`: so it is
+ * unless the frame's slab is retained.
+ */
+export type FrameMemory = 'own' | 'shared' | 'slabs';
 
-export class FrameFile {
+export class FrameFile implements Disposable {
   readonly header: SegmentHeader;
   readonly #file: DiskFile;
   readonly #memory: FrameMemory;
   #place: FramePlace;
   #position: number;
   #room = Buffer.alloc(0);
+  #slab: Slab | undefined;
   #window = Buffer.alloc(0);
   #windowAt = 0;
   #sizeSeen = 0;
@@ -97,6 +102,12 @@ export class FrameFile {
     this.#position = mark.position;
     this.#place = mark.place;
     this.#problem = undefined;
+  }
+
+  /** Lets go of its slab; the file stays the caller's. */
+  [Symbol.dispose](): void {
+    this.#slab?.release();
+    this.#slab = undefined;
   }
 
   /** The next frame with its body, all checked; undefined behind the last valid one. */
@@ -220,7 +231,8 @@ export class FrameFile {
 
   async #frame(): Promise<Frame> {
     const header = await this.#header();
-    return takeFrame(await this.#bytes(header.length), 0, this.header.salt, this.#place);
+    const frame = takeFrame(await this.#bytes(header.length), 0, this.header.salt, this.#place);
+    return this.#slab === undefined ? frame : { ...frame, slab: this.#slab };
   }
 
   async #header(): Promise<FrameHeader> {
@@ -245,11 +257,20 @@ export class FrameFile {
     const from = this.#position - this.#windowAt;
     if (from >= 0 && from + length <= this.#window.length) return this.#window.subarray(from);
     const wanted = Math.min(Math.max(length, windowBytes), frameBytesMax);
-    if (this.#memory === 'own' || this.#room.length < wanted) this.#room = Buffer.allocUnsafeSlow(wanted);
+    this.#makeRoom(wanted);
     const got = await this.#file.read(this.#room.subarray(0, wanted), this.#position);
     this.#window = this.#room.subarray(0, got);
     this.#windowAt = this.#position;
     return this.#window;
+  }
+
+  #makeRoom(bytes: number): void {
+    if (this.#memory === 'shared' && this.#room.length >= bytes) return;
+    const room = Buffer.allocUnsafeSlow(bytes);
+    this.#room = room;
+    if (this.#memory !== 'slabs') return;
+    this.#slab?.release();
+    this.#slab = Slab.ofOwn(room);
   }
 }
 

@@ -167,7 +167,7 @@ class OpenSegment implements Opened {
   /** Takes over the file, and stands before the frame that holds `from`, or behind the last one. */
   static async open(file: DiskFile, from: Offset, end: Offset): Promise<OpenSegment> {
     try {
-      const walk = await FrameFile.open(file);
+      const walk = await FrameFile.open(file, 'slabs');
       let mark = walk.mark;
       for (let header = await walk.nextHeader(); header !== undefined; header = await walk.nextHeader()) {
         if (isStreamUpTo(header, from)) {
@@ -193,8 +193,9 @@ class OpenSegment implements Opened {
     return frame;
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#file.close();
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#walk[Symbol.dispose]();
+    await this.#file.close();
   }
 }
 

@@ -22,6 +22,8 @@ export interface ConnectionEvents {
 }
 
 export interface Connection {
+  /** More had come than the last read had room for, and the next read is under way. */
+  readonly isBehind: boolean;
   send(bytes: Uint8Array): void;
   /** No bytes() until resume(), except for those of a read that is under way. */
   pause(): void;
@@ -212,6 +214,11 @@ class SocketConnection implements Connection {
       reader.close();
       events.closed(lost(address, cause, reader.hasRead));
     });
+  }
+
+  get isBehind(): boolean {
+    const { filled, paused, closed } = this.#reader;
+    return filled && !paused && !closed;
   }
 
   send(bytes: Uint8Array): void {

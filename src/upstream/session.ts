@@ -112,6 +112,11 @@ export class ReplicaSession {
     return session;
   }
 
+  /** More has come than could be taken yet. */
+  get isBehind(): boolean {
+    return this.#connection?.isBehind ?? false;
+  }
+
   /** Follows until the link ends: rejects with the reason; resolves when `signal` stopped it and all is durable. */
   async run(signal: AbortSignal): Promise<void> {
     const ticker = new AbortController();

@@ -27,6 +27,8 @@ export interface RigOptions {
   readonly rdb?: Buffer;
   readonly tls?: ListenTls;
   readonly disk?: Disk;
+  /** Small ones, of which there are several. */
+  readonly segmentBytes?: number;
 }
 
 export class ListenerRig implements AsyncDisposable {
@@ -48,9 +50,13 @@ export class ListenerRig implements AsyncDisposable {
     this.served = served;
   }
 
-  static async start({ rdb, tls, disk = localDisk }: RigOptions = {}): Promise<ListenerRig> {
+  static async start({ rdb, tls, disk = localDisk, segmentBytes }: RigOptions = {}): Promise<ListenerRig> {
     const journal = await JournalBuilder.create();
-    const script = { id, offset: baseOffset, completed: 1_000_000, ...(rdb && { rdb }) };
+    const script = {
+      ...{ id, offset: baseOffset, completed: 1_000_000 },
+      ...(rdb && { rdb }),
+      ...(segmentBytes !== undefined && { segmentBytes }),
+    };
     const timeline = await journal.timeline(script);
     const { directory, number } = timeline;
     const base = await loadBase(localDisk, directory, number, await localDisk.list(directory));

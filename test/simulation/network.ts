@@ -104,6 +104,7 @@ interface LinkOptions extends NetworkOptions {
 
 class Link implements Connection {
   readonly clock: ProcessClock;
+  readonly isBehind = false;
   isSilent = false;
   readonly isSide: boolean;
   readonly #network: SimulatedNetwork;

@@ -63,6 +63,7 @@ export class FakeLink implements Connection {
   readonly #script: FakeScript;
   readonly #pool: SlabPool;
   readonly #events: ConnectionEvents;
+  readonly isBehind = false;
   readonly #outgoing: Buffer[] = [];
   #pumping = false;
   #delivered = 0;

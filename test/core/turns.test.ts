@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest';
+import { Turns } from '../../src/core/turns.ts';
+
+/** An event loop whose rounds are counted. */
+class Rounds {
+  readonly #next: (() => void)[] = [];
+  isBehind = false;
+  readonly turns = new Turns(
+    () => this.isBehind,
+    (fn) => void this.#next.push(fn),
+  );
+
+  get isIdle(): boolean {
+    return this.#next.length === 0;
+  }
+
+  async round(): Promise<void> {
+    for (const fn of this.#next.splice(0)) fn();
+    await Promise.resolve();
+  }
+}
+
+test('each round of the loop is a turn for the one who waits longest', async () => {
+  const rounds = new Rounds();
+  const had: string[] = [];
+  for (const who of ['first', 'second', 'third']) void rounds.turns.take().then(() => had.push(who));
+  expect(had).toEqual([]);
+  await rounds.round();
+  expect(had).toEqual(['first']);
+  void rounds.turns.take().then(() => had.push('first again'));
+  for (let i = 0; i < 3; i += 1) await rounds.round();
+  expect(had).toEqual(['first', 'second', 'third', 'first again']);
+  expect(rounds.isIdle).toBe(true);
+});
+
+test('while the one that must not wait is behind, sixteen of seventeen rounds are its own', async () => {
+  const rounds = new Rounds();
+  rounds.isBehind = true;
+  const turns = { had: 0 };
+  const again = (): void => {
+    turns.had += 1;
+    void rounds.turns.take().then(again);
+  };
+  void rounds.turns.take().then(again);
+  for (let i = 0; i < 170; i += 1) await rounds.round();
+  expect(turns.had).toBe(10);
+  rounds.isBehind = false;
+  for (let i = 0; i < 10; i += 1) await rounds.round();
+  expect(turns.had).toBe(20);
+});
+
+test('nobody waits: nothing is asked of the loop', async () => {
+  const rounds = new Rounds();
+  expect(rounds.isIdle).toBe(true);
+  void rounds.turns.take();
+  await rounds.round();
+  expect(rounds.isIdle).toBe(true);
+});
