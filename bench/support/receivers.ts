@@ -7,6 +7,7 @@ import { encodeCommand } from '../../src/redis/commands-out.ts';
 
 const [port = 0, count = 0, withinMs = 0] = process.argv.slice(2, 5).map(Number);
 const password = process.argv[5] ?? '';
+const retryMs = 20;
 const hello = Buffer.concat([
   encodeCommand('AUTH', password),
   encodeCommand('REPLCONF', 'capa', 'eof', 'capa', 'psync2'),
@@ -14,20 +15,19 @@ const hello = Buffer.concat([
 ]);
 const got: number[] = Array.from({ length: count }, () => 0);
 
-for (let i = 0; i < count; i += 1) {
-  setTimeout(
-    () => {
-      const socket = connect({ port, host: '127.0.0.1' });
-      socket.write(hello);
-      socket.on('data', (bytes: Buffer) => {
-        got[i] = (got[i] ?? 0) + bytes.length;
-      });
-      socket.on('error', (error) => {
-        throw error;
-      });
-    },
-    (withinMs * i) / count,
-  );
+for (let i = 0; i < count; i += 1) setTimeout(attach, (withinMs * i) / count, i);
+
+/** Again and again until the port is open. */
+function attach(i: number): void {
+  const socket = connect({ port, host: '127.0.0.1' });
+  socket.write(hello);
+  socket.on('data', (bytes: Buffer) => {
+    got[i] = (got[i] ?? 0) + bytes.length;
+  });
+  socket.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ECONNREFUSED') throw error;
+    setTimeout(attach, retryMs, i);
+  });
 }
 
 process.on('SIGTERM', () => {

@@ -6,6 +6,9 @@
 
 /** Rounds that go to who is behind, for one turn of the others. */
 const roundsAhead = 16;
+/** What a turn is good for; a piece costs something beside its bytes. */
+const turnBytes = 512 * 1024;
+const pieceCosts = 4096;
 
 export class Turns {
   readonly #isBehind: () => boolean;
@@ -36,4 +39,25 @@ export class Turns {
     }
     if (this.#waiting.length > 0) this.#nextRound(this.#round);
   };
+}
+
+/** One who takes turns. */
+export class Share {
+  readonly #turns: Turns;
+  #left = 0;
+
+  constructor(turns: Turns) {
+    this.#turns = turns;
+  }
+
+  /** A piece of work was done; true: it was the last of this turn. */
+  spend(bytes: number): boolean {
+    this.#left -= bytes + pieceCosts;
+    return this.#left <= 0;
+  }
+
+  async next(): Promise<void> {
+    await this.#turns.take();
+    this.#left = turnBytes;
+  }
 }

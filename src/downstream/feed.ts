@@ -18,6 +18,7 @@ import { basePieces } from '../log/base-pieces.ts';
 import type { FollowedPiece } from '../log/stream-follower.ts';
 import { RequestReader } from '../redis/requests.ts';
 import { errorReply, statusReply } from '../redis/replies-out.ts';
+import { Share } from '../core/turns.ts';
 import type { Turns } from '../core/turns.ts';
 import type { Disk } from '../storage/disk.ts';
 import { answerPsync } from './answer-psync.ts';
@@ -57,6 +58,7 @@ export class Feed {
   readonly #options: FeedOptions;
   readonly #reader = new RequestReader();
   readonly #bell = new Bell();
+  readonly #share: Share;
   #state: FeedState = 'waiting';
   #acknowledged: Offset = 0;
   #next: Offset = 0;
@@ -65,6 +67,7 @@ export class Feed {
 
   constructor(options: FeedOptions) {
     this.#options = options;
+    this.#share = new Share(options.turns);
     this.#lastSign = options.clock.monotonic();
   }
 
@@ -169,19 +172,18 @@ export class Feed {
   }
 
   async #sendBase(served: ServedTimeline): Promise<void> {
-    const { disk, outlet, turns } = this.#options;
+    const { disk, outlet } = this.#options;
     const { record, rdbPath } = served.base;
     outlet.send(`$${record.size}\r\n`);
     for await (const { bytes, slab } of basePieces(disk, rdbPath, record)) {
       this.#throwFailure();
       outlet.send(bytes, slab);
-      await this.#room();
-      await turns.take();
+      await this.#room(bytes.length);
     }
   }
 
   async #stream(served: ServedTimeline, from: Offset): Promise<never> {
-    const { tail, turns } = this.#options;
+    const { tail } = this.#options;
     this.#state = 'online';
     this.#next = from;
     const leave = tail.join({
@@ -196,11 +198,9 @@ export class Feed {
       for (;;) {
         this.#requireSame(served);
         const piece = tail.from(this.#next);
-        if (piece !== undefined) this.#send(piece);
+        if (piece !== undefined) await this.#send(piece);
         else if (tail.isBehind(this.#next)) await this.#catchUp(served);
         else await this.#bell.rung();
-        await this.#room();
-        await turns.take();
       }
     } finally {
       leave();
@@ -209,20 +209,19 @@ export class Feed {
 
   /** Reads what the tail has let go of, up to where it is held. */
   async #catchUp(served: ServedTimeline): Promise<void> {
-    const { disk, tail, turns } = this.#options;
+    const { disk, tail } = this.#options;
     await using own = new ServedStream(disk, this.#next, tail.blocks);
     while (tail.isBehind(this.#next)) {
       const piece = await own.read(this.#requireSame(served));
       if (piece === undefined) return;
-      this.#send(piece);
-      await this.#room();
-      await turns.take();
+      await this.#send(piece);
     }
   }
 
-  #send({ bytes, slab }: FollowedPiece): void {
+  async #send({ bytes, slab }: FollowedPiece): Promise<void> {
     this.#options.outlet.send(bytes, slab);
     this.#next += bytes.length;
+    await this.#room(bytes.length);
   }
 
   /** What is served of it by now. */
@@ -261,11 +260,12 @@ export class Feed {
     };
   }
 
-  /** A replica that takes nothing is silent at last. */
-  #room(): Promise<void> {
-    return this.#options.outlet.room(() => {
+  /** For more, behind a piece of so many bytes; a replica that takes nothing is silent at last. */
+  async #room(sent: number): Promise<void> {
+    await this.#options.outlet.room(() => {
       this.#throwFailure();
     });
+    if (this.#share.spend(sent)) await this.#share.next();
   }
 
   #throwFailure(): void {

@@ -71,7 +71,7 @@ export class Listener implements AsyncDisposable {
     this.#options = options;
     this.#server = server;
     this.#turns = new Turns(options.isBehind ?? (() => false));
-    this.#tail = new LiveTail(options.disk, options.history);
+    this.#tail = new LiveTail(options.disk, options.history, this.#turns);
     this.#startedAt = options.clock.monotonic();
   }
 

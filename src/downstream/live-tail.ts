@@ -9,6 +9,8 @@
 import { liveTailBytesMax } from '../core/limits.ts';
 import type { Offset } from '../core/position.ts';
 import type { Slab } from '../core/slabs.ts';
+import { Share } from '../core/turns.ts';
+import type { Turns } from '../core/turns.ts';
 import { BlockCache } from '../log/block-cache.ts';
 import type { FollowedPiece } from '../log/stream-follower.ts';
 import type { Disk } from '../storage/disk.ts';
@@ -37,6 +39,7 @@ export class LiveTail implements AsyncDisposable {
   readonly blocks = new BlockCache();
   readonly #disk: Disk;
   readonly #history: History;
+  readonly #share: Share;
   readonly #readers = new Set<TailReader>();
   #unwatch: (() => void) | undefined;
   #follower: { readonly name: string; readonly stream: ServedStream } | undefined;
@@ -46,9 +49,10 @@ export class LiveTail implements AsyncDisposable {
   /** There may be something new. */
   #isDue = false;
 
-  constructor(disk: Disk, history: History) {
+  constructor(disk: Disk, history: History, turns: Turns) {
     this.#disk = disk;
     this.#history = history;
+    this.#share = new Share(turns);
   }
 
   get isFollowed(): boolean {
@@ -116,7 +120,7 @@ export class LiveTail implements AsyncDisposable {
       while (this.#isDue && this.#readers.size > 0) {
         this.#isDue = false;
         await this.#read();
-        for (const reader of this.#readers) reader.changed();
+        this.#tell();
       }
     } catch (error) {
       await this.#forget();
@@ -137,7 +141,14 @@ export class LiveTail implements AsyncDisposable {
     const { stream } = this.#follower;
     for (let piece = await stream.read(served); piece !== undefined; piece = await stream.read(served)) {
       this.#keep(piece);
+      if (!this.#share.spend(piece.bytes.length)) continue;
+      this.#tell();
+      await this.#share.next();
     }
+  }
+
+  #tell(): void {
+    for (const reader of this.#readers) reader.changed();
   }
 
   #keep({ start, bytes, slab }: FollowedPiece): void {

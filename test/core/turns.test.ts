@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Turns } from '../../src/core/turns.ts';
+import { Share, Turns } from '../../src/core/turns.ts';
 
 /** An event loop whose rounds are counted. */
 class Rounds {
@@ -55,4 +55,21 @@ test('nobody waits: nothing is asked of the loop', async () => {
   void rounds.turns.take();
   await rounds.round();
   expect(rounds.isIdle).toBe(true);
+});
+
+test('a turn is good for half a MiB, and a small piece costs more than its bytes', async () => {
+  const rounds = new Rounds();
+  const share = new Share(rounds.turns);
+  expect(share.spend(1)).toBe(true);
+  const next = share.next();
+  await rounds.round();
+  await next;
+  expect(share.spend(500_000)).toBe(false);
+  let pieces = 1;
+  while (!share.spend(1)) pieces += 1;
+  expect(pieces).toBe(5);
+  const after = share.next();
+  await rounds.round();
+  await after;
+  expect(share.spend(600_000)).toBe(true);
 });
