@@ -15,7 +15,7 @@ import { LinkError } from '../core/errors.ts';
 import { parseOffset } from '../core/position.ts';
 import type { Offset, ReplicationId } from '../core/position.ts';
 import { basePieces } from '../log/base-pieces.ts';
-import type { FollowedPiece } from '../log/stream-follower.ts';
+
 import { RequestReader } from '../redis/requests.ts';
 import { errorReply, statusReply } from '../redis/replies-out.ts';
 import { Share } from '../core/turns.ts';
@@ -27,6 +27,7 @@ import type { History, ServedTimeline } from './history.ts';
 import type { LiveTail } from './live-tail.ts';
 import type { Outlet } from './outlet.ts';
 import { ServedStream } from './served-stream.ts';
+import type { ServedPiece } from './served-stream.ts';
 
 export interface FeedOptions {
   readonly disk: Disk;
@@ -218,7 +219,7 @@ export class Feed {
     }
   }
 
-  async #send({ bytes, slab }: FollowedPiece): Promise<void> {
+  async #send({ bytes, slab }: ServedPiece): Promise<void> {
     this.#options.outlet.send(bytes, slab);
     this.#next += bytes.length;
     await this.#room(bytes.length);

@@ -12,10 +12,11 @@ import type { Slab } from '../core/slabs.ts';
 import { Share } from '../core/turns.ts';
 import type { Turns } from '../core/turns.ts';
 import { BlockCache } from '../log/block-cache.ts';
-import type { FollowedPiece } from '../log/stream-follower.ts';
+
 import type { Disk } from '../storage/disk.ts';
 import type { History } from './history.ts';
 import { ServedStream } from './served-stream.ts';
+import type { ServedPiece } from './served-stream.ts';
 
 interface Chunk {
   readonly start: Offset;
@@ -82,7 +83,7 @@ export class LiveTail implements AsyncDisposable {
   }
 
   /** The bytes from `from` on, as far as they lie together; undefined: they are not held. */
-  from(from: Offset): FollowedPiece | undefined {
+  from(from: Offset): ServedPiece | undefined {
     const chunk = this.#chunkOf(from);
     return chunk && { start: from, bytes: chunk.bytes.subarray(from - chunk.start), slab: chunk.slab };
   }
@@ -151,7 +152,7 @@ export class LiveTail implements AsyncDisposable {
     for (const reader of this.#readers) reader.changed();
   }
 
-  #keep({ start, bytes, slab }: FollowedPiece): void {
+  #keep({ start, bytes, slab }: ServedPiece): void {
     const isCopied = slab === undefined || bytes.length <= copiedBytesMax;
     this.#chunks.push(
       isCopied ? { start, bytes: Buffer.from(bytes), slab: undefined } : { start, bytes, slab: slab.retain() },
