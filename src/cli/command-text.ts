@@ -4,6 +4,8 @@
 import { isUtf8 } from 'node:buffer';
 import { nameOf } from '../redis/command-reader.ts';
 import type { StreamCommand } from '../redis/command-reader.ts';
+import { bytesJson } from './bytes-json.ts';
+import type { BytesJson } from './bytes-json.ts';
 import { formatCount } from './units.ts';
 
 /** How much of a command is shown. */
@@ -112,28 +114,23 @@ const escapes: readonly string[] = Array.from({ length: 256 }, (_, byte) => {
   return `\\x${byte.toString(16).padStart(2, '0')}`;
 });
 
-/** What JSON says of a command: args are those behind the name, `base64` and `shortened` tell by index of what kind some are. */
+/** What JSON says of a command: args are those behind the name. */
 export interface CommandJson {
   readonly command: string;
-  readonly args: readonly string[];
+  readonly args: readonly BytesJson[];
   /** All of them. */
   readonly argumentCount: number;
-  /** Those that are no text. */
-  readonly base64?: readonly number[];
-  /** Full lengths of those of which only the beginning is here. */
+  /** Full lengths by index, of those of which only the beginning is here. */
   readonly shortened?: Readonly<Record<string, number>>;
 }
 
 export function commandJson(command: StreamCommand, elision: Elision): CommandJson {
   const shown = argumentsOf(command, elision);
-  const isText = shown.map(({ bytes }) => isUtf8(bytes));
-  const base64 = isText.flatMap((is, i) => (is ? [] : [i]));
   const short = shown.flatMap(({ bytes, fullLength }, i) => (bytes.length < fullLength ? [[i, fullLength]] : []));
   return {
     command: nameOf(command).slice(0, nameShown),
-    args: shown.map(({ bytes }, i) => bytes.toString(isText[i] === true ? 'utf8' : 'base64')),
+    args: shown.map(({ bytes }) => bytesJson(bytes)),
     argumentCount: command.argumentCount - 1,
-    ...(base64.length > 0 && { base64 }),
     ...(short.length > 0 && { shortened: Object.fromEntries(short) as Record<string, number> }),
   };
 }

@@ -7,6 +7,7 @@ import type { PlanContext } from '../restore/plan/plan-print.ts';
 import type { Comparison, Difference, KeyRow } from '../restore/servers/compare-keys.ts';
 import type { Plan } from '../restore/plan/plan.ts';
 import type { RestoreReport } from '../restore/restore.ts';
+import { bytesJson } from './bytes-json.ts';
 import { quoted } from './command-text.ts';
 import type { Output } from './output.ts';
 import { printable } from './units.ts';
@@ -60,8 +61,8 @@ export class ComparePrinter {
       state,
       ...(this.#plan.destination?.cluster !== undefined && { primary: at }),
       db,
-      ...keyJson('key', key),
-      ...(name !== key && !name.equals(key) && keyJson('name', name)),
+      key: bytesJson(key),
+      ...(name !== key && !name.equals(key) && { name: bytesJson(name) }),
       ...(differs.length > 0 && { differs }),
     };
     const before = this.#rows === 0 ? this.#head() : ',';
@@ -74,12 +75,6 @@ export class ComparePrinter {
     const { warnings: _later, ...plan } = planToJson(this.#plan);
     return `${JSON.stringify(plan, undefined, 2).slice(0, -2)},\n  "rows": [`;
   }
-}
-
-/** A name that is no text is told in base64. */
-export function keyJson(field: 'key' | 'name', bytes: Buffer): Readonly<Record<string, string>> {
-  const text = bytes.toString();
-  return Buffer.from(text).equals(bytes) ? { [field]: text } : { [`${field}Base64`]: bytes.toString('base64') };
 }
 
 const differenceNames: Readonly<Record<Difference, string>> = {

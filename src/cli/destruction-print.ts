@@ -5,10 +5,10 @@ import { formatInstant } from '../core/instant.ts';
 import { formatPosition } from '../core/position.ts';
 import type { Position } from '../core/position.ts';
 import type { FoundDestruction } from '../inspect/find-destruction.ts';
-import type { Place } from '../inspect/extent.ts';
+import type { Extent, Place } from '../inspect/extent.ts';
 import { idAt } from '../log/catalog.ts';
 import { keyText } from './command-text.ts';
-import { bytesJson } from './export/bytes-text.ts';
+import { bytesJson } from './bytes-json.ts';
 import { shortPosition } from './find-print.ts';
 import { shellQuoted } from './shell.ts';
 import { formatCount, formatSeconds, formatTime } from './units.ts';
@@ -21,7 +21,7 @@ export interface JournalWords {
 
 /** What rows of commands have as well is named as it is there. */
 export function destructionJson(found: FoundDestruction, words: JournalWords): string {
-  const { what, timeline, extent, isOne, ends, isOrphan } = found;
+  const { what, timeline, extent, isOne, ends, sources, isOrphan } = found;
   const { first, last, commands, keys, names, dbs, prefix, examples } = extent;
   const isOfKeys = what !== 'flush' && what !== 'swap';
   const document = {
@@ -36,6 +36,7 @@ export function destructionJson(found: FoundDestruction, words: JournalWords): s
     commandCount: commands,
     ...(isOfKeys && { dbs, keyCount: keys, prefix: bytesJson(prefix), examples: examples.map(bytesJson) }),
     ...(ends !== undefined && { ends: formatInstant(Math.max(0, ends)) }),
+    ...(sources && { sources: { prefix: bytesJson(sources.prefix), examples: sources.examples.map(bytesJson) } }),
     atOnce: isOne,
     ...(isOrphan && { orphan: true }),
     restore: restoreLine(found, words),
@@ -44,30 +45,41 @@ export function destructionJson(found: FoundDestruction, words: JournalWords): s
 }
 
 export function destructionText(found: FoundDestruction, words: JournalWords): string {
-  const { extent, isOrphan } = found;
-  const { first, examples, keys } = extent;
+  const { extent, sources, isOrphan } = found;
+  const { first, keys } = extent;
+  const examples = extent.examples.map((key, i) => {
+    const source = sources?.examples[i];
+    return source === undefined ? keyText(key) : `${keyText(source)} → ${keyText(key)}`;
+  });
   const lines = [
     `${formatTime(formatInstant(first.stamp))}  ${inWords(found)}${isOrphan ? '  (orphan)' : ''}`,
-    ...(keys > 1 ? [`    such as ${examples.map(keyText).join('  ')}`] : []),
+    ...(keys > 1 ? [`    such as ${examples.join('  ')}`] : []),
     `    ${restoreLine(found, words)}`,
   ];
   return `${lines.join('\n')}\n`;
 }
 
 function inWords(found: FoundDestruction): string {
-  const { what, extent, isOne, ends } = found;
-  const { first, last, keys, commands, names, dbs, prefix } = extent;
+  const { what, extent, isOne, ends, sources } = found;
+  const { first, last, keys, commands, names, dbs } = extent;
   const [at, to] = [first, last].map((place) => shortPosition(positionOf(found, place)));
   if (what === 'flush' || what === 'swap') return `${names.join()} at ${at ?? ''}`;
-  const which = prefix.length > 0 ? (keys > 1 ? `${keyText(prefix)}*` : keyText(prefix)) : 'of many names';
+  const which = namesText(extent);
   const seconds = (last.stamp - first.stamp) / 1_000_000;
   const how = isOne ? (commands === 1 ? 'by one command' : 'in one MULTI') : `in ${formatSeconds(seconds)}`;
   const where = `db ${dbs.join(', ')}, ${commands === 1 ? `at ${at ?? ''}` : `${at ?? ''} to ${to ?? ''}`}`;
   const count = `${formatCount(keys)} ${keys === 1 ? 'key' : 'keys'}`;
-  if (what === 'rename')
-    return `RENAME to ${count} ${which}, which it replaced where they were there, ${how}, ${where}`;
+  if (sources !== undefined) {
+    const source = sources.prefix.length === 0 ? '' : ` of ${namesText(sources)}`;
+    return `RENAME${source} to ${count} ${which}, which it replaced where they were there, ${how}, ${where}`;
+  }
   const then = ends === undefined ? '' : `, to end by ${formatTime(formatInstant(Math.max(0, ends)))}`;
   return `${names.join(' and ')} of ${count} ${which} ${how}${then}, ${where}`;
+}
+
+function namesText({ prefix, keys }: Extent): string {
+  if (prefix.length === 0) return 'of many names';
+  return keys > 1 ? `${keyText(prefix)}*` : keyText(prefix);
 }
 
 function restoreLine(found: FoundDestruction, { dir, name }: JournalWords): string {

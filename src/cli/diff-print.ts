@@ -2,8 +2,8 @@
  * What became of keys, in print: a line each, as they come, and how many there were. With --json a document a line.
  */
 import type { DiffRow } from '../inspect/diff.ts';
+import { bytesJson } from './bytes-json.ts';
 import { quoted } from './command-text.ts';
-import { keyJson } from './compare-print.ts';
 import type { Output } from './output.ts';
 import type { TextSender } from './text-sender.ts';
 import { formatCount } from './units.ts';
@@ -43,9 +43,9 @@ function jsonRow({ change, db, key, differs, endedMs, endsMs }: DiffRow): string
     type: 'key',
     change,
     db,
-    ...keyJson('key', key),
+    key: bytesJson(key),
     ...(differs.length > 0 && { differs }),
-    ...(differs.includes('expiry') && { expired: instantOf(endedMs), expires: instantOf(endsMs) }),
+    ...(differs.includes('expiry') && { expiresBefore: instantOf(endedMs), expires: instantOf(endsMs) }),
   });
 }
 

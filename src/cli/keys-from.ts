@@ -91,10 +91,9 @@ function jsonOf(text: string): object | undefined {
 
 function nameOfRow(row: object): Buffer | 'none' | undefined {
   if ('type' in row && row.type === 'summary') return 'none';
-  const { key, keyBase64, base64 } = row as Readonly<Record<string, unknown>>;
+  const { key, base64 } = row as Readonly<Record<string, unknown>>;
   if (typeof key === 'string') return Buffer.from(key);
-  const encoded =
-    keyBase64 ?? base64 ?? (typeof key === 'object' && key !== null && 'base64' in key ? key.base64 : undefined);
+  const encoded = base64 ?? (typeof key === 'object' && key !== null && 'base64' in key ? key.base64 : undefined);
   return typeof encoded === 'string' ? Buffer.from(encoded, 'base64') : undefined;
 }
 

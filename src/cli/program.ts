@@ -100,7 +100,11 @@ function addVerb(program: Command, verb: Verb, ask: (invocation: Invocation) => 
     const { name, help, isRequired } = argument;
     command.addArgument(new Argument(isRequired ? `<${name}>` : `[${name}]`, help));
   }
-  for (const key of verb.settings) command.addOption(optionOf(key, wordsOf(verb, key)));
+  for (const key of verb.settings) {
+    command.addOption(optionOf(key, wordsOf(verb, key)));
+    const other = otherSpellings[key];
+    if (other !== undefined) command.addOption(optionOf(other).hideHelp());
+  }
   command.action(() => {
     const words = { ...program.opts<Words>(), ...command.opts<Words>() };
     const keys = [...commonSettings, ...verb.settings];
@@ -113,6 +117,9 @@ function addVerb(program: Command, verb: Verb, ask: (invocation: Invocation) => 
     });
   });
 }
+
+/** What is called by one name here is called by another elsewhere: both are understood. */
+const otherSpellings: Readonly<Partial<Record<SettingKey, SettingKey>>> = { key: 'keys', keys: 'key' };
 
 type Word = string | boolean | readonly string[] | undefined;
 type Words = Readonly<Record<string, Word>>;
@@ -146,7 +153,14 @@ function once(key: string): (value: string, previous: string | undefined) => str
 /** The parser keeps `--no-color` as `color: false`, and `--tls-ca` as `tlsCa`. */
 function givenValue(words: Words, key: SettingKey): Word {
   if (key === 'no-color') return words.color === false ? true : undefined;
-  return words[key.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())];
+  const word = words[camelCase(key)];
+  const other = otherSpellings[key];
+  const more = other === undefined ? undefined : words[other];
+  return typeof word === 'object' && typeof more === 'object' ? [...word, ...more] : (word ?? more);
+}
+
+function camelCase(key: string): string {
+  return key.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
 function checkedArgument({ argument }: Verb, text: string | undefined): string | undefined {

@@ -19,6 +19,7 @@ import { serveVerb } from './commands/serve.ts';
 import { statusVerb } from './commands/status.ts';
 import { verifyVerb } from './commands/verify.ts';
 import type { CliIo } from './io.ts';
+import { withMarkHint } from './mark-hint.ts';
 import { Output } from './output.ts';
 import { readArguments } from './program.ts';
 import type { Verb } from './verb.ts';
@@ -35,7 +36,12 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<ExitCo
     if (typeof asked === 'number') return asked;
     const layers = resolveSettings(asked.given, io.env, asked.configFile);
     output = outputFor(io, layers);
-    return await asked.verb.run({ io, layers, output, argument: asked.argument, verbs });
+    const context = { io, layers, output, argument: asked.argument, verbs };
+    try {
+      return await asked.verb.run(context);
+    } catch (error) {
+      throw await withMarkHint(error, context);
+    }
   } catch (error) {
     return output.failure(error);
   }

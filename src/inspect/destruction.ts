@@ -30,7 +30,9 @@ export interface Destruction {
   /** All of it in one MULTI, or by one command. */
   readonly isOne: boolean;
   /** Of doomed keys: when the last of them ends. */
-  readonly ends: Micros | undefined;
+  readonly ends?: Micros | undefined;
+  /** Of renames: what the keys were called before. */
+  readonly sources?: Extent | undefined;
 }
 
 /** Which keys are looked at; commands that act on a whole db belong to all keys of it. */
@@ -74,7 +76,7 @@ export class DestructionFinder {
   #gone: Doomed[] = [];
   /** Those that were none. */
   #alive: Doomed[] = [];
-  #renames: Extent | undefined;
+  #renames: { readonly extent: Extent; readonly sources: Extent } | undefined;
   #begun: Micros | undefined;
   #found: Destruction[] = [];
 
@@ -110,7 +112,7 @@ export class DestructionFinder {
     if (doomed?.isKeptAlive === true || (doomed !== undefined && this.#isOfOld(doomed))) this.#expiries.takeAsUsual();
     this.#takeEnded();
     this.#endWaiting(stamp);
-    if (this.#renames !== undefined && stamp - this.#renames.last.stamp > pauseMicros) this.#endRenames();
+    if (this.#renames !== undefined && stamp - this.#renames.extent.last.stamp > pauseMicros) this.#endRenames();
   }
 
   #isOfOld({ extent: { first, last } }: Doomed): boolean {
@@ -169,16 +171,19 @@ export class DestructionFinder {
   }
 
   #rename(command: StreamCommand, place: Place): void {
-    const keys = this.#ofThoseMeant(keysOf(command).keys.filter(({ access }) => access === 'ow'));
-    if (keys.length === 0) return;
-    this.#renames ??= new Extent(place);
-    this.#renames.add(place, 'RENAME', keys);
+    const { keys } = keysOf(command);
+    const replaced = this.#ofThoseMeant(keys.filter(({ access }) => access === 'ow'));
+    if (replaced.length === 0) return;
+    this.#renames ??= { extent: new Extent(place), sources: new Extent(place) };
+    this.#renames.extent.add(place, 'RENAME', replaced);
+    const sources = keys.filter(({ access }) => access !== 'ow');
+    this.#renames.sources.add(place, 'RENAME', sources);
   }
 
   #endRenames(): void {
-    const extent = this.#renames;
+    const renames = this.#renames;
     this.#renames = undefined;
-    if (extent !== undefined) this.#tell('rename', extent, extent.commands === 1);
+    if (renames !== undefined) this.#found.push({ kind: 'rename', isOne: renames.extent.commands === 1, ...renames });
   }
 
   #removal(command: StreamCommand, place: Place, name: string): void {

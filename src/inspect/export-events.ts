@@ -1,6 +1,7 @@
 /**
- * What is found, as an export needs it (pure): from right behind a command on, where it goes on with another one; and of the
- * ends of groups no more than tell where one is over of which something was found.
+ * What is found, as an export needs it (pure): from right behind a command on, where it goes on with another one; up to a
+ * limit, but for what is in one group; and of the ends of groups no more than tell where one is over of which something was
+ * found.
  */
 import type { Offset } from '../core/position.ts';
 import { nameOf } from '../redis/command-reader.ts';
@@ -14,27 +15,38 @@ export interface ExportStart {
 export class ExportEvents {
   readonly #after: ExportStart | undefined;
   readonly #wantsEnds: boolean;
+  readonly #limit: number;
   #isInGroup = false;
+  #count = 0;
 
-  /** `wantsEnds`: MULTI and EXEC are among the events, and are there for this only. */
-  constructor(after: ExportStart | undefined, wantsEnds: boolean) {
+  /** `wantsEnds`: MULTI and EXEC are among the events, and are there for this only. `limit`: of commands. */
+  constructor(after: ExportStart | undefined, wantsEnds: boolean, limit = Infinity) {
     this.#after = after;
     this.#wantsEnds = wantsEnds;
+    this.#limit = limit;
+  }
+
+  /** Nothing more will be taken. */
+  get isOver(): boolean {
+    return this.#count >= this.#limit && !this.#isInGroup;
   }
 
   take(events: readonly FindEvent[]): FindEvent[] {
-    return events.filter((event) => (event.kind === 'command' ? this.#isMeant(event) : !this.#isDone(event)));
+    return events.filter(
+      (event) => !this.isOver && (event.kind === 'command' ? this.#isMeant(event) : !this.#isDone(event)),
+    );
   }
 
   #isMeant(found: FoundCommand): boolean {
     const { position, timeline, command } = found;
     if (this.#isBefore(position.offset, timeline.ids)) return false;
-    if (!this.#wantsEnds) return true;
-    const name = nameOf(command);
+    const name = this.#wantsEnds ? nameOf(command) : '';
     if (name === 'MULTI') return false;
     const wasInGroup = this.#isInGroup;
-    this.#isInGroup = command.inMulti && name !== 'EXEC';
-    return name !== 'EXEC' || wasInGroup;
+    this.#isInGroup = this.#wantsEnds && command.inMulti && name !== 'EXEC';
+    if (name === 'EXEC') return wasInGroup;
+    this.#count += 1;
+    return true;
   }
 
   #isDone(event: Exclude<FindEvent, FoundCommand>): boolean {

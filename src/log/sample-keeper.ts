@@ -3,7 +3,7 @@
  * the primary had written was received by the next: then the stamps say it all, and few are kept, to show just that. Where
  * the primary was ahead of us (an outage, a full sync, lag) they are all that is known of when bytes were written.
  *
- *   on time       one a second at least, one in ten seconds while the offset stays
+ *   on time       one a second at least; one in ten seconds while the offset stays, with the last one before it moves
  *   behind        all, with the one before and two behind; the longer it lasts, the wider apart
  *   set back      the last one before the primary's clock was, and the first one behind
  */
@@ -74,8 +74,10 @@ export class SampleKeeper {
     this.#onTimeCount += 1;
     // The first one was taken before its bytes were here; only the second bounds when all of them were.
     if (this.#kept === undefined || this.#onTimeCount <= 2) return this.#keep([sample]);
-    const every = sample.primaryOffset === this.#kept.primaryOffset ? idleEvery : onTimeEvery;
-    if (sample.stamp - this.#kept.stamp >= every) return this.#keep([sample]);
+    const isIdle = sample.primaryOffset === this.#kept.primaryOffset;
+    const before = this.#before?.primaryOffset === this.#kept.primaryOffset ? this.#before : undefined;
+    if (sample.stamp - this.#kept.stamp >= (isIdle ? idleEvery : onTimeEvery))
+      return this.#keep(isIdle || before === undefined ? [sample] : [before, sample]);
     this.#before = sample;
     return [];
   }

@@ -51,8 +51,8 @@ describe('for programs a command is a document', () => {
   test('of base64 where it is no text, and of beginnings, which are told', () => {
     const binary = Buffer.from([0xff, 0]);
     expect(commandJson(read('SET', binary, 'v'.repeat(70)), elided)).toEqual({
-      ...{ command: 'SET', args: ['/wA=', 'v'.repeat(64)], argumentCount: 2 },
-      ...{ base64: [0], shortened: { 1: 70 } },
+      ...{ command: 'SET', args: [{ base64: '/wA=' }, 'v'.repeat(64)], argumentCount: 2 },
+      shortened: { 1: 70 },
     });
   });
 

@@ -123,6 +123,22 @@ describe.each(['jsonl', 'csv'] as const)('an export as %s', (format) => {
     }
   });
 
+  test('stops at its limit', async () => {
+    await using journal = await FoundJournal.create(3, 2, 40);
+    const all = readers[format](await written(journal.journal.root, '--format', format));
+    const first = all.filter(({ type }) => type === 'command').slice(0, 7);
+    const words = ['--format', format, '--limit', '3'];
+    expect(readers[format](await written(journal.journal.root, ...words)).map(seen)).toEqual(
+      first.slice(0, 3).map(seen),
+    );
+    const more = await written(journal.journal.root, '--format', format, '--limit', '4', '--after', first[2]!.position);
+    expect(
+      readers[format](more)
+        .filter(({ type }) => type === 'command')
+        .map(seen),
+    ).toEqual(first.slice(3).map(seen));
+  });
+
   test('has any bytes as they were', async () => {
     const args = fc.array(fc.oneof(fc.uint8Array({ maxLength: 20 }), fc.string({ unit: 'grapheme' })), {
       minLength: 1,
@@ -193,6 +209,14 @@ describe.each(['resp', 'aof'] as const)('an export as %s', (format) => {
       const isUser = ({ keys, others }: ModelCommand): boolean =>
         others !== undefined || keys.some(({ key }) => key.toString() === 'user:1');
       expect(await run('--keys', 'user:1')).toEqual(expected(isUser));
+      for (const limit of [1, 2, 3, 10]) {
+        const all = expected(() => true);
+        const some = await run('--limit', String(limit));
+        expect(some).toEqual(all.slice(0, some.length));
+        const isIn = some.filter((one) => one === 'MULTI').length > some.filter((one) => one === 'EXEC').length;
+        const count = some.filter((one) => typeof one !== 'string').length;
+        expect([isIn, count >= limit], `limit ${limit}`).toEqual([false, true]);
+      }
     },
   );
 });

@@ -83,7 +83,7 @@ describe('journal find', () => {
     expect(lines[1]).toEqual({
       ...{ type: 'command', timeline: 1, position: `${id}:${1000 + Buffer.concat(some.slice(0, 4)).length}` },
       ...{ time: '2026-11-20T14:30:04.000000Z', written: { from: null, to: '2026-11-20T14:30:04.000000Z' } },
-      ...{ db: 11, multi: true, command: 'DEL', args: ['user:1', '/yoA'], argumentCount: 2, base64: [1] },
+      ...{ db: 11, multi: true, command: 'DEL', args: ['user:1', { base64: '/yoA' }], argumentCount: 2 },
       bytes: some[3]!.length,
     });
     expect(lines[2]).toMatchObject({ mayTouch: 'any' });
@@ -159,7 +159,7 @@ describe('journal find', () => {
       `2026-11-20 14:30:04.000Z  UNLINK of 12 keys cart:* by one command, db 11, at aaaaaaaa:${end(4)}`,
       '    such as cart:0  cart:1  cart:2',
       restore(end(4)),
-      `2026-11-20 14:30:05.000Z  RENAME to 1 key b c, which it replaced where they were there, by one command, db 11, at aaaaaaaa:${end(5)}`,
+      `2026-11-20 14:30:05.000Z  RENAME of a to 1 key b c, which it replaced where they were there, by one command, db 11, at aaaaaaaa:${end(5)}`,
       restore(end(5)),
       `2026-11-20 14:30:07.000Z  FLUSHDB at aaaaaaaa:${end(7)}`,
       restore(end(7)),
@@ -244,6 +244,31 @@ describe('journal find', () => {
     const { exitCode, stdout } = await cli(['find', '--dir', journal.root, '--json', '--limit', '2']);
     expect(exitCode).toBe(0);
     expect(linesOf(stdout).map((line) => line.command)).toEqual(['SET', 'DEL']);
+  });
+
+  test('takes --keys for --key, as its neighbours call it, and both together', async () => {
+    await using journal = await journalOf(command('SET', 'a', '1'), command('SET', 'b', '1'), command('SET', 'c', '1'));
+    const { stdout } = await cli(['find', '--dir', journal.root, '--json', '--keys', 'a', '--key', 'c', '--keys', 'd']);
+    expect(linesOf(stdout).flatMap(({ args }) => (args === undefined ? [] : [args]))).toEqual([
+      ['a', '1'],
+      ['c', '1'],
+    ]);
+    expect((await cli(['find', '--help'])).stdout).not.toContain('--keys');
+  });
+
+  test('tells who names a mark without saying that it is one', async () => {
+    await using journal = await journalOf(...some);
+    expect((await cli(['mark', 'before deploy', '--dir', journal.root])).exitCode).toBe(0);
+    const told = await cli(['find', '--dir', journal.root, '--from', 'before deploy']);
+    expect(told).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining("write 'mark:before deploy'") as string,
+    });
+    const other = await cli(['find', '--dir', journal.root, '--from', 'no mark']);
+    expect(other).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining('a target is a time such as') as string,
+    });
   });
 
   test.each([

@@ -3,9 +3,8 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { bytesJson } from '../../src/cli/bytes-json.ts';
 import { argumentText, keyText, quoted } from '../../src/cli/command-text.ts';
-import { keyJson } from '../../src/cli/compare-print.ts';
-import { bytesJson } from '../../src/cli/export/bytes-text.ts';
 import { readKeyNames } from '../../src/cli/keys-from.ts';
 import { keysFromBytesMax } from '../../src/core/limits.ts';
 import { systemClock } from '../../src/core/clock.ts';
@@ -34,7 +33,7 @@ const forms: Readonly<Record<string, (key: Buffer) => string>> = {
   'of find and history': argumentText,
   'of diff and --dry-run': quoted,
   'of find --destructive': (key) => `"${keyText(key).replaceAll('"', '\\"')}"`,
-  'a row of diff': (key) => JSON.stringify({ type: 'key', change: 'removed', db: 0, ...keyJson('key', key) }),
+  'a row of diff': (key) => JSON.stringify({ type: 'key', change: 'removed', db: 0, key: bytesJson(key) }),
   'a row of an export': (key) => JSON.stringify({ db: 0, key: bytesJson(key), type: 'string' }),
 };
 

@@ -35,6 +35,11 @@ describe('while all is received at once', () => {
     expect(kept(run(320, () => ({ primary: 5, received: 5 })))).toEqual([0, 1, 101, 201, 301]);
   });
 
+  test('what is written after a while is known to a tenth of a second: the last sample before it is kept as well', () => {
+    const moments = run(120, (i) => ({ primary: i < 50 ? 5 : 1000, received: i < 50 ? 5 : 1000 }));
+    expect(kept(moments)).toEqual([0, 1, 49, 50]);
+  });
+
   test('a sample that was ahead of us for less than its period is not behind', () => {
     // Of each sample the bytes are here when the next one is taken.
     expect(kept(run(32, (i) => ({ primary: 1000 * i + 900, received: 1000 * i })))).toEqual([0, 1, 9, 17, 25]);

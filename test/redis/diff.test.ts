@@ -20,8 +20,7 @@ interface Row {
   readonly type: string;
   readonly change: string;
   readonly db: number;
-  readonly key?: string;
-  readonly keyBase64?: string;
+  readonly key: string | { readonly base64: string };
   readonly differs?: readonly string[];
 }
 
@@ -197,11 +196,26 @@ describeServers('what became of keys', (binary) => {
     expect(stdout).toMatch(/^\d+ added, \d+ removed, \d+ changed\n$/m);
   });
 
+  test('with --before is from the earlier moment on, and of one command what that did', async () => {
+    const found = await cli(['find', '--dir', journal.root, '--key', 'staged:later', '--command', 'SET', '--json']);
+    const { position } = JSON.parse(found.stdout.split('\n')[0]!) as { position: string };
+    const where = ['--dir', journal.root, '--server-bin', binary.path, '--relative-ttl', 'convert', '--json'];
+    for (const order of [
+      ['--before', position, '--at', position],
+      ['--at', position, '--before', position],
+    ]) {
+      const rows = await rowsOf(await cli(['diff', ...order, ...where], { env: { PATH: process.env.PATH } }));
+      expect(rows.map(({ change, db, key }) => [change, db, key])).toEqual([['added', 3, 'staged:later']]);
+    }
+    const one = await cli(['diff', '--before', position, '--dir', journal.root]);
+    expect(one).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('two moments are compared') as string });
+  });
+
   test('of a moment and itself nothing is told but that', async () => {
     expect((await diff(2, 2)).stdout).toBe('0 added, 0 removed, 0 changed\n');
   });
 });
 
-function fullName({ db, key, keyBase64 }: Row): string {
-  return `db${db}:${printable(key === undefined ? Buffer.from(keyBase64 ?? '', 'base64') : Buffer.from(key))}`;
+function fullName({ db, key }: Row): string {
+  return `db${db}:${printable(typeof key === 'string' ? Buffer.from(key) : Buffer.from(key.base64, 'base64'))}`;
 }

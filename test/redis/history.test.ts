@@ -167,6 +167,11 @@ describeServers('the history of a key', (binary) => {
       ['before', 'it'],
       ['after', 'other'],
     ]);
+    const { position } = (await rowsOf(binary, journal.root, 'before', '--values')).at(-1)!;
+    expect(await rowsOf(binary, journal.root, 'before', '--before', position)).toMatchObject([{ value: 'it' }]);
+    expect(await rowsOf(binary, journal.root, 'before', '--at', position)).toMatchObject([{ value: 'other' }]);
+    const many = await cli(['history', 'bef*', '--dir', journal.root]);
+    expect(many).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("journal find --key 'bef*'") as string });
     const text = await cli([
       'history',
       'before',
@@ -230,8 +235,8 @@ describeServers('the history of a key', (binary) => {
   });
 
   test.each([
-    [['--at', 'latest', '--from', '-1h'], '--at asks for one moment'],
-    [['--at', 'latest', '--at', '-1h'], '--at is given twice'],
+    [['--at', 'latest', '--from', '-1h'], 'ask for one moment'],
+    [['--at', 'latest', '--at', '-1h'], '--at is given more than once'],
     [['--at', 'latest', '--server-bin', '/nowhere'], 'is no redis-server'],
   ])('%j is refused', async (words, message) => {
     await using primary = await RedisServer.start(binary);

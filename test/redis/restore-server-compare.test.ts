@@ -15,8 +15,7 @@ import { TakenJournal } from './taken-journal.ts';
 interface Row {
   readonly state: string;
   readonly db: number;
-  readonly key?: string;
-  readonly keyBase64?: string;
+  readonly key: string | { readonly base64: string };
   readonly name?: string;
   readonly differs?: readonly string[];
 }
@@ -133,7 +132,9 @@ describeServers('some keys beside those of a running server', (binary) => {
     await using client = await server.connect();
     const words = ['--keys', 'string:*', '--db', '3'];
     const said = json(await source.restore(server, ['--dry-run', ...words, '--delete-absent']));
-    const rows = new Map((said.rows as Row[]).map((row) => [row.key ?? row.keyBase64, row]));
+    const rows = new Map(
+      (said.rows as Row[]).map((row) => [typeof row.key === 'string' ? row.key : row.key.base64, row]),
+    );
     expect(rows.get('string:expires')).toMatchObject({ state: 'changed', differs: ['expiry'] });
     expect(rows.get('string:only now')).toMatchObject({ state: 'absent' });
     expect(rows.get('string:elapsed')).toMatchObject({ state: 'elapsed' });
@@ -210,7 +211,7 @@ describeServers('some keys beside those of a running server', (binary) => {
 const reading =
   /^(info|client|select|dump|pexpiretime|pttl|time|scan|type|function|config|auth|hello|debug|save|ping|replicaof|slaveof)(\||$)/;
 
-function fullName({ db, key, keyBase64 }: Row): string {
-  const bytes = key === undefined ? Buffer.from(keyBase64 ?? '', 'base64') : Buffer.from(key);
+function fullName({ db, key }: Row): string {
+  const bytes = typeof key === 'string' ? Buffer.from(key) : Buffer.from(key.base64, 'base64');
   return `db${db}:${printable(bytes)}`;
 }

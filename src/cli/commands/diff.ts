@@ -16,6 +16,7 @@ import { DiffPrinter } from '../diff-print.ts';
 import { sizeSetting } from '../size-setting.ts';
 import { TextSender } from '../text-sender.ts';
 import type { Verb, VerbContext } from '../verb.ts';
+import type { WantedMoment } from '../wanted-moment.ts';
 
 export const diffVerb: Verb = {
   name: 'diff',
@@ -28,6 +29,7 @@ export const diffVerb: Verb = {
     'to it; only keys that this touched are looked at. The journal is only read, and may be running.',
   settings: [
     'at',
+    'before',
     'keys',
     'exclude',
     'db',
@@ -41,6 +43,7 @@ export const diffVerb: Verb = {
   ],
   words: {
     at: { value: 'TARGET', help: 'twice: the moment to compare from, and the one to compare with (see Targets)' },
+    before: { value: 'TARGET', help: 'one of the two: everything before this; the earlier one is then compared from' },
     keys: {
       value: 'GLOB',
       help: 'only keys such as user:* (a glob as KEYS takes it); several times: of any of them',
@@ -66,6 +69,7 @@ export const diffVerb: Verb = {
   examples: [
     ['journal diff --at -1h --at latest', 'what changed in the last hour'],
     ["journal diff --at mark:before-deploy --at mark:after-deploy --keys 'cart:*'", 'what a deploy did to some keys'],
+    ['journal diff --before 8e9849a9:75399965 --at latest', 'what changed since just before a command that was found'],
     ['journal diff --at -1d --at -15m --json | jq -c \'select(.change == "removed") | .key\'', 'what is gone'],
   ],
   exitCodes: [
@@ -105,28 +109,34 @@ export const diffVerb: Verb = {
 
 async function plansFor({ io, layers }: VerbContext): Promise<readonly [Plan, Plan]> {
   const { values, origin } = layers;
-  const [first, second, another] = values.at;
+  const moments = [
+    ...values.at.map((text) => ({ text, mode: 'at' as const })),
+    ...(values.before === undefined ? [] : [{ text: values.before, mode: 'before' as const }]),
+  ];
+  const [first, second, another] = moments;
   if (first === undefined || second === undefined || another !== undefined) {
-    throw new UsageError('not-two-targets', `two moments are compared: ${origin('at')} is needed twice`, {
-      hint: 'for example: journal diff --at -1h --at latest',
-    });
+    const what = `two moments are compared: ${origin('at')} is needed twice, or once with ${origin('before')}`;
+    throw new UsageError('not-two-targets', what, { hint: 'for example: journal diff --at -1h --at latest' });
   }
   if (values.timezone !== undefined) parseZone(values.timezone);
   const tree = await chooseSource(io.disk, values.dir, values.name);
   const now = io.clock.wall();
   const request = {
-    ...({ mode: 'at', now, to: 'rdb', ttl: 'keep' } as const),
+    ...({ now, to: 'rdb', ttl: 'keep' } as const),
     uncertainty: values['accept-uncertainty'] ? ('accept' as const) : ('refuse' as const),
     selection: parseSelection(values),
     relativeTtl: values['relative-ttl'],
     servers: () => findServers(io.env.PATH, values['server-bin']),
   };
-  const plan = (text: string): Promise<Plan> =>
-    planRestore(
-      io.disk,
-      tree,
-      { ...request, text, target: parseTarget(text, { now, zone: values.timezone }) },
-      io.signal,
-    );
-  return [await plan(first), await plan(second)];
+  const plan = ({ text, mode }: WantedMoment): Promise<Plan> => {
+    const target = parseTarget(text, { now, zone: values.timezone });
+    return planRestore(io.disk, tree, { ...request, text, mode, target }, io.signal);
+  };
+  const plans = [await plan(first), await plan(second)] as const;
+  return second.mode === 'before' && isBefore(plans[1], plans[0]) ? [plans[1], plans[0]] : plans;
+}
+
+function isBefore(one: Plan, other: Plan): boolean {
+  const timelines = one.timeline - other.timeline;
+  return timelines === 0 ? one.cut.offset < other.cut.offset : timelines < 0;
 }

@@ -20,7 +20,7 @@ import { JsonRows } from '../export/json-rows.ts';
 import { PieceSender } from '../export/piece-sender.ts';
 import type { CommandRows } from '../export/rows.ts';
 import { noticeText } from '../find-print.ts';
-import { reachBetween, tellBy } from '../search.ts';
+import { limitOf, reachBetween, tellBy } from '../search.ts';
 import { TextSender } from '../text-sender.ts';
 import type { Verb, VerbContext } from '../verb.ts';
 
@@ -32,7 +32,8 @@ export const exportVerb: Verb = {
     'order of the stream; or, with --at, the dataset of a moment. Nothing more is read than the reader takes. The journal is ' +
     'only read, and may be running.',
   settings: [
-    ...(['format', 'from', 'to', 'after', 'at', 'before', 'keys', 'exclude', 'command', 'db', 'timezone'] as const),
+    ...(['format', 'from', 'to', 'after', 'at', 'before', 'keys', 'exclude', 'command', 'db'] as const),
+    ...(['limit', 'timezone'] as const),
     ...(['accept-uncertainty', 'relative-ttl', 'server-bin', 'scratch-dir', 'scratch-memory'] as const),
   ],
   words: {
@@ -92,7 +93,7 @@ export const exportVerb: Verb = {
       'Going on',
       [
         'Each row has its position, and --after POSITION begins right behind it. Where an export is broken off, standard error',
-        'tells up to which position everything was handed over. resp and aof break off between groups.',
+        'tells up to which position everything was handed over. resp and aof break off, and end at a limit, between groups.',
       ],
     ],
   ],
@@ -127,6 +128,11 @@ export const exportVerb: Verb = {
 
 function requireOneMoment({ layers: { values } }: VerbContext, areMore: boolean): void {
   const range = [values.from, values.to, values.after, values.command];
+  if (values.limit !== undefined && (values.format === 'resp' || values.format === 'aof')) {
+    throw new UsageError('limit-of-dataset', `a dataset as ${values.format} is whole`, {
+      hint: 'leave --limit out, or choose some keys with --keys; jsonl and csv take a limit',
+    });
+  }
   if (!areMore && range.every((value) => value === undefined)) return;
   throw new UsageError(
     'two-questions',
@@ -149,7 +155,7 @@ async function exportStream(context: VerbContext): Promise<ExitCode> {
   const reach = await reachBetween(context, after ?? from, to);
   const withGroups = format === 'resp' || format === 'aof';
   const options = { keepBytes: heldArgumentBytes, withGroups, signal: io.signal };
-  const events = new ExportEvents(start, withGroups);
+  const events = new ExportEvents(start, withGroups, limitOf(layers));
   const printer = new ExportPrinter({
     disk: io.disk,
     tree: reach.tree,
@@ -164,7 +170,7 @@ async function exportStream(context: VerbContext): Promise<ExitCode> {
     printer.taken && `everything up to ${formatPosition(printer.taken)} was handed over; --after it goes on`;
   try {
     const code = await tellBy(printer, meant(find(io.disk, reach, filter, options), events), reach, context);
-    if (await printer.flush()) return code;
+    if (await printer.flush()) return events.isOver ? 0 : code;
     output.note(
       withGroups ? readerStopped : `${readerStopped}; --after the position of the last row that it has goes on`,
     );
@@ -182,7 +188,10 @@ async function* meant(
   found: AsyncIterable<readonly FindEvent[]>,
   events: ExportEvents,
 ): AsyncGenerator<readonly FindEvent[], void, undefined> {
-  for await (const some of found) yield events.take(some);
+  for await (const some of found) {
+    yield events.take(some);
+    if (events.isOver) return;
+  }
 }
 
 function startOf({ io, layers }: VerbContext, text: string): ExportStart {

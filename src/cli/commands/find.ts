@@ -70,10 +70,14 @@ export const findVerb: Verb = {
     [
       'JSON',
       [
-        'A document a line; type is command, destruction, gap, removed, damaged, uncovered, switch or orphan. Of a command: timeline,',
-        'position, time (of receipt), written (from, to: by the clock of the primary; from is null where that is not known),',
-        'db, multi, command (in upper case), args (behind it), argumentCount (of all), bytes; base64 (which of args are not',
-        'text), shortened (full lengths of those that are cut), mayTouch ("any"), orphan (true) only where they apply.',
+        'A document a line; type is command, destruction, gap, removed, damaged, uncovered, switch or orphan. Of a command:',
+        'timeline, position, time (of receipt), written (from, to: by the clock of the primary; from is null where that is not',
+        'known), db, multi, command (in upper case), args (behind it), argumentCount (of all), bytes; shortened (full lengths of',
+        'args that are cut, by index), mayTouch ("any"), orphan (true) only where they apply. Keys, arguments and values that are',
+        'no text are {"base64": "…"}, in all verbs. Of destruction: kind (flush, swap, removal, expiry, rename), timeline,',
+        'position, time and command of the first, last (position, time), commands (names), commandCount, keyCount, dbs, prefix,',
+        'examples, ends (of an expiry: when the last key ends), sources (of a rename: prefix and examples of what keys were',
+        'called before), atOnce (one command or MULTI), restore (the line).',
       ],
     ],
   ],

@@ -21,6 +21,7 @@ import { PlannedBytes } from '../../restore/replay/planned-bytes.ts';
 import type { ScratchDataset } from '../../scratch/dataset.ts';
 import { filePieces } from '../../storage/file-pieces.ts';
 import { planScratchFor, scratchUse } from '../scratch-plan.ts';
+import { limitOf } from '../search.ts';
 import { TextSender } from '../text-sender.ts';
 import type { VerbContext } from '../verb.ts';
 import { csvKeys, jsonKeys } from './key-rows.ts';
@@ -96,15 +97,18 @@ async function written(context: VerbContext, plan: Plan, dataset: ScratchDataset
 }
 
 async function rowsWritten(
-  { io, output }: VerbContext,
+  { io, layers, output }: VerbContext,
   plan: Plan,
   dataset: ScratchDataset,
   { heading, row }: KeyRows,
   sender: PieceSender,
 ): Promise<ExitCode> {
   let unknown = 0;
+  let left = limitOf(layers);
   sender.add(heading);
   for await (const key of datasetKeys(io.disk, plan, dataset, io.signal)) {
+    if (left === 0) break;
+    left -= 1;
     if (key.value.content === undefined) unknown += 1;
     for (const piece of row(key)) {
       sender.add(piece);

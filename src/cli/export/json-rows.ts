@@ -7,7 +7,7 @@ import type { Notice } from '../../inspect/notices.ts';
 import type { ArgumentPart } from '../../redis/argument-parts.ts';
 import { nameBytesOf } from '../../redis/command-reader.ts';
 import { noticeJson, placeJson, sizeJson } from '../find-print.ts';
-import { bytesJson } from './bytes-text.ts';
+import { bytesJson } from '../bytes-json.ts';
 import type { CommandRows, Piece } from './rows.ts';
 
 /** Three bytes are four characters. */

@@ -11,7 +11,7 @@ import { isUtf8 } from 'node:buffer';
 import { printedArgumentBytesMax } from '../../core/limits.ts';
 import { formatInstant } from '../../core/instant.ts';
 import type { ContentGroup, ScoredMember, ValueContent } from '../../redis/value-content.ts';
-import { bytesJson } from './bytes-text.ts';
+import { bytesJson } from '../bytes-json.ts';
 
 /** Three bytes are four characters. */
 const partBytes = 3 * 64 * 1024;

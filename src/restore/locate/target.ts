@@ -15,7 +15,7 @@ import { markNameCharactersMax } from '../../../journal-format/limits.ts';
 import type { Micros } from '../../core/clock.ts';
 import { CoverageError, UsageError } from '../../core/errors.ts';
 import { type Offset, parseOffset } from '../../core/position.ts';
-import { formatInstantShort, type LocalReading, parseZone, quote, readLocal } from './instant.ts';
+import { describeInstant, formatInstantShort, type LocalReading, parseZone, quote, readLocal } from './instant.ts';
 
 export type Target =
   | { readonly kind: 'time'; readonly at: Micros }
@@ -46,6 +46,7 @@ export function parseTarget(text: string, context: TargetContext): Target {
   if (text.length > targetLengthMax) throw malformed(text, grammarHint, `a text of ${text.length} characters`);
   if (text === 'latest') return { kind: 'latest' };
   if (text.startsWith('mark:')) return { kind: 'mark', name: parseMarkName(text.slice('mark:'.length)) };
+  if (/^\d{1,2}:\d\d(?!\d)/.test(text)) throw withoutDate(text, context);
   const parsed = parsePosition(text);
   if (parsed !== undefined) return parsed;
   const at = parseEpoch(text) ?? parseDistance(text, context.now) ?? parseDateTime(text, context.zone);
@@ -105,7 +106,10 @@ function parseDateTime(text: string, configuredZone: string | undefined): Micros
   if (!/^\d{4}-/.test(text)) return undefined;
   const match = /^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(| [^ ]+|[Zz]|[+-]\d\d:\d\d)$/.exec(text);
   if (match === null) {
-    throw malformed(text, 'write a time as YYYY-MM-DD HH:MM:SS, a space and its zone, or as YYYY-MM-DDTHH:MM:SSZ');
+    throw malformed(
+      text,
+      'write a time as YYYY-MM-DD HH:MM:SS (seconds, too), a space and its zone, or as YYYY-MM-DDTHH:MM:SSZ',
+    );
   }
   const [, date = '', time = '', fraction = '', zoneText = ''] = match;
   const local = parseCalendar(date, time, text) + parseFraction(fraction, text);
@@ -117,6 +121,16 @@ function parseDateTime(text: string, configuredZone: string | undefined): Micros
   const zone = parseZone(zoneText === '' ? (configuredZone ?? '') : zoneText.trimStart());
   const zoneName = zone.kind === 'named' ? zone.name : zoneText;
   return singleInstant(readLocal(local, zone), `${date} ${time}`, zoneName);
+}
+
+/** A time of day is offered with the date of today, which is another one elsewhere: it is not guessed. */
+function withoutDate(text: string, { now, zone }: TargetContext): UsageError {
+  const [, hour = '', rest = '', second = ':00'] = /^(\d{1,2})(:\d\d)(:\d\d(?:\.\d+)?)?/.exec(text) ?? [];
+  const today = describeInstant(now, { zone, now }).local?.slice(0, 10) ?? formatInstantShort(now).slice(0, 10);
+  const suffix = zone === undefined ? ' UTC' : '';
+  const example = `${today} ${hour.padStart(2, '0')}${rest}${second}${suffix}`;
+  const meant = zone === undefined ? ', or with the zone that is meant instead of UTC' : ` (${zone})`;
+  return malformed(text, `a time needs its date: of today that is '${example}'${meant}; -15m is 15 minutes ago`);
 }
 
 /** Counts a date and time as if it were UTC. Refuses what no calendar or clock shows. */

@@ -176,8 +176,8 @@ describe('refused, exit 2', () => {
     ['two spaces', '2026-07-20  14:30:05 UTC', /YYYY/],
     ['a year of five digits', '12026-07-20T14:30:05Z', /a target is/],
     ['a signed year', '+002026-07-20T14:30:05Z', /a target is/],
-    ['a time of day alone', '14:30:05', /a target is/],
-    ['hours and minutes alone', '14:30', /hex digits/],
+    ['a time of day alone', '14:30:05', /a time needs its date/],
+    ['hours and minutes alone', '14:30', /a time needs its date/],
     ['a word', 'yesterday', /a target is/],
     ['latest in capitals', 'LATEST', /a target is/],
     ['nothing', '', /a target is/],
@@ -219,6 +219,22 @@ describe('refused, exit 2', () => {
     expect(error).toBeInstanceOf(UsageError);
     expect(error.exitCode).toBe(2);
     expect(error.hint).toMatch(hint);
+  });
+
+  test('a time of day, with that time of today as a target', () => {
+    const hintOf = (text: string, zone?: string): string => {
+      try {
+        parse(text, zone);
+      } catch (error) {
+        if (error instanceof UsageError) return error.hint ?? '';
+      }
+      throw new Error(`${text} was not refused`);
+    };
+    expect(hintOf('15:19')).toContain("'2026-11-22 15:19:00 UTC', or with the zone that is meant");
+    expect(hintOf('9:05:07.25Z')).toContain("'2026-11-22 09:05:07.25 UTC'");
+    // It is tomorrow there.
+    expect(hintOf('15:19', 'Asia/Kathmandu')).toContain("'2026-11-23 15:19:00' (Asia/Kathmandu)");
+    expect(timeOf('2026-11-22 15:19:00 UTC')).toBe(micros('2026-11-22T15:19:00Z'));
   });
 
   test('a configured zone that does not exist', () => {

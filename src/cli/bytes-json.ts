@@ -1,4 +1,4 @@
-/** Bytes in an export, exact whatever they are (pure). */
+/** Keys, arguments and values as JSON has them everywhere, exact whatever they are (pure). */
 import { isUtf8 } from 'node:buffer';
 
 export type BytesJson = string | { readonly base64: string };
