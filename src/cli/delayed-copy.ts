@@ -47,7 +47,8 @@ function requestOf(verb: DelayedVerb, layers: VerbContext['layers']): DelayedReq
 
 function describeDelayed(status: DelayedStatus): string[] {
   const { source, state, delaySeconds, pausedSince, instant, behindSeconds, position, lastByte, timeline } = status;
-  const facts: (readonly [string, string])[] = [['delay', formatSeconds(delaySeconds)]];
+  const shifted = status.ttl === 'shift' ? ', and so are TTLs' : '';
+  const facts: (readonly [string, string])[] = [['delay', `${formatSeconds(delaySeconds)}${shifted}`]];
   if (pausedSince !== null) facts.push(['paused', `since ${formatTime(pausedSince)}`]);
   if (instant !== null && behindSeconds !== null) {
     facts.push(['dataset of', `${formatTime(instant)}, ${formatSeconds(behindSeconds)} ago`]);

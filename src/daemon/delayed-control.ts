@@ -16,6 +16,7 @@ import type { Target } from '../restore/locate/target.ts';
 import { parseTarget } from '../restore/locate/target.ts';
 import type { DelayedHistory } from './delayed-history.ts';
 import { describe } from './describe-error.ts';
+import type { ServedTtl } from './instant-history.ts';
 import { replicasOf } from './status-lists.ts';
 import type { StatusReplica } from './status-lists.ts';
 
@@ -34,6 +35,8 @@ export interface DelayedStatus {
   /** waiting: nothing is due yet. */
   readonly state: 'waiting' | 'following' | 'paused';
   readonly delaySeconds: number;
+  /** Whether what expires ends later by the delay. */
+  readonly ttl: ServedTtl;
   readonly pausedSince: string | null;
   /** The dataset is the one of this instant. */
   readonly instant: string | null;
@@ -49,6 +52,7 @@ export interface DelayedStatus {
 export interface ControlOptions {
   readonly source: string;
   readonly delay: Micros;
+  readonly ttl: ServedTtl;
   readonly history: DelayedHistory;
   readonly replicas: () => readonly ReplicaState[];
   readonly warnings: () => Promise<readonly string[]>;
@@ -132,12 +136,13 @@ function stepTarget(text: string, zone: string | undefined, history: DelayedHist
   return mirrored.kind === 'time' ? { kind: 'time', at: 2 * instant - mirrored.at } : mirrored;
 }
 
-async function statusOf({ source, delay, history, replicas, warnings }: ControlOptions): Promise<DelayedStatus> {
+async function statusOf({ source, delay, ttl, history, replicas, warnings }: ControlOptions): Promise<DelayedStatus> {
   const { state, since, instant, reached, trouble } = history.standing;
   return {
     source,
     state,
     delaySeconds: delay / 1_000_000,
+    ttl,
     pausedSince: formatted(since),
     instant: formatted(instant),
     behindSeconds: instant === undefined ? null : Math.max(0, systemClock.wall() - instant) / 1_000_000,

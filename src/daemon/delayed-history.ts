@@ -20,11 +20,12 @@ import { delayedPingRunsMax } from '../core/limits.ts';
 import { formatPosition } from '../core/position.ts';
 import type { Offset } from '../core/position.ts';
 import { Stamper } from '../core/stamper.ts';
-import type { History, OwnTimeline, ServedTimeline, UpstreamState } from '../downstream/history.ts';
+import type { History, OwnTimeline, ServedTimeline, Shift, UpstreamState } from '../downstream/history.ts';
 import { ownId, servedUpTo, withPingBehind } from '../downstream/own-numbering.ts';
 import { Watchers } from '../downstream/watchers.ts';
 import { BlockCache } from '../log/block-cache.ts';
 import { idAt, loadTimeline, withCatalog } from '../log/catalog.ts';
+import type { BaseEntry } from '../log/catalog.ts';
 import { DueBoundary } from '../log/due-boundary.ts';
 import type { StampedBoundary } from '../log/due-boundary.ts';
 import { readRemoved } from '../log/removed.ts';
@@ -47,6 +48,8 @@ export interface DelayedOptions {
   /** The journal as it is now. */
   readonly kept: Pick<History, 'now' | 'upstream'>;
   readonly pauseFile: PauseFile;
+  /** Of a base that begins to be served; undefined: what expires does so when it did at the primary. */
+  readonly shift?: ((base: BaseEntry) => Promise<Shift | undefined>) | undefined;
   readonly events: DelayedEvents;
 }
 
@@ -241,7 +244,7 @@ export class DelayedHistory implements History, AsyncDisposable {
     await this.#forgetDue();
     const { number, directory, base } = source;
     const ids = newName(base.record.offset);
-    const own = { pings: [], names: source.ids.length };
+    const own = { pings: [], names: source.ids.length, shift: await this.#options.shift?.(base) };
     this.#instant = horizon;
     this.#show({ number, directory, base, ids, durable: reached.offset, own }, reached);
     this.#options.events.begun({ ...source, durable: reached.offset }, reached);
@@ -296,7 +299,8 @@ export class DelayedHistory implements History, AsyncDisposable {
   async #remember(served: OwnTimeline, reached: StampedBoundary, pause: Pause): Promise<void> {
     const { number, ids, own } = served;
     const id = ids.at(-1)?.id ?? '';
-    await this.#options.pauseFile.write({ timeline: number, id, pings: own.pings, reached, ...pause });
+    const laterByMs = own.shift?.laterByMs ?? 0;
+    await this.#options.pauseFile.write({ timeline: number, id, pings: own.pings, laterByMs, reached, ...pause });
     this.#paused = pause;
   }
 
@@ -315,7 +319,7 @@ export class DelayedHistory implements History, AsyncDisposable {
     const { disk, tree, pauseFile } = this.#options;
     const kept = await pauseFile.read();
     if (kept === undefined) return;
-    const { timeline: number, id, pings, reached, since, instant } = kept;
+    const { timeline: number, reached, since, instant } = kept;
     this.#paused = { since, instant };
     const removed = (await readRemoved(disk, tree)).some(({ timeline }) => timeline === number);
     const timeline = removed ? undefined : await loadTimeline(disk, tree, number);
@@ -323,10 +327,14 @@ export class DelayedHistory implements History, AsyncDisposable {
       this.#trouble = positionRemoved(number);
       return;
     }
-    const { directory, base, ids } = timeline;
-    const own = { pings, names: ids.length };
-    const durable = servedUpTo(pings, reached.offset);
-    this.#show({ number, directory, base, ids: newName(base.record.offset, id), durable, own }, reached);
+    const { directory, base } = timeline;
+    const shift = await this.#options.shift?.(base);
+    // With other times the bytes would be others than those that replicas have.
+    const isSame = kept.laterByMs === (shift?.laterByMs ?? 0);
+    const pings = isSame ? kept.pings : [];
+    const ids = newName(base.record.offset, isSame ? kept.id : ownId());
+    const own = { pings, names: timeline.ids.length, shift };
+    this.#show({ number, directory, base, ids, durable: servedUpTo(pings, reached.offset), own }, reached);
   }
 
   /** Retention knows nothing of those who are behind. */

@@ -21,6 +21,8 @@ export interface PausedAt {
   /** Of our own history. */
   readonly id: ReplicationId;
   readonly pings: readonly PingRun[];
+  /** What expires does so that much later than in the journal. */
+  readonly laterByMs: number;
   /** In the numbers of the journal. */
   readonly reached: StampedBoundary;
   readonly since: Micros;
@@ -35,6 +37,7 @@ const schema = z.object({
   timeline: whole,
   id: z.string().regex(/^[0-9a-f]{40}$/),
   pings: z.array(z.object({ behind: whole, count: whole.min(1) })),
+  laterByMs: whole,
   reached: z.object({ offset: whole, stamp: whole }),
   since: whole,
   instant: whole,

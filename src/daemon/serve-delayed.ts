@@ -8,6 +8,8 @@ import type { Micros } from '../core/clock.ts';
 import { formatPosition } from '../core/position.ts';
 import { formatInstant } from '../core/instant.ts';
 import { ControlDoor } from '../downstream/control-door.ts';
+import type { Shift } from '../downstream/history.ts';
+import type { BaseEntry } from '../log/catalog.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import { localDisk } from '../storage/local-disk.ts';
 import { answerControl } from './delayed-control.ts';
@@ -17,16 +19,19 @@ import type { DelayedEvents } from './delayed-history.ts';
 import { describe } from './describe-error.ts';
 import { KeptHistory } from './kept-history.ts';
 import { parseKeepLocal } from './keep-local.ts';
+import type { ServedTtl } from './instant-history.ts';
 import type { ListenConfig } from './listen-config.ts';
 import { openListener } from './listening.ts';
 import type { Logger } from './logger.ts';
 import { PauseFile } from './pause-file.ts';
+import { shiftBy } from './shift.ts';
 import { readWriter } from './status.ts';
 
 export interface DelayedServing {
   readonly tree: SourceTree;
   readonly listen: ListenConfig;
   readonly delay: Micros;
+  readonly ttl: ServedTtl;
   /** Of the control socket. */
   readonly control: string;
   readonly logger: Logger;
@@ -34,7 +39,7 @@ export interface DelayedServing {
 
 /** Until `signal` stops it. */
 export async function serveDelayed(options: DelayedServing, signal: AbortSignal): Promise<void> {
-  const { tree, listen, delay, control, logger } = options;
+  const { tree, listen, delay, ttl, control, logger } = options;
   const clock = systemClock;
   const ready = Promise.withResolvers<ControlOptions>();
   // Before anything is read or written: there is one process for each socket, and so for each pause file.
@@ -47,13 +52,17 @@ export async function serveDelayed(options: DelayedServing, signal: AbortSignal)
   using kept = await KeptHistory.open({ disk: localDisk, clock, tree, failed });
   const pauseFile = new PauseFile(localDisk, pausePath(control));
   const events = loggedEvents(logger);
-  await using history = await DelayedHistory.open({ disk: localDisk, clock, tree, delay, kept, pauseFile, events });
+  const shift = ttl === 'shift' ? (base: BaseEntry): Promise<Shift> => shiftBy(localDisk, base, delay) : undefined;
+  await using history = await DelayedHistory.open({
+    ...{ disk: localDisk, clock, tree, delay },
+    ...{ kept, pauseFile, shift, events },
+  });
   const { state, reached } = history.standing;
-  logger.info({ event: 'delayed', delaySeconds: delay / 1e6, state, position: reached?.position, control });
+  logger.info({ event: 'delayed', delaySeconds: delay / 1e6, ttl, state, position: reached?.position, control });
   for (const warning of await retentionWarnings(tree, delay)) logger.warn({ event: 'warning', warning });
   await using listener = await openListener(listen, history, localDisk, logger);
   ready.resolve({
-    ...{ source: tree.source, delay, history },
+    ...{ source: tree.source, delay, ttl, history },
     replicas: () => listener.replicas,
     warnings: () => retentionWarnings(tree, behind(history, delay)),
     told: (verb, { position, instant }) => {

@@ -11,7 +11,7 @@ import type { SourceTree } from '../log/source-tree.ts';
 import { localDisk } from '../storage/local-disk.ts';
 import { describe } from './describe-error.ts';
 import { InstantHistory } from './instant-history.ts';
-import type { InstantRequest } from './instant-history.ts';
+import type { InstantRequest, ServedTtl } from './instant-history.ts';
 import { KeptHistory } from './kept-history.ts';
 import type { ListenConfig } from './listen-config.ts';
 import { openListener } from './listening.ts';
@@ -30,8 +30,8 @@ export interface ServeOptions {
 /** All that there is, and what comes; that some time later; or one moment. */
 export type ServedPart =
   | { readonly kind: 'all' }
-  | { readonly kind: 'delayed'; readonly delay: Micros; readonly control: string }
-  | { readonly kind: 'moment'; readonly moment: InstantRequest };
+  | { readonly kind: 'delayed'; readonly delay: Micros; readonly ttl: ServedTtl; readonly control: string }
+  | { readonly kind: 'moment'; readonly moment: InstantRequest; readonly ttl: ServedTtl };
 
 /** Until `signal` stops it. */
 export async function runServe(options: ServeOptions, signal: AbortSignal): Promise<void> {
@@ -40,7 +40,7 @@ export async function runServe(options: ServeOptions, signal: AbortSignal): Prom
   logger.info({ event: 'started', version: writerName, directory: tree.directory });
   if (served.kind === 'delayed') await serveDelayed({ tree, listen, logger, ...served }, signal);
   else {
-    using history = served.kind === 'all' ? await openKept(options) : await openMoment(served.moment, options);
+    using history = served.kind === 'all' ? await openKept(options) : await openMoment(served, options);
     await using _listener = await openListener(listen, history, localDisk, logger);
     if (!signal.aborted) await once(signal, 'abort');
   }
@@ -56,8 +56,11 @@ function openKept({ tree, logger }: ServeOptions): Promise<KeptHistory> {
   });
 }
 
-async function openMoment(moment: InstantRequest, { tree, logger }: ServeOptions): Promise<InstantHistory> {
-  const history = await InstantHistory.open(localDisk, tree, moment, systemClock);
+async function openMoment(
+  { moment, ttl }: Extract<ServedPart, { kind: 'moment' }>,
+  { tree, logger }: ServeOptions,
+): Promise<InstantHistory> {
+  const history = await InstantHistory.open(localDisk, tree, moment, ttl, systemClock);
   const { cut } = history;
   logger.info({ event: 'moment', position: formatPosition(cut), time: formatInstant(cut.reached) });
   return history;

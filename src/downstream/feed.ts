@@ -14,8 +14,6 @@ import type { Clock, Micros } from '../core/clock.ts';
 import { LinkError } from '../core/errors.ts';
 import { parseOffset } from '../core/position.ts';
 import type { Offset, ReplicationId } from '../core/position.ts';
-import { basePieces } from '../log/base-pieces.ts';
-
 import { RequestReader } from '../redis/requests.ts';
 import { errorReply, statusReply } from '../redis/replies-out.ts';
 import { Share } from '../core/turns.ts';
@@ -26,6 +24,7 @@ import type { PsyncAnswer, PsyncRequest, ReplicaSkills } from './answer-psync.ts
 import type { History, ServedTimeline } from './history.ts';
 import type { LiveTail } from './live-tail.ts';
 import type { Outlet } from './outlet.ts';
+import { servedBase, servedBaseBytes } from './served-base.ts';
 import { ServedStream } from './served-stream.ts';
 import type { ServedPiece } from './served-stream.ts';
 
@@ -174,9 +173,8 @@ export class Feed {
 
   async #sendBase(served: ServedTimeline): Promise<void> {
     const { disk, outlet } = this.#options;
-    const { record, rdbPath } = served.base;
-    outlet.send(`$${record.size}\r\n`);
-    for await (const { bytes, slab } of basePieces(disk, rdbPath, record)) {
+    outlet.send(`$${servedBaseBytes(served)}\r\n`);
+    for await (const { bytes, slab } of servedBase(disk, served)) {
       this.#throwFailure();
       outlet.send(bytes, slab);
       await this.#room(bytes.length);

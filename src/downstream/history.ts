@@ -33,6 +33,24 @@ export interface OwnNumbering {
   readonly pings: readonly PingRun[];
   /** How many names the journal's history has had. */
   readonly names: number;
+  /** Undefined: what expires does so when it did in the journal. */
+  readonly shift?: Shift | undefined;
+}
+
+/** What expires does so later, and no byte has another number for it. */
+export interface Shift {
+  readonly laterByMs: number;
+  /** What the base's RDB comes to. */
+  readonly baseBytes: number;
+  /** For the stream of the journal behind this boundary. Handed in: what commands hold times is known elsewhere. */
+  readonly stream: (boundary: Offset) => StreamChange;
+}
+
+/** Takes stream bytes, and gives as many others back, some of them with a later call; none is kept behind a boundary. */
+export interface StreamChange {
+  push(bytes: Buffer): readonly Buffer[];
+  /** To be called when what push() returned was taken over, and what was pushed may go. */
+  letGo(): void;
 }
 
 /** The server that the journal follows. */

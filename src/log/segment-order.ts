@@ -7,6 +7,7 @@ import { parseTimelineEntry } from '../../journal-format/names.ts';
 import type { Micros } from '../core/clock.ts';
 import { IntegrityError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
+import type { Disk } from '../storage/disk.ts';
 
 export interface NamedSegment {
   readonly name: string;
@@ -64,4 +65,10 @@ function misplaced(directory: string, segment: NamedSegment, expected: Offset): 
       hint: `a segment is ${isMissing ? 'missing' : 'there twice'}; journal verify shows the whole picture`,
     },
   );
+}
+
+/** The first byte of the segment that holds `offset`: it follows a boundary. Where there is none, `first`. */
+export async function startOfSegment(disk: Disk, directory: string, offset: Offset, first: Offset): Promise<Offset> {
+  const segments = namedSegments(await disk.list(directory));
+  return segments.findLast(({ start }) => start <= offset)?.start ?? first;
 }

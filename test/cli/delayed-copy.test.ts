@@ -18,7 +18,7 @@ const replica = {
   silentSeconds: 0.4,
 };
 const status = {
-  ...{ source: 'cache', state: 'paused', delaySeconds: 900, pausedSince: '2026-11-20T14:31:00.000000Z' },
+  ...{ source: 'cache', state: 'paused', delaySeconds: 900, ttl: 'shift', pausedSince: '2026-11-20T14:31:00.000000Z' },
   ...{ instant: '2026-11-20T14:16:00.000000Z', behindSeconds: 960, timeline: 2, position },
   ...{ lastByte: '2026-11-20T14:15:59.000000Z', replicas: [replica], warnings: ['mind \u001b[31m this'] },
 };
@@ -36,7 +36,7 @@ describe('a delayed copy', () => {
     expect(asked).toEqual([{ verb: 'step', target: 'mark:deploy', mode: 'before', acceptUncertainty: false }]);
     expect(stdout.split('\n')).toEqual([
       'cache  paused',
-      '  delay       15 min',
+      '  delay       15 min, and so are TTLs',
       expect.stringContaining('since 2026-11-20 14:31:00'),
       expect.stringContaining('16 min ago'),
       expect.stringContaining('timeline 2'),

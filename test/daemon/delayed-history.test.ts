@@ -8,13 +8,14 @@ import { JournalError } from '../../src/core/errors.ts';
 import { DelayedHistory } from '../../src/daemon/delayed-history.ts';
 import type { Standing } from '../../src/daemon/delayed-history.ts';
 import { PauseFile } from '../../src/daemon/pause-file.ts';
-import type { ServedTimeline } from '../../src/downstream/history.ts';
+import type { ServedTimeline, Shift } from '../../src/downstream/history.ts';
 import { ping } from '../../src/downstream/own-numbering.ts';
 import { ServedStream } from '../../src/downstream/served-stream.ts';
 import { BlockCache } from '../../src/log/block-cache.ts';
 import { loadTimeline } from '../../src/log/catalog.ts';
 import { applyRetention } from '../../src/log/removal.ts';
 import { encodeCommand } from '../../src/redis/commands-out.ts';
+import { laterTimes } from '../../src/restore/rewrite/later-times.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import { JournalBuilder } from '../support/journal-builder.ts';
 import type { TimelineBuilder } from '../support/journal-builder.ts';
@@ -30,6 +31,7 @@ class Rig implements AsyncDisposable {
   readonly clock = new ManualClock();
   readonly failures: unknown[] = [];
   begun = 0;
+  shift: Shift | undefined;
   readonly journal: JournalBuilder;
   timeline: TimelineBuilder;
   #history: DelayedHistory | undefined;
@@ -75,6 +77,7 @@ class Rig implements AsyncDisposable {
     this.#history = await DelayedHistory.open({
       ...{ disk: localDisk, clock: this.clock, tree: this.journal.tree, delay, pauseFile: this.pauseFile },
       kept: { now: () => this.#served, upstream: () => upstream },
+      shift: () => Promise.resolve(this.shift),
       events: { begun: () => (this.begun += 1), failed: (error) => void this.failures.push(error) },
     });
   }
@@ -244,6 +247,19 @@ describe('a delayed copy', () => {
     expect(rig.ownId).toBe(ownId);
     await rig.restart();
     expect(rig.standing.state).toBe('following');
+    expect(rig.ownId).not.toBe(ownId);
+  });
+
+  test('that is paused begins its history anew where its times are others than before', async () => {
+    await using rig = await Rig.start();
+    await rig.open();
+    const first = await rig.write('first');
+    await rig.jump(delay / 1000 + 1000);
+    await rig.history.pause();
+    const { ownId } = rig;
+    rig.shift = { laterByMs: 1000, baseBytes: 1, stream: (offset) => laterTimes({ offset, db: 0 }, 1000) };
+    await rig.restart();
+    expect(rig.standing).toMatchObject({ state: 'paused', reached: { offset: first } });
     expect(rig.ownId).not.toBe(ownId);
   });
 

@@ -1,11 +1,13 @@
 // What is served behind a moment: the journal's bytes up to it, and PINGs, from wherever they are asked for.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ping } from '../../src/downstream/own-numbering.ts';
+import { ping, servedUpTo } from '../../src/downstream/own-numbering.ts';
 import { ServedStream } from '../../src/downstream/served-stream.ts';
 import { InstantHistory } from '../../src/daemon/instant-history.ts';
 import { BlockCache } from '../../src/log/block-cache.ts';
+import { loadBase } from '../../src/log/catalog.ts';
 import { encodeCommand } from '../../src/redis/commands-out.ts';
+import { laterTimes } from '../../src/restore/rewrite/later-times.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import { JournalBuilder } from '../support/journal-builder.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -28,6 +30,7 @@ async function withMoment(
     localDisk,
     journal.tree,
     { target, mode: 'at', uncertainty: 'refuse' },
+    'keep',
     clock,
   );
   await use(moment, clock, timeline.stream.subarray(0, offset - start));
@@ -81,5 +84,49 @@ describe('a moment that is served', () => {
     }
     expect(names).toHaveLength(2);
     expect(new Set([...names, id]).size).toBe(3);
+  });
+});
+
+describe('a moment that is served with later times', () => {
+  test('is as many bytes, with each time moved, from any of them on', async () => {
+    await using journal = await JournalBuilder.create();
+    const timeline = await journal.timeline({ id, offset: start, completed: second, segmentBytes: 150 });
+    const at = 1_795_271_405_000;
+    const expected: Buffer[] = [];
+    for (let i = 0; i < 20; i += 1) {
+      const [given, later] = [at, at + 60_000].map((time) =>
+        encodeCommand('SET', `key:${i + 10}`, 'v', 'PXAT', String(time + i)),
+      );
+      expected.push(later ?? Buffer.alloc(0));
+      // The reads, and so the frames, end anywhere in a command.
+      const cut = 1 + (i % 40);
+      for (const part of [given?.subarray(0, cut), given?.subarray(cut)])
+        timeline.read(part ?? Buffer.alloc(0), second + i);
+      if (i % 3 === 0) await timeline.commit();
+    }
+    await timeline.seal(1);
+    const { directory, number } = timeline;
+    const base = await loadBase(localDisk, directory, number, await localDisk.list(directory));
+    if (base === undefined) throw new Error('there is no base');
+    const middle = start + (timeline.stream.length / 20) * 10;
+    const shift = {
+      laterByMs: 60_000,
+      baseBytes: 1,
+      stream: (offset: number) => laterTimes({ offset, db: 0 }, 60_000),
+    };
+    const pings = [{ behind: middle, count: 2 }];
+    const durable = servedUpTo(pings, timeline.end);
+    const ids = [{ id, offset: start + 1 }];
+    const served = { number, directory, base, ids, durable, own: { pings, names: 1, shift } };
+    const half = Buffer.concat(expected.slice(0, 10));
+    const all = Buffer.concat([half, ping, ping, ...expected.slice(10)]);
+    for (let from = 0; from <= all.length; from += 1) {
+      await using stream = new ServedStream(localDisk, start + 1 + from, new BlockCache());
+      const parts: Buffer[] = [];
+      for (let piece = await stream.read(served); piece !== undefined; piece = await stream.read(served)) {
+        parts.push(Buffer.from(piece.bytes));
+      }
+      expect(Buffer.concat(parts).equals(all.subarray(from)), `from ${from}`).toBe(true);
+    }
   });
 });

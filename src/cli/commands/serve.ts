@@ -8,6 +8,7 @@ import { UsageError } from '../../core/errors.ts';
 import { controlPath, delayedVerbs } from '../../daemon/delayed-control.ts';
 import { parseKeepLocal } from '../../daemon/keep-local.ts';
 import { resolveListen } from '../../daemon/listen-config.ts';
+import type { ServedTtl } from '../../daemon/instant-history.ts';
 import type { ServedPart } from '../../daemon/serve.ts';
 import { chooseSource } from '../../log/source-tree.ts';
 import type { SourceTree } from '../../log/source-tree.ts';
@@ -27,7 +28,7 @@ export const serveVerb: Verb = {
     'from it, by a partial resync.\n\n' +
     'With --at or --before it serves one moment for itself: a replica gets exactly the dataset of then and stays linked, under a ' +
     'replication history of its own, which begins anew with each start. Nothing on it expires as long as it is a replica; ' +
-    'when it is promoted, what is past its time by then goes at once.\n\n' +
+    'when it is promoted, what is past its time by then goes at once, unless --ttl shift gave it as long to live as it had.\n\n' +
     'With --delay it serves all of the journal, but so much later: the live undo copy (see Delayed copies).\n\n' +
     'It stays in the foreground and logs to stderr, one JSON line an event. SIGTERM or SIGINT ends it.',
   argument: {
@@ -37,7 +38,7 @@ export const serveVerb: Verb = {
     choices: delayedVerbs,
   },
   settings: [
-    ...(['delay', 'control', 'at', 'before', 'timezone', 'accept-uncertainty', 'listen'] as const),
+    ...(['delay', 'control', 'ttl', 'at', 'before', 'timezone', 'accept-uncertainty', 'listen'] as const),
     ...([
       'listen-password-file',
       'listen-user',
@@ -48,6 +49,11 @@ export const serveVerb: Verb = {
     ] as const),
   ],
   words: {
+    ttl: {
+      value: 'keep|shift',
+      help: 'of a moment or a delayed copy: when keys expire; shift: later, by as much as it is served later',
+      fallback: 'keep',
+    },
     at: { value: 'TARGET', help: 'serve the dataset of this moment (as journal restore takes it); of step: go there' },
     before: { value: 'TARGET', help: 'serve the dataset before this; of step: go there' },
     listen: { value: '[HOST:]PORT', help: 'where replicas come to', fallback: 'none; without HOST, this machine only' },
@@ -119,13 +125,25 @@ function servedPart({ io, layers }: VerbContext, tree: SourceTree): ServedPart {
       });
     }
     const control = values.control === undefined ? controlPath(tree) : resolve(values.control);
-    return { kind: 'delayed', delay: parseDelay(values.delay, origin('delay')), control };
+    return { kind: 'delayed', delay: parseDelay(values.delay, origin('delay')), ttl: servedTtl(layers), control };
   }
-  if (moment === undefined) return { kind: 'all' };
+  if (moment === undefined) {
+    if (values.ttl === 'keep') return { kind: 'all' };
+    throw new UsageError('ttl-of-primary', `${origin('ttl')} changes what is served, which is the primary’s own`, {
+      hint: 'it is for one moment (--at, --before) and for delayed copies (--delay), which have a history of their own',
+    });
+  }
   if (values.timezone !== undefined) parseZone(values.timezone);
   const target = parseTarget(moment.text, { now: io.clock.wall(), zone: values.timezone });
   const uncertainty = values['accept-uncertainty'] ? 'accept' : 'refuse';
-  return { kind: 'moment', moment: { target, mode: moment.mode, uncertainty } };
+  return { kind: 'moment', moment: { target, mode: moment.mode, uncertainty }, ttl: servedTtl(layers) };
+}
+
+function servedTtl({ values: { ttl }, origin }: VerbContext['layers']): ServedTtl {
+  if (ttl === 'keep' || ttl === 'shift') return ttl;
+  throw new UsageError('bad-ttl', `${origin('ttl')} is not keep or shift`, {
+    hint: 'a replica is sent what the primary sent: that cannot be judged; journal restore --ttl does',
+  });
 }
 
 function parseDelay(text: string, origin: string): Micros {

@@ -20,7 +20,7 @@ import { mayBegin, StreamRewriter, withArguments } from './stream-rewriter.ts';
 import type { Rewrite } from './stream-rewriter.ts';
 
 /** Names, options and times are short. */
-const keepBytes = 64;
+export const keepBytes = 64;
 
 /** `state` is the boundary that the first bytes follow. */
 export function otherTimes(state: ScannerState, others: TtlRule['others']): StreamRewriter {
@@ -38,7 +38,7 @@ export function otherTimes(state: ScannerState, others: TtlRule['others']): Stre
 }
 
 /** In the place of most times another one fits. */
-function isEdited(command: CommandGlance, others: TtlRule['others']): boolean {
+export function isEdited(command: CommandGlance, others: TtlRule['others']): boolean {
   const index = commonTimeIndex(command);
   const atMs = index < 0 ? -1 : numberAt(command, index);
   if (atMs < 0) return false;
@@ -70,7 +70,7 @@ function otherTime(command: StreamCommand, time: CommandTime, toMs: number): Rew
 }
 
 /** Of a command that has that name. */
-function isTimed(name: string, argumentCount: number): boolean {
+export function isTimed(name: string, argumentCount: number): boolean {
   return (
     /^(H?P?EXPIREAT|SET|H?GETEX|HSETEX|MSETEX|RESTORE(-ASKING)?)$/.test(name) &&
     !(name === 'SET' && argumentCount === 3)
