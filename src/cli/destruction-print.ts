@@ -17,6 +17,8 @@ import { formatCount, formatSeconds, formatTime } from './units.ts';
 export interface JournalWords {
   readonly dir: string;
   readonly name: string | undefined;
+  /** host:port of the server that the journal followed last, where that is known. */
+  readonly server: string | undefined;
 }
 
 /** What rows of commands have as well is named as it is there. */
@@ -40,6 +42,7 @@ export function destructionJson(found: FoundDestruction, words: JournalWords): s
     atOnce: isOne,
     ...(isOrphan && { orphan: true }),
     restore: restoreLine(found, words),
+    ...(isOfPrefix(found) && { restoreMissing: missingLine(found, words) }),
   };
   return `${JSON.stringify(document)}\n`;
 }
@@ -55,6 +58,7 @@ export function destructionText(found: FoundDestruction, words: JournalWords): s
     `${formatTime(formatInstant(first.stamp))}  ${inWords(found)}${isOrphan ? '  (orphan)' : ''}`,
     ...(keys > 1 ? [`    such as ${examples.join('  ')}`] : []),
     `    ${restoreLine(found, words)}`,
+    ...(isOfPrefix(found) ? [`    ${missingLine(found, words)}`] : []),
   ];
   return `${lines.join('\n')}\n`;
 }
@@ -82,10 +86,28 @@ function namesText({ prefix, keys }: Extent): string {
   return keys > 1 ? `${keyText(prefix)}*` : keyText(prefix);
 }
 
-function restoreLine(found: FoundDestruction, { dir, name }: JournalWords): string {
+function restoreLine(found: FoundDestruction, words: JournalWords): string {
+  return `${restoreWords(found, words)} --to ./restored`;
+}
+
+/** Keys that are gone, and have something in common by which they can be named. */
+function isOfPrefix({ what, extent: { prefix, dbs } }: FoundDestruction): boolean {
+  return (what === 'removal' || what === 'expiry') && prefix.length > 0 && dbs.length === 1;
+}
+
+/** Into the running server, what it has not any more. */
+function missingLine(found: FoundDestruction, words: JournalWords): string {
+  const { prefix, keys, dbs } = found.extent;
+  const literal = keyText(prefix).replace(/[*?[\]^-]/g, '\\$&');
+  const which = shellQuoted(keys > 1 ? `${literal}*` : literal);
+  const to = shellQuoted(`redis://${words.server ?? 'HOST:PORT'}`);
+  return `${restoreWords(found, words)} --keys ${which} --db ${dbs.join()} --only-missing --to ${to}`;
+}
+
+function restoreWords(found: FoundDestruction, { dir, name }: JournalWords): string {
   const before = formatPosition(positionOf(found, found.extent.first));
   const source = name === undefined ? '' : ` --name ${shellQuoted(name)}`;
-  return `journal restore --dir ${shellQuoted(dir)}${source} --before ${before} --to ./restored`;
+  return `journal restore --dir ${shellQuoted(dir)}${source} --before ${before}`;
 }
 
 function positionOf({ timeline }: FoundDestruction, { offset }: Place): Position {

@@ -6,6 +6,7 @@ import { UsageError } from '../core/errors.ts';
 import type { ExitCode } from '../core/errors.ts';
 import { printedArgumentBytesMax } from '../core/limits.ts';
 import type { Layers } from '../daemon/layers.ts';
+import { readWriter } from '../daemon/status.ts';
 import type { FindEvent } from '../inspect/find.ts';
 import type { DestructionEvent } from '../inspect/find-destruction.ts';
 import type { ValueEvent } from '../inspect/key-history.ts';
@@ -33,12 +34,14 @@ export function keepBytesOf({ values }: Layers): number | undefined {
 }
 
 /** Prints them up to the limit, or until nobody reads any more. */
-export function tellFound(
+export async function tellFound(
   all: AsyncIterable<readonly (FindEvent | DestructionEvent)[]>,
   reach: Reach,
   context: VerbContext,
 ): Promise<ExitCode> {
-  return tellBy(printerFor(context, reach), all, reach, context, limitOf(context.layers));
+  const { io, layers } = context;
+  const server = layers.values.destructive ? (await readWriter(io.disk, reach.tree)).words?.source : undefined;
+  return tellBy(printerFor(context, reach, server), all, reach, context, limitOf(layers));
 }
 
 /** The same in a form of its own. */
@@ -114,7 +117,7 @@ export interface Printer<T extends Told = FindEvent | DestructionEvent> {
 /** Small lines go together. */
 const textsTogether = 64 * 1024;
 
-function printerFor({ io, layers, output }: VerbContext, reach: Reach): Printer {
+function printerFor({ io, layers, output }: VerbContext, reach: Reach, server: string | undefined): Printer {
   const { values } = layers;
   const sender = new TextSender(io.stdout);
   if (values.raw) {
@@ -124,7 +127,7 @@ function printerFor({ io, layers, output }: VerbContext, reach: Reach): Printer 
   const elision = values.values ? whole : elided;
   let held = '';
   let isBegun = values.json || values.destructive;
-  const { dir, name } = values;
+  const words = { dir: values.dir, name: values.name, server };
   const flush = async (): Promise<boolean> => {
     const text = held;
     held = '';
@@ -135,7 +138,7 @@ function printerFor({ io, layers, output }: VerbContext, reach: Reach): Printer 
       if (!isBegun) held += `${output.style('bold', heading())}\n`;
       isBegun = true;
       if (event.kind === 'destruction') {
-        held += values.json ? destructionJson(event, { dir, name }) : destructionText(event, { dir, name });
+        held += values.json ? destructionJson(event, words) : destructionText(event, words);
       } else held += values.json ? jsonLine(event, elision) : textLine(event, elision);
       return held.length < textsTogether || flush();
     },

@@ -153,12 +153,14 @@ describe('journal find', () => {
     const end = (count: number): number => 1000 + Buffer.concat(commands.slice(0, count)).length;
     const restore = (offset: number): string =>
       `    journal restore --dir ${journal.root} --before ${id}:${offset} --to ./restored`;
+    const missing = `${restore(end(4)).replace(' --to ./restored', '')} --keys 'cart:*' --db 11 --only-missing --to redis://HOST:PORT`;
     const { exitCode, stdout } = await cli(['find', '--dir', journal.root, '--destructive']);
     expect(exitCode).toBe(0);
     expect(stdout.split('\n')).toEqual([
       `2026-11-20 14:30:04.000Z  UNLINK of 12 keys cart:* by one command, db 11, at aaaaaaaa:${end(4)}`,
       '    such as cart:0  cart:1  cart:2',
       restore(end(4)),
+      missing,
       `2026-11-20 14:30:05.000Z  RENAME of a to 1 key b c, which it replaced where they were there, by one command, db 11, at aaaaaaaa:${end(5)}`,
       restore(end(5)),
       `2026-11-20 14:30:07.000Z  FLUSHDB at aaaaaaaa:${end(7)}`,
@@ -174,6 +176,7 @@ describe('journal find', () => {
       ...{ last: { position: `${id}:${end(4)}`, time: '2026-11-20T14:30:04.000000Z' }, dbs: [11], keyCount: 12 },
       ...{ prefix: 'cart:', examples: ['cart:0', 'cart:1', 'cart:2'], atOnce: true },
       restore: restore(end(4)).trim(),
+      restoreMissing: missing.trim(),
     });
     const other = await cli(['find', '--dir', journal.root, '--destructive', '--db', '3', '--to', `${id}:${end(8)}`]);
     expect(other).toEqual({ exitCode: 1, stdout: '', stderr: 'journal: nothing was found\n' });

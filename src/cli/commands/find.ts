@@ -77,7 +77,7 @@ export const findVerb: Verb = {
         'no text are {"base64": "…"}, in all verbs. Of destruction: kind (flush, swap, removal, expiry, rename), timeline,',
         'position, time and command of the first, last (position, time), commands (names), commandCount, keyCount, dbs, prefix,',
         'examples, ends (of an expiry: when the last key ends), sources (of a rename: prefix and examples of what keys were',
-        'called before), atOnce (one command or MULTI), restore (the line).',
+        'called before), atOnce (one command or MULTI), restore and restoreMissing (the lines).',
       ],
     ],
   ],
