@@ -138,3 +138,6 @@ export const controlClientsMax = 16;
 /** Clients of a listener, and those among them that have not said who they are. */
 export const clientsMax = 1000;
 export const strangersMax = 100;
+
+/** A body on the link between journals, sent or uncompressed: the largest frame of the format, with its meta, fits. */
+export const linkBodyBytesMax: number = 10 * 1024 * 1024;
