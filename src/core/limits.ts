@@ -141,3 +141,5 @@ export const strangersMax = 100;
 
 /** A body on the link between journals, sent or uncompressed: the largest frame of the format, with its meta, fits. */
 export const linkBodyBytesMax: number = 10 * 1024 * 1024;
+/** So much is compressed at once where the stream is fast, or the link slow; an idle one sends what there is. */
+export const linkChunkBytes: number = 1024 * 1024;

@@ -47,6 +47,11 @@ export class Stamper {
     return this.#stamp;
   }
 
+  /** Stamps of somebody else were written: none will be below them. */
+  notBelow(stamp: Micros): void {
+    this.#stamp = Math.max(this.#stamp, stamp);
+  }
+
   /** The primary's clock shows `time` now. */
   heard(time: Micros): void {
     this.#heard = { time, at: this.#clock.monotonic() };

@@ -6,14 +6,13 @@
  * Invariant 4 is kept here by construction: a stream writer begins at its base's offset + 1, under the same id.
  */
 import type { Clock, Micros } from '../core/clock.ts';
+import type { BaseRecord } from '../../journal-format/base.ts';
 import type { GapRecord } from '../../journal-format/gap.ts';
-import type { TimelineRecord } from '../../journal-format/timeline.ts';
 import { LinkError } from '../core/errors.ts';
-import type { ReplicationId } from '../core/position.ts';
+import type { Offset, ReplicationId } from '../core/position.ts';
 import { BaseReceiver } from '../log/base-receiver.ts';
-import { idAt } from '../log/catalog.ts';
 import type { BaseChecker } from '../log/base-receiver.ts';
-import { readRange } from '../log/read-range.ts';
+import { lastNotes, noNotes } from '../log/evidence.ts';
 import type { Recovered } from '../log/recovery.ts';
 import { recover } from '../log/recovery.ts';
 import { Sealer } from '../log/sealer.ts';
@@ -23,15 +22,25 @@ import type { SourceTree } from '../log/source-tree.ts';
 import { StreamWriter } from '../log/stream-writer.ts';
 import type { StreamTail } from '../log/stream-writer.ts';
 import { beginTimeline, moveAsideFrom, removeTimeline, writeStop } from '../log/timeline-store.ts';
-import { BoundaryScanner } from '../redis/boundary-scanner.ts';
+import type { LinkState } from '../redis/link-state.ts';
 import { streamDb } from '../redis/rdb-head.ts';
 import type { RdbHead } from '../redis/rdb-head.ts';
 import { formatServerVersion, replicatesRelativeTtl } from '../redis/server-version.ts';
 import type { ServerVersion } from '../redis/server-version.ts';
 import type { Disk } from '../storage/disk.ts';
-import type { FullSync, FullSyncSink, ResumePoint, Sink, StreamSink } from '../upstream/sink.ts';
+import type {
+  FullSync,
+  FullSyncSink,
+  LinkedStreamSink,
+  LinkSink,
+  ResumePoint,
+  Sink,
+  StreamSink,
+} from '../upstream/sink.ts';
 import type { Progress, Served } from './capture-progress.ts';
-import { divergence } from './divergence.ts';
+import { LinkedLog } from './linked-log.ts';
+import { gapBefore, timelineRecord } from './new-timeline.ts';
+import { scannerAtTail } from './scanner-at-tail.ts';
 import { Timekeeper } from './timekeeper.ts';
 import type { PrimaryTime } from './timekeeper.ts';
 import { writerName } from './version.ts';
@@ -74,6 +83,8 @@ interface Pending {
   readonly timeline: number;
   readonly directory: string;
   readonly sync: FullSync;
+  /** What another journal says of the base, where it comes from one. */
+  readonly linked: BaseRecord | undefined;
   readonly gap: GapRecord | undefined;
   readonly receiver: BaseReceiver;
   /** Set when the RDB is complete. */
@@ -81,7 +92,7 @@ interface Pending {
   publishing?: Promise<void>;
 }
 
-export class Capture implements Sink, AsyncDisposable {
+export class Capture implements Sink, LinkSink, AsyncDisposable {
   readonly #options: CaptureOptions;
   readonly #sealer: Sealer;
   readonly #time: Timekeeper;
@@ -142,6 +153,11 @@ export class Capture implements Sink, AsyncDisposable {
     return { number: timeline, directory, ids: [...writer.ids], durable: writer.durable };
   }
 
+  /** For a journal that follows us: what our stamps show now, and how far the primary was when it was asked last. */
+  get reach(): { readonly stamp: Micros; readonly head: Offset } {
+    return { stamp: this.#time.served, head: this.#time.head };
+  }
+
   async resumePoint(): Promise<ResumePoint | undefined> {
     await this.#settlePending();
     if (this.#established?.writer.hasFailed === true) this.#established = await this.#renew(this.#established);
@@ -149,7 +165,10 @@ export class Capture implements Sink, AsyncDisposable {
     if (this.#established === undefined) return undefined;
     const { writer } = this.#established;
     await writer.drain();
-    return { position: { id: writer.id, offset: writer.durable }, scanner: await this.#scannerAtTail(writer) };
+    return {
+      position: { id: writer.id, offset: writer.durable },
+      scanner: await scannerAtTail(this.#options.disk, writer),
+    };
   }
 
   admit(server: ServerVersion): void {
@@ -165,24 +184,42 @@ export class Capture implements Sink, AsyncDisposable {
     );
   }
 
-  beginFullSync(sync: FullSync): Promise<FullSyncSink> {
-    const begun = this.#begin(sync);
-    this.#beginning = begun.then(
-      () => undefined,
-      () => undefined,
-    );
-    return begun.then((pending) => this.#fullSyncSink(pending));
+  async beginFullSync(sync: FullSync): Promise<FullSyncSink> {
+    const pending = await this.#begun(sync, undefined);
+    return this.#fullSyncSink(pending, (head) => {
+      const { writer } = this.#beginStream(pending, head, this.#time.now());
+      this.#time.streaming(writer);
+      return writer;
+    });
+  }
+
+  async beginLinkedSync(sync: FullSync, base: BaseRecord): Promise<FullSyncSink<LinkedStreamSink>> {
+    const pending = await this.#begun(sync, base);
+    return this.#fullSyncSink(pending, (head) => {
+      const { writer } = this.#beginStream(pending, head, base.completed);
+      return new LinkedLog(writer, noNotes);
+    });
   }
 
   async attach(id: ReplicationId): Promise<StreamSink> {
     if (this.#established === undefined) throw new RangeError('nothing to attach to');
     const { writer } = this.#established;
+    this.#time.followed(writer.lastStamp);
     // Samples are written without a link, too: it may have failed since it was asked where to go on.
     writer.requireWhole();
     writer.attach(id, this.#time.now());
     this.#time.attached(writer);
     this.#everAttached = true;
     return writer;
+  }
+
+  async attachLinked(): Promise<LinkedStreamSink> {
+    if (this.#established === undefined) throw new RangeError('nothing to attach to');
+    const { directory, writer } = this.#established;
+    writer.requireWhole();
+    this.#time.resume(undefined);
+    this.#everAttached = true;
+    return new LinkedLog(writer, await lastNotes(this.#options.disk, directory));
   }
 
   stamp(): Micros {
@@ -192,6 +229,11 @@ export class Capture implements Sink, AsyncDisposable {
   /** What the primary said of its time and offset. */
   sampled(sample: PrimaryTime): void {
     this.#time.sampled(sample);
+  }
+
+  /** How a journal that is followed stands. */
+  linkState(state: LinkState): void {
+    this.#time.heard(state.stamp);
   }
 
   /** The link is gone. */
@@ -218,7 +260,16 @@ export class Capture implements Sink, AsyncDisposable {
     await this.#established?.writer.close();
   }
 
-  async #begin(sync: FullSync): Promise<Pending> {
+  #begun(sync: FullSync, linked: BaseRecord | undefined): Promise<Pending> {
+    const begun = this.#begin(sync, linked);
+    this.#beginning = begun.then(
+      () => undefined,
+      () => undefined,
+    );
+    return begun;
+  }
+
+  async #begin(sync: FullSync, linked: BaseRecord | undefined): Promise<Pending> {
     const { disk, tree, check, events } = this.#options;
     const timeline = this.#nextTimeline;
     this.#nextTimeline += 1;
@@ -226,16 +277,17 @@ export class Capture implements Sink, AsyncDisposable {
     // Where the timeline before ends is recorded now: samples and ticks go to it no longer, and are durable.
     this.#time.syncing(offset);
     await this.#established?.writer.drain();
-    const gap = this.#gapBefore(timeline, sync);
+    const before = this.#established;
+    const gap = before && gapBefore(before.timeline, before.writer, timeline, sync);
     this.#unfinished.add(timelineDirectory(tree, timeline));
-    const directory = await beginTimeline(disk, tree, this.#timelineRecord(timeline, sync), gap);
+    const directory = await beginTimeline(disk, tree, timelineRecord(this.#options, timeline, sync), gap);
     const receiver = await BaseReceiver.open({ disk, directory, offset, check, failed: events.failed });
-    const pending: Pending = { timeline, directory, sync, gap, receiver };
+    const pending: Pending = { timeline, directory, sync, linked, gap, receiver };
     this.#pending = pending;
     return pending;
   }
 
-  #fullSyncSink(pending: Pending): FullSyncSink {
+  #fullSyncSink<S extends StreamSink>(pending: Pending, beginStream: (head: RdbHead) => S): FullSyncSink<S> {
     const { receiver } = pending;
     return {
       append: (parts, slab) => {
@@ -245,7 +297,7 @@ export class Capture implements Sink, AsyncDisposable {
         return receiver.congested;
       },
       relieved: () => receiver.relieved(),
-      beginStream: (head) => this.#beginStream(pending, head),
+      beginStream,
       publish: (head) => {
         pending.publishing = this.#publish(pending, head);
         return pending.publishing;
@@ -307,64 +359,22 @@ export class Capture implements Sink, AsyncDisposable {
     return { timeline, directory, writer: this.#writer(timeline, directory, tail) };
   }
 
-  /** A scanner that stands at the last durable byte: from the last boundary on, the bytes are read back. */
-  async #scannerAtTail(writer: StreamWriter): Promise<BoundaryScanner> {
-    const { boundary, db, path } = writer.tail;
-    const scanner = new BoundaryScanner({ offset: boundary, db });
-    if (writer.durable === boundary || path === undefined) return scanner;
-    const segment = { path, kind: 'open', start: 0, end: writer.durable } as const;
-    for await (const { bytes } of readRange(this.#options.disk, [segment], boundary + 1, writer.durable)) {
-      scanner.scan(bytes);
-    }
-    return scanner;
-  }
-
-  #timelineRecord(timeline: number, sync: FullSync): TimelineRecord {
-    const { tree, address } = this.#options;
-    return {
-      source: tree.source,
-      timeline,
-      id: sync.position.id,
-      offset: sync.position.offset,
-      stamp: sync.stamp,
-      address: sync.address ?? address,
-      server: { kind: sync.server?.kind ?? 'unknown', version: sync.server?.version ?? 'unknown' },
-      writer: writerName,
-    };
-  }
-
-  #gapBefore(timeline: number, sync: FullSync): GapRecord | undefined {
-    if (this.#established === undefined) return undefined;
-    const { timeline: before, writer } = this.#established;
-    const { durable, ids, lastStamp } = writer;
-    const { id, offset } = sync.position;
-    const { orphan, ...reason } = divergence({ timeline: before, ids, durable }, sync.position, sync);
-    return {
-      from: { timeline: before, id: idAt(writer, durable), offset: durable, stamp: lastStamp },
-      to: { timeline, id, offset, stamp: sync.stamp },
-      ...reason,
-      ...(orphan !== undefined && { orphan }),
-    };
-  }
-
-  #beginStream(pending: Pending, head: RdbHead): StreamSink {
+  #beginStream(pending: Pending, head: RdbHead, lastStamp: Micros): Current {
     const { timeline, directory, sync } = pending;
     const { id, offset } = sync.position;
     const writer = this.#writer(timeline, directory, {
       offset,
       boundary: offset,
       db: streamDb(head.aux),
-      lastStamp: this.#time.now(),
+      lastStamp,
       ids: [{ id, offset: offset + 1 }],
       segment: undefined,
     });
-    pending.current = { timeline, directory, writer };
-    this.#time.streaming(writer);
-    return writer;
+    return (pending.current = { timeline, directory, writer });
   }
 
   async #publish(pending: Pending, head: RdbHead): Promise<void> {
-    const { timeline, sync, receiver, gap, current } = pending;
+    const { timeline, sync, linked, receiver, gap, current } = pending;
     await receiver.publish({
       timeline,
       offset: sync.position.offset,
@@ -372,7 +382,7 @@ export class Capture implements Sink, AsyncDisposable {
       origin: 'received',
       db: streamDb(head.aux),
       stamp: sync.stamp,
-      completed: this.#time.now(),
+      completed: linked?.completed ?? this.#time.now(),
       magic: head.magic,
       version: head.version,
       aux: Object.fromEntries(head.aux),

@@ -3,7 +3,7 @@
  * the capture as it moves.
  */
 import type { Clock, Micros } from '../core/clock.ts';
-import type { History, ServedTimeline, UpstreamState } from '../downstream/history.ts';
+import type { History, LinkStanding, ServedTimeline, UpstreamState } from '../downstream/history.ts';
 import { Watchers } from '../downstream/watchers.ts';
 import type { BaseEntry } from '../log/catalog.ts';
 import { loadBase } from '../log/catalog.ts';
@@ -14,6 +14,8 @@ export interface CapturedHistoryOptions {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly capture: Pick<Capture, 'served'>;
+  /** For a journal that follows us. */
+  readonly standing: (upstream: UpstreamState) => LinkStanding;
   /** The base of a timeline cannot be read: nobody is fed. */
   readonly failed: (error: unknown) => void;
 }
@@ -45,6 +47,10 @@ export class CapturedHistory implements History {
 
   upstream(): UpstreamState {
     return this.#upstream;
+  }
+
+  linkStanding(): LinkStanding {
+    return this.#options.standing(this.#upstream);
   }
 
   watch(changed: () => void): () => void {

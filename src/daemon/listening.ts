@@ -8,7 +8,7 @@ import type { JournalError } from '../core/errors.ts';
 import { formatPosition } from '../core/position.ts';
 import { Accounts } from '../downstream/accounts.ts';
 import type { ClientEvents, ReplicaState } from '../downstream/client.ts';
-import type { History } from '../downstream/history.ts';
+import type { History, LinkStanding, UpstreamState } from '../downstream/history.ts';
 import { Listener } from '../downstream/listener.ts';
 import type { Disk } from '../storage/disk.ts';
 import { formatAddress } from '../upstream/address.ts';
@@ -30,6 +30,8 @@ export interface Upstream {
   readonly moved: (host: string, port: number) => void;
   /** More has come from the server than was taken yet. */
   readonly isBehind: () => boolean;
+  /** For a journal that follows us. */
+  readonly standing: (upstream: UpstreamState) => LinkStanding;
 }
 
 export class Feeding implements AsyncDisposable {
@@ -51,9 +53,12 @@ export class Feeding implements AsyncDisposable {
     const failed = (error: unknown): void => {
       logger.error({ event: 'not-served', ...describe(error) });
     };
-    const { current, sources } = upstream;
+    const { current, sources, standing } = upstream;
     const { host, port } = current;
-    const history = new CapturedHistory({ disk, clock: systemClock, capture, failed }, { host, port, sources });
+    const history = new CapturedHistory(
+      { disk, clock: systemClock, capture, standing, failed },
+      { host, port, sources },
+    );
     return new Feeding(history, await openListener(config, history, disk, logger, upstream));
   }
 

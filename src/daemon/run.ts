@@ -13,6 +13,7 @@ import { SlabPool } from '../core/slabs.ts';
 import { clearTemporary } from '../log/recovery.ts';
 import { createSourceTree, sourceTree } from '../log/source-tree.ts';
 import type { SourceTree } from '../log/source-tree.ts';
+import { linkVersion } from '../redis/link-frame.ts';
 import { formatServerVersion } from '../redis/server-version.ts';
 import { localDisk } from '../storage/local-disk.ts';
 import { Reserve } from '../storage/reserve.ts';
@@ -27,12 +28,16 @@ import { askOffset } from '../upstream/probe.ts';
 import { Sampling } from '../upstream/sampling.ts';
 import { SourceChoice } from '../upstream/source-choice.ts';
 import { roleIn } from '../upstream/standing.ts';
+import type { ServerRole } from '../upstream/standing.ts';
 import type { SamplerEvents } from '../upstream/sampler.ts';
-import type { ReplicaSession, SessionEvents } from '../upstream/session.ts';
+import type { ReplicaSession } from '../upstream/session.ts';
+import type { SessionEvents } from '../upstream/session-options.ts';
 import { WorkerBaseChecker } from './base-checker.ts';
 import { Capture } from './capture.ts';
 import type { CaptureEvents } from './capture.ts';
+import { positionHeld, positionOf } from './capture-progress.ts';
 import type { RunConfig } from './config.ts';
+import type { LinkStanding, UpstreamState } from '../downstream/history.ts';
 import { Feeding } from './listening.ts';
 import { describe } from './describe-error.ts';
 import { loggedRoom, loggedWatch } from './disk-watch.ts';
@@ -40,6 +45,7 @@ import { loggedRetention } from './keep-local.ts';
 import type { KeepLocal, Retention, RetentionState } from './keep-local.ts';
 import type { Logger } from './logger.ts';
 import { SealHost } from './seal-host.ts';
+import { SourceLink } from './source-link.ts';
 import { loggedRivals, StandingWatch } from './standing-watch.ts';
 import { lastWords, StateWriter } from './state-file.ts';
 import type { RunChange, RunState } from './state-file.ts';
@@ -110,7 +116,7 @@ export async function runDaemon(options: RunOptions, signal: AbortSignal): Promi
     await run.follow(capture, state, signal);
     state.update({ state: 'stopping' });
     await capture.stop();
-    logger.info({ event: 'stopped', ...positionOf(capture) });
+    logger.info({ event: 'stopped', ...positionOf(capture.progress) });
   } catch (error) {
     // Whoever asks for the status later shall learn why nobody writes.
     state.update({ state: 'stopping', lastError: lastWords(error) });
@@ -138,6 +144,7 @@ class Run {
   /** The server that is followed, or was last. */
   #address: SourceAddress;
   readonly #standing: StandingWatch;
+  readonly #link = new SourceLink();
   readonly #unended: UnendedWatch;
   /** Looking for a primary while a session lasts. */
   #watching = new AbortController();
@@ -155,7 +162,7 @@ class Run {
     this.#state = state;
     const { addresses, credentials, tls } = this.#config;
     const source = { credentials, tls, connect: connectSocket, clock: systemClock, random: Math.random };
-    const held = (): Position | undefined => positionHeld(capture);
+    const held = (): Position | undefined => positionHeld(capture.progress);
     const choice = (this.#choice = new SourceChoice({
       ...source,
       addresses,
@@ -171,8 +178,11 @@ class Run {
         rest: (ms, now) => choice.rest(ms, now),
         pool: new SlabPool(slabBytes, slabsKept),
         sink: capture,
-        events: this.#sessionEvents(() => {
-          sampling.point(this.#address);
+        link: capture,
+        events: this.#sessionEvents(capture, (isLinked) => {
+          // A journal tells what it knows of the primary's time.
+          if (isLinked) sampling.rest();
+          else sampling.point(this.#address);
         }),
         current: (session) => {
           this.#session = session;
@@ -221,7 +231,8 @@ class Run {
   async listen(capture: Capture, config: NonNullable<RunConfig['listen']>): Promise<Feeding> {
     const moved = (host: string, port: number): void => this.#choice?.hint({ host, port });
     const isBehind = (): boolean => this.#session?.isBehind ?? false;
-    const upstream = { current: this.#address, sources: this.#config.addresses, moved, isBehind };
+    const standing = (its: UpstreamState): LinkStanding => this.#link.standing(capture, its);
+    const upstream = { current: this.#address, sources: this.#config.addresses, moved, isBehind, standing };
     return (this.#feeding = await Feeding.open(config, capture, upstream, { disk: localDisk, logger: this.#logger }));
   }
 
@@ -275,18 +286,27 @@ class Run {
   }
 
   /** `accepted`: the primary has taken us as its replica. */
-  #sessionEvents(accepted: () => void): SessionEvents {
+  #sessionEvents(capture: Capture, accepted: (isLinked: boolean) => void): SessionEvents {
     const logger = this.#logger;
+    let primary: ServerRole['primary'];
     return {
       described: (lineage) => {
+        ({ primary } = lineage);
         this.#standing.look(this.#address, lineage);
       },
-      greeted: (server, notes) => {
-        accepted();
+      greeted: (server, notes, isLinked) => {
+        this.#link.forget();
+        accepted(isLinked);
         if (server !== undefined) this.#state?.update({ server: { kind: server.kind, version: server.version } });
         this.#feeding?.upstreamIs({ version: server?.version });
-        logger.info({ event: 'connected', server: server === undefined ? 'unknown' : formatServerVersion(server) });
+        const what = server === undefined ? 'unknown' : formatServerVersion(server);
+        logger.info({ event: 'connected', server: what, ...(isLinked && { link: linkVersion }) });
         for (const note of notes) logger.warn({ event: 'note', note });
+      },
+      linkState: (state) => {
+        capture.linkState(state);
+        this.#link.heard(state);
+        this.#standing.look(this.#address, this.#link.role(primary));
       },
       fullSync: (position) => {
         this.#state?.update({ state: 'syncing' });
@@ -377,16 +397,4 @@ class Run {
       nextAttemptAt: formatInstant(systemClock.wall() + delayMs * 1000),
     });
   }
-}
-
-/** What the journal has, if it has begun. */
-function positionHeld({ progress }: Capture): Position | undefined {
-  return progress?.isEstablished === true ? { id: progress.id, offset: progress.durable } : undefined;
-}
-
-function positionOf(capture: Capture): Record<string, string> {
-  const { progress } = capture;
-  if (progress === undefined) return {};
-  const { id, durable, lastStamp } = progress;
-  return { position: formatPosition({ id, offset: durable }), time: formatInstant(lastStamp) };
 }

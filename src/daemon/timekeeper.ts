@@ -32,7 +32,7 @@ export interface TimedLog {
 }
 
 export interface ClockReading {
-  /** Our clock less the primary's, half the round trip allowed for; null before the first sample. */
+  /** Our clock less the primary's, half the round trip allowed for, or less that of a journal that is followed; null before the first word of it. */
   readonly skew: Micros | null;
   /** Stamp of the last sample. */
   readonly sampledAt: Micros | null;
@@ -82,6 +82,8 @@ export class Timekeeper implements Disposable {
   #isLinked = false;
   #tickedAt: Micros = 0;
   #sample: Sample | undefined;
+  /** Of a journal that is followed: its stamps, and when they were told. */
+  #source: { readonly stamp: Micros; readonly at: Micros } | undefined;
   #beatAt: Micros;
   #cancelBeat: () => void;
 
@@ -99,8 +101,18 @@ export class Timekeeper implements Disposable {
     return this.#stamper.now();
   }
 
+  /** What is served now would be stamped with this. */
+  get served(): Micros {
+    if (this.#source === undefined) return this.now();
+    return this.#source.stamp + this.#clock.monotonic() - this.#source.at;
+  }
+
   get reading(): ClockReading {
     const sample = this.#sample;
+    if (this.#source !== undefined) {
+      const skew = this.#clock.wall() - this.served;
+      return { skew, sampledAt: this.#source.stamp, wallError: this.#stamper.error };
+    }
     return {
       skew: sample === undefined ? null : sample.stamp - Math.round(sample.roundTripMicros / 2) - sample.primaryTime,
       sampledAt: sample?.stamp ?? null,
@@ -112,6 +124,16 @@ export class Timekeeper implements Disposable {
   attached(log: TimedLog): void {
     this.#keeper.reset();
     this.#writeTo(log);
+  }
+
+  /** Bytes come with stamps of another journal, of which the last one is `stamp`: ours will not be below it. */
+  followed(stamp: Micros): void {
+    this.#stamper.notBelow(stamp);
+  }
+
+  /** A journal that is followed stamps what it gets now with `stamp`. */
+  heard(stamp: Micros): void {
+    this.#source = { stamp, at: this.#clock.monotonic() };
   }
 
   /** A full sync begins: until its log does, samples wait. */
@@ -126,6 +148,11 @@ export class Timekeeper implements Disposable {
   streaming(log: TimedLog): void {
     log.samples(this.#held.splice(0));
     this.#writeTo(log);
+  }
+
+  /** How far the primary was when it was asked last. */
+  get head(): Offset {
+    return this.#sample?.primaryOffset ?? 0;
   }
 
   /** The link is gone. Samples go on: they bound what is written meanwhile. */
@@ -162,6 +189,7 @@ export class Timekeeper implements Disposable {
   }
 
   #writeTo(log: TimedLog): void {
+    this.#source = undefined;
     this.#log = log;
     this.#held = [];
     this.#syncOffset = undefined;

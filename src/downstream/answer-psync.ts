@@ -32,6 +32,8 @@ export type PsyncAnswer =
 
 /** What a replica said of itself. */
 export interface ReplicaSkills {
+  /** It is a journal, and wants link frames. */
+  readonly link?: true;
   /** From REPLCONF version, which Valkey 8.0 and later send; [9, 1] is 9.1. */
   readonly valkey: readonly [major: number, minor: number] | undefined;
 }
@@ -48,7 +50,7 @@ export function answerPsync(history: OfferedHistory, { id, offset }: PsyncReques
   }
   const why = whyNotLoaded(base.rdb, skills);
   if (why !== undefined) return { kind: 'refuse', error: why };
-  return { kind: 'full', id: newest.id, offset: base.offset };
+  return { kind: 'full', id: (skills.link === true ? (ids[0] ?? newest) : newest).id, offset: base.offset };
 }
 
 /** The last byte that may be wanted under this name: the first that came under the next one. Undefined: never heard of. */
@@ -62,7 +64,9 @@ function reachOf(ids: readonly IdEntry[], id: string): Offset | undefined {
  * Only Valkey 8.0 and later tell their version, so of others it shows when they load. Valkey 9 takes RDB 80 and, like all
  * Valkeys, nothing of Redis beyond 11 (read in 9.1.2).
  */
-function whyNotLoaded(rdb: RdbFormat, { valkey }: ReplicaSkills): string | undefined {
+function whyNotLoaded(rdb: RdbFormat, { valkey, link }: ReplicaSkills): string | undefined {
+  // A journal loads nothing.
+  if (link === true) return undefined;
   const isFit =
     rdb.magic === 'VALKEY' ? valkey !== undefined && valkey[0] >= 9 : valkey === undefined || rdb.version <= 11;
   if (isFit) return undefined;

@@ -21,6 +21,7 @@ import {
 } from '../redis/replies-out.ts';
 import { defaultUser } from './accounts.ts';
 import type { Accounts } from './accounts.ts';
+import { linkVersion } from '../redis/link-frame.ts';
 import type { PsyncRequest, ReplicaSkills } from './answer-psync.ts';
 import { infoText, roleReply, timeReply, versionUnknown } from './info.ts';
 import type { About } from './info.ts';
@@ -28,6 +29,8 @@ import type { About } from './info.ts';
 export interface ConversationOptions {
   readonly accounts: Accounts;
   readonly about: () => About;
+  /** Journals may have more than the plain protocol. */
+  readonly offersLink: boolean;
   readonly clientId: number;
 }
 
@@ -65,6 +68,7 @@ const transactionMax = 64;
 /** What changes who is spoken to, or what is heard. */
 const notInTransactions: ReadonlySet<string> = new Set(['AUTH', 'HELLO', 'PSYNC', 'SUBSCRIBE', 'PSUBSCRIBE']);
 const channelsMax = 64;
+const noLink = `ERR this journal has no link of that version here, but ${linkVersion} where it serves a whole history`;
 const protocols: ReadonlyMap<string, 2 | 3> = new Map([
   ['2', 2],
   ['3', 3],
@@ -312,6 +316,10 @@ export class Conversation {
           this.#claims = { ...this.#claims, valkey: versionOf(value) };
           break;
         case 'capa':
+          break;
+        case 'journal-link':
+          if (!this.#options.offersLink || Number(value) !== linkVersion) return errorReply(noLink);
+          this.#claims = { ...this.#claims, link: true };
           break;
         // Neither is ever answered.
         case 'ack':

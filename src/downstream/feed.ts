@@ -22,6 +22,8 @@ import type { Disk } from '../storage/disk.ts';
 import { answerPsync } from './answer-psync.ts';
 import type { PsyncAnswer, PsyncRequest, ReplicaSkills } from './answer-psync.ts';
 import type { History, ServedTimeline } from './history.ts';
+import { LinkFeed } from './link-feed.ts';
+import type { LinkFeedEvents } from './link-feed.ts';
 import type { LiveTail } from './live-tail.ts';
 import type { Outlet } from './outlet.ts';
 import { servedBase, servedBaseBytes } from './served-base.ts';
@@ -97,8 +99,10 @@ export class Feed {
       this.#bell.ring();
     });
     try {
-      const { served, from } = await this.#begin();
-      return await this.#stream(served, from);
+      const { served, answer } = await this.#answer();
+      this.#options.began(answer);
+      if (this.#options.skills.link === true) return await this.#link(served, answer);
+      return await this.#stream(served, await this.#begin(served, answer));
     } finally {
       unwatch();
       watch();
@@ -132,18 +136,39 @@ export class Feed {
     this.#options.outlet.wake();
   }
 
-  async #begin(): Promise<{ readonly served: ServedTimeline; readonly from: Offset }> {
-    const { outlet, began } = this.#options;
-    const { served, answer } = await this.#answer();
-    began(answer);
-    if (answer.kind === 'continue') {
-      outlet.send(statusReply(`CONTINUE ${answer.id}`));
-      return { served, from: answer.from };
-    }
-    this.#state = 'base';
-    outlet.send(statusReply(`FULLRESYNC ${answer.id} ${answer.offset}`));
+  /** Up to the stream; returns where that begins. */
+  async #begin(served: ServedTimeline, answer: FeedBegun): Promise<Offset> {
+    this.#tell(answer);
+    if (answer.kind === 'continue') return answer.from;
     await this.#sendBase(served);
-    return { served, from: answer.offset + 1 };
+    return answer.offset + 1;
+  }
+
+  #tell(answer: FeedBegun): void {
+    const { outlet } = this.#options;
+    if (answer.kind === 'full') this.#state = 'base';
+    const what = answer.kind === 'full' ? `FULLRESYNC ${answer.id} ${answer.offset}` : `CONTINUE ${answer.id}`;
+    outlet.send(statusReply(what));
+  }
+
+  /** Of another journal. */
+  async #link(served: ServedTimeline, answer: FeedBegun): Promise<never> {
+    const { disk, clock, history, outlet, tail } = this.#options;
+    const events: LinkFeedEvents = {
+      requireGoing: () => this.#requireSame(served),
+      changedOr: (ms) => this.#changedOr(ms),
+      room: (sent) => this.#room(sent),
+      sentUpTo: (next) => {
+        this.#next = next;
+      },
+    };
+    const link = new LinkFeed({ disk, clock, history, outlet, served, blocks: tail.blocks, events });
+    this.#tell(answer);
+    if (answer.kind === 'full') await link.sendBase();
+    const from = answer.kind === 'full' ? answer.offset + 1 : answer.from;
+    this.#state = 'online';
+    this.#next = from;
+    return link.stream(from);
   }
 
   /** Waits where a replica is ahead; newlines tell it that we are here, and cost no offset before the answer. */

@@ -6,6 +6,7 @@ import type { IdEntry } from '../../journal-format/fields.ts';
 import type { Micros } from '../core/clock.ts';
 import type { Offset } from '../core/position.ts';
 import type { BaseEntry } from '../log/catalog.ts';
+import type { LinkState } from '../redis/link-state.ts';
 
 /** The timeline that the source's history goes on in: only it can be followed. */
 export interface ServedTimeline {
@@ -67,10 +68,15 @@ export interface UpstreamState {
   readonly version: string | undefined;
 }
 
+/** What a journal that follows us is told besides the stream. */
+export type LinkStanding = Omit<LinkState, 'durable'>;
+
 export interface History {
   /** Undefined as long as there is no base. */
   now(): ServedTimeline | undefined;
   upstream(): UpstreamState;
+  /** Absent: other journals get no more than the plain protocol, for the numbering is not the source's. */
+  linkStanding?(): LinkStanding;
   /** Calls back whenever now() may be another; the result ends that. */
   watch(changed: () => void): () => void;
 }

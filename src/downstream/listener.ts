@@ -159,7 +159,9 @@ export class Listener implements AsyncDisposable {
     const [tail, turns] = [this.#tail, this.#turns];
     this.#clientId += 1;
     const clientId = this.#clientId;
-    guest.client = new Client(socket, { accounts, about, clientId, disk, clock, history, tail, turns, events });
+    const offersLink = history.linkStanding !== undefined;
+    const shared = { accounts, about, offersLink, disk, clock, history, tail, turns, events };
+    guest.client = new Client(socket, { ...shared, clientId });
   }
 
   /** Of those who are most, the longest here has had its time: who means it needs a moment only. */

@@ -3,15 +3,18 @@
  * segments the footer repeats it, of open ones the headers lead to it, so no payload is read. restore/ decides with it
  * which instants are certain; sealing.ts gathers it.
  */
+import { join } from 'node:path';
 import { decodeAttach } from '../../journal-format/attach.ts';
 import type { Interruption } from '../../journal-format/footer.ts';
 import type { FrameHeader } from '../../journal-format/frame.ts';
 import { decodeSamples } from '../../journal-format/samples.ts';
 import type { Sample } from '../../journal-format/samples.ts';
+import type { Micros } from '../core/clock.ts';
 import type { Disk, DiskFile } from '../storage/disk.ts';
 import type { SegmentEntry } from './catalog.ts';
 import { fileProblem } from './format-problem.ts';
 import { FrameFile } from './frame-file.ts';
+import { namedSegments, withoutTwins } from './segment-order.ts';
 import { openListed, SealedReader } from './segment-reader.ts';
 
 export class TimeEvidence {
@@ -40,6 +43,26 @@ export async function readEvidence(
   } catch (error) {
     throw fileProblem(file.path, error);
   }
+}
+
+/** Stamps of the last sample and attachment that a log has near its end; 0: there is none. */
+export interface LastNotes {
+  readonly sampled: Micros;
+  readonly attached: Micros;
+}
+
+export const noNotes: LastNotes = { sampled: 0, attached: 0 };
+
+/** Of the last segment, and of the one before, where that one ends may be noted still. */
+export async function lastNotes(disk: Disk, directory: string): Promise<LastNotes> {
+  const segments = withoutTwins(namedSegments(await disk.list(directory))).slice(-2);
+  let { sampled, attached } = noNotes;
+  for (const { kind, name, end = Infinity } of segments) {
+    const { samples, attaches } = await readEvidence(disk, { kind, path: join(directory, name), end });
+    for (const { stamp } of samples) sampled = Math.max(sampled, stamp);
+    for (const { stamp } of attaches) attached = Math.max(attached, stamp);
+  }
+  return { sampled, attached };
 }
 
 async function walkOpen(file: DiskFile, end: number): Promise<TimeEvidence> {

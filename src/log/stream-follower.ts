@@ -6,22 +6,16 @@
  * is given out. A follower is good for one name of the history: behind a switch another one is made, since what an
  * abandoned file holds there may be another history's (SPEC.md 6).
  */
-import { join } from 'node:path';
 import type { FrameHeader } from '../../journal-format/frame.ts';
-import { isFormatError } from '../../journal-format/errors.ts';
 import type { Micros } from '../core/clock.ts';
 import { IntegrityError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
 import type { Slab } from '../core/slabs.ts';
-import type { Disk, DiskFile } from '../storage/disk.ts';
+import type { Disk } from '../storage/disk.ts';
 import type { BlockCache } from './block-cache.ts';
-import { fileProblem } from './format-problem.ts';
-import { FrameFile } from './frame-file.ts';
+import { openFollowed } from './followed-segment.ts';
+import type { FollowedSegment } from './followed-segment.ts';
 import type { Frame } from './frames.ts';
-import { namedSegments, withoutTwins } from './segment-order.ts';
-import type { NamedSegment } from './segment-order.ts';
-import { openSegmentReader } from './segment-reader.ts';
-import { isNotFound } from './source-tree.ts';
 
 export interface FollowedPiece {
   readonly start: Offset;
@@ -33,14 +27,6 @@ export interface FollowedPiece {
   readonly stamp: Micros;
 }
 
-/** One segment, from some offset on. */
-interface Opened extends AsyncDisposable {
-  /** Undefined: there is none (yet). */
-  next(): Promise<Frame | undefined>;
-  /** Behind it another segment counts. */
-  readonly end: Offset;
-}
-
 /** A segment may be sealed between a listing and its opening, again and again; but not this often. */
 const attemptsMax = 5;
 
@@ -49,7 +35,7 @@ export class StreamFollower implements AsyncDisposable {
   readonly #directory: string;
   readonly #blocks: BlockCache;
   #next: Offset;
-  #opened: Opened | undefined;
+  #opened: FollowedSegment | undefined;
   #frame: Frame | undefined;
 
   /** `directory` is the timeline's, `from` the first byte wanted; `blocks` is shared with others who read there. */
@@ -121,81 +107,9 @@ export class StreamFollower implements AsyncDisposable {
     return this.#frame !== undefined && this.#frame.header.start <= this.#next ? this.#frame : undefined;
   }
 
-  async #open(): Promise<Opened | undefined> {
-    const segments = withoutTwins(namedSegments(await this.#disk.list(this.#directory)));
-    const index = segments.findLastIndex(({ start }) => start <= this.#next);
-    const segment = segments[index];
-    if (segment === undefined) return undefined;
-    const end = segment.end ?? (segments[index + 1]?.start ?? Infinity) - 1;
-    try {
-      return await this.#openSegment(segment, end);
-    } catch (error) {
-      // It was sealed since it was listed.
-      if (isNotFound(error)) return undefined;
-      throw error;
-    }
-  }
-
-  async #openSegment(segment: NamedSegment, end: Offset): Promise<Opened> {
-    const path = join(this.#directory, segment.name);
-    if (segment.kind === 'open') return OpenSegment.open(await this.#disk.open(path, 'read'), this.#next, end);
-    const reader = await openSegmentReader(this.#disk, path, 'sealed', this.#blocks);
-    const frames = reader.frames(this.#next);
-    return {
-      end,
-      next: async () => (await frames.next()).value ?? undefined,
-      async [Symbol.asyncDispose]() {
-        await frames.return();
-        await reader[Symbol.asyncDispose]();
-      },
-    };
-  }
-}
-
-/** One that may be growing. */
-class OpenSegment implements Opened {
-  readonly end: Offset;
-  readonly #file: DiskFile;
-  readonly #walk: FrameFile;
-
-  private constructor(file: DiskFile, walk: FrameFile, end: Offset) {
-    this.end = end;
-    this.#file = file;
-    this.#walk = walk;
-  }
-
-  /** Takes over the file, and stands before the frame that holds `from`, or behind the last one. */
-  static async open(file: DiskFile, from: Offset, end: Offset): Promise<OpenSegment> {
-    try {
-      const walk = await FrameFile.open(file, 'slabs');
-      let mark = walk.mark;
-      for (let header = await walk.nextHeader(); header !== undefined; header = await walk.nextHeader()) {
-        if (isStreamUpTo(header, from)) {
-          walk.goTo(mark);
-          break;
-        }
-        mark = walk.mark;
-      }
-      return new OpenSegment(file, walk, end);
-    } catch (error) {
-      await file.close();
-      throw fileProblem(file.path, error);
-    }
-  }
-
-  async next(): Promise<Frame | undefined> {
-    const frame = await this.#walk.next();
-    const { problem } = this.#walk;
-    // What is durable is whole: damage there is no end.
-    if (frame === undefined && problem !== undefined && isFormatError(problem) && problem.kind === 'unsupported') {
-      throw fileProblem(this.#file.path, problem, this.#walk.position);
-    }
-    return frame;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#walk[Symbol.dispose]();
-    await this.#file.close();
+  #open(): Promise<FollowedSegment | undefined> {
+    const [disk, directory, blocks, holds] = [this.#disk, this.#directory, this.#blocks, this.#next];
+    return openFollowed({ disk, directory, blocks, holds, isWanted: (header) => isStreamUpTo(header, holds) });
   }
 }
 

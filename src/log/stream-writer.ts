@@ -140,14 +140,17 @@ export class StreamWriter {
     return this.#queue.bytes > queueBytesMax;
   }
 
-  /** Resolves when half of the queue is free again; rejects when the writer fails. */
-  async relieved(): Promise<void> {
+  /**
+   * Resolves when half of the queue is free again; rejects when the writer fails. `stamps`: whether those of what comes then
+   * are of our clock, so that it is late.
+   */
+  async relieved(stamps: 'ours' | 'source' = 'ours'): Promise<void> {
     const { lastStamp } = this;
     const since = this.#options.clock.monotonic();
     await this.#when(() => this.#queue.bytes <= queueBytesMax / 2);
     const waited = this.#options.clock.monotonic() - since;
     // What was written meanwhile comes late, as after an interruption of the link.
-    if (waited > interruptionLeast) this.#queue.attach(this.id, lastStamp + waited);
+    if (waited > interruptionLeast && stamps === 'ours') this.#queue.attach(this.id, lastStamp + waited);
   }
 
   /** Resolves when all that was appended before the call is durable; rejects when the writer fails. */

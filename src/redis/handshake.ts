@@ -13,6 +13,7 @@ import { LinkError } from '../core/errors.ts';
 import { isReplicationId, offsetMax, parseOffset } from '../core/position.ts';
 import type { Offset, Position, ReplicationId } from '../core/position.ts';
 import { encodeCommand } from './commands-out.ts';
+import { linkVersion } from './link-frame.ts';
 import { printable, refusalOf, refused } from './refusals.ts';
 import type { Refusal } from './refusals.ts';
 import { parseReplicationInfo } from './replication-info.ts';
@@ -28,6 +29,8 @@ export interface HandshakeOptions {
   /** The last byte that we hold: the stream is asked for from the next one on. Without it, a full sync is asked for. */
   readonly resume?: Position | undefined;
   readonly announce?: AnnouncedAddress | undefined;
+  /** Whether a journal is asked for its link. */
+  readonly asksLink?: boolean | undefined;
 }
 
 /** Where we listen, as the primary is to tell others. */
@@ -43,7 +46,7 @@ export type HandshakeOutcome =
   | { readonly kind: 'continue'; readonly id: ReplicationId };
 
 /** Each state waits for the reply to the command it is named after. */
-export type HandshakeState = 'ping' | 'auth' | 'info' | 'lineage' | 'announce' | 'capa' | 'version' | 'psync';
+export type HandshakeState = 'ping' | 'auth' | 'info' | 'lineage' | 'announce' | 'capa' | 'version' | 'link' | 'psync';
 
 /** Kinds of reply that are told apart. */
 export type HandshakeEvent =
@@ -108,6 +111,8 @@ const transitions: Readonly<Record<HandshakeState, Readonly<Record<HandshakeEven
   capa: { ...otherwise, ok: 'advance', 'other-error': 'note' },
   // Only Valkey 8.0 and later know this option.
   version: { ...otherwise, ok: 'advance', 'other-error': 'advance' },
+  // Only journals do this one.
+  link: { ...otherwise, ok: 'advance', 'other-error': 'advance' },
   psync: { ...otherwise, 'full-resync': 'done', continue: 'done' },
 };
 
@@ -119,6 +124,7 @@ const stateOrder: readonly HandshakeState[] = [
   'announce',
   'capa',
   'version',
+  'link',
   'psync',
 ];
 
@@ -136,6 +142,7 @@ export class Handshake {
   #state: HandshakeState = 'ping';
   #server: ServerVersion | undefined;
   #lineage: ReplicationInfo | undefined;
+  #isLinked = false;
 
   constructor(options: HandshakeOptions = {}) {
     this.#options = options;
@@ -153,6 +160,11 @@ export class Handshake {
   /** The server's history and its place in it before PSYNC, if it let us ask. */
   get lineage(): ReplicationInfo | undefined {
     return this.#lineage;
+  }
+
+  /** Behind the answer to PSYNC come link frames. */
+  get isLinked(): boolean {
+    return this.#isLinked;
   }
 
   /** Errors that were passed over, for the log. */
@@ -180,6 +192,7 @@ export class Handshake {
       case 'advance':
         if (this.#state === 'info') this.#server = serverVersionFromInfo(textOf(reply));
         if (this.#state === 'lineage') this.#lineage = parseReplicationInfo(textOf(reply));
+        if (this.#state === 'link') this.#isLinked = reply.kind === 'status';
         return this.#advance();
       case 'note':
         this.#notes.push(`${commandNames[this.#state]} answered: ${printable(textOf(reply))}`);
@@ -204,10 +217,12 @@ export class Handshake {
   }
 
   #next(): HandshakeState {
-    const { password, announce } = this.#options;
-    const order = stateOrder.filter(
-      (state) => (state !== 'auth' || password !== undefined) && (state !== 'announce' || announce !== undefined),
-    );
+    const { password, announce, asksLink } = this.#options;
+    const left = new Set<HandshakeState>();
+    if (password === undefined) left.add('auth');
+    if (announce === undefined) left.add('announce');
+    if (asksLink !== true) left.add('link');
+    const order = stateOrder.filter((state) => !left.has(state));
     return order[order.indexOf(this.#state) + 1] ?? 'psync';
   }
 
@@ -230,6 +245,8 @@ export class Handshake {
         return encodeCommand('REPLCONF', 'capa', 'eof', 'capa', 'psync2');
       case 'version':
         return encodeCommand('REPLCONF', 'version', announcedVersion);
+      case 'link':
+        return encodeCommand('REPLCONF', 'journal-link', String(linkVersion));
       case 'psync':
         return resume === undefined
           ? encodeCommand('PSYNC', '?', '-1')
@@ -276,6 +293,7 @@ const commandNames: Readonly<Record<HandshakeState, string>> = {
   announce: 'REPLCONF listening-port',
   capa: 'REPLCONF capa',
   version: 'REPLCONF version',
+  link: 'REPLCONF journal-link',
   psync: 'PSYNC',
 };
 

@@ -25,7 +25,7 @@ export interface LinkFrame {
 
 /** A body as it is sent. */
 export interface PackedBody {
-  readonly bytes: Uint8Array;
+  readonly bytes: Buffer;
   /** Its length before it was compressed; undefined: it was not. */
   readonly meantLength: number | undefined;
 }
@@ -46,7 +46,7 @@ const unpooledBytes = 65_536;
 const compress = promisify(zstdCompress);
 
 /** Compressed where that makes it shorter. */
-export async function packBody(raw: Uint8Array, level: number): Promise<PackedBody> {
+export async function packBody(raw: Buffer, level: number): Promise<PackedBody> {
   if (raw.length < packedBytesLeast) return { bytes: raw, meantLength: undefined };
   const params = { [constants.ZSTD_c_compressionLevel]: level };
   const chunkSize = raw.length + (raw.length >> 8) + unpooledBytes;

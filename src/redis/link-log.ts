@@ -85,18 +85,19 @@ export class LogPacker {
   }
 }
 
-/** What is left of a stream entry from `from` on; itself where all of it is. */
-export function entryFrom(entry: LogEntry, from: Offset): LogEntry {
+/** The part of a stream entry that holds these bytes; itself where that is all of it. */
+export function entryPart(entry: LogEntry, from: Offset, to: Offset): LogEntry {
   const { start, meta, data } = entry;
-  if (from <= start) return entry;
-  const left = new ReadsEncoder();
+  if (from <= start && to >= start + data.length - 1) return entry;
+  const part = new ReadsEncoder();
   let next = from;
   decodeReads(meta, { ...entry, dataLength: data.length }).forEach((stamp, end) => {
-    if (end < next) return;
-    left.add(stamp, end + 1 - next);
-    next = end + 1;
+    const last = Math.min(end, to);
+    if (last < next) return;
+    part.add(stamp, last + 1 - next);
+    next = last + 1;
   });
-  return { ...entry, ...left.finish(), start: from, data: data.subarray(from - start) };
+  return { ...entry, ...part.finish(), start: from, data: data.subarray(from - start, to + 1 - start) };
 }
 
 /** The entries of a body; LinkError as soon as one makes no sense. */

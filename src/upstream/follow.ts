@@ -15,7 +15,7 @@ import { retryDelayMs } from '../core/retry.ts';
 import type { SourceAddress } from './address.ts';
 import { StreamBreaks } from './broken-stream.ts';
 import { ReplicaSession } from './session.ts';
-import type { SessionOptions } from './session.ts';
+import type { SessionOptions } from './session-options.ts';
 
 export interface FollowOptions extends Omit<SessionOptions, 'address' | 'broken'> {
   /** Whom to follow: asked before each attempt; LinkError when it is nobody. */

@@ -29,6 +29,12 @@ export class Sampling implements AsyncDisposable {
     this.#running = runAfter(this.#running, this.#sampler, this.#stop.signal);
   }
 
+  /** No server is sampled any more. */
+  rest(): void {
+    this.#source = undefined;
+    this.#stop.abort();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#running;

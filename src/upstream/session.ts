@@ -8,54 +8,27 @@
  * Bytes flow one way and in order. While settling (the sink opens files) reading is paused, and what a read under way
  * still brings is held. Invariant: nothing is acknowledged before the sink says that it is durable.
  */
-import type { Clock } from '../core/clock.ts';
-import { IntegrityError, LinkError } from '../core/errors.ts';
-import type { Slab, SlabPool } from '../core/slabs.ts';
+import type { Micros } from '../core/clock.ts';
+import { LinkError } from '../core/errors.ts';
+import type { Slab } from '../core/slabs.ts';
 import { BoundaryScanner } from '../redis/boundary-scanner.ts';
 import { Handshake } from '../redis/handshake.ts';
-import type { AnnouncedAddress, HandshakeOutcome } from '../redis/handshake.ts';
-import { checkPosition, RdbHeadReader, streamDb } from '../redis/rdb-head.ts';
+import type { HandshakeOutcome } from '../redis/handshake.ts';
+import type { Announced } from '../redis/link-intake.ts';
+import { streamDb } from '../redis/rdb-head.ts';
 import type { RdbHead } from '../redis/rdb-head.ts';
-import { RdbTransfer } from '../redis/rdb-transfer.ts';
 import type { ReplicationInfo } from '../redis/replication-info.ts';
-import { serverVersionFromAux } from '../redis/server-version.ts';
 import type { ServerVersion } from '../redis/server-version.ts';
 import type { Position } from '../core/position.ts';
 import { Acker } from './acker.ts';
 import { formatAddress } from './address.ts';
-import type { Credentials, SourceAddress, TlsSettings } from './address.ts';
-import type { BrokenStream } from './broken-stream.ts';
-import type { Connect, Connection } from './connect.ts';
-import type { FullSyncSink, ResumePoint, Sink, StreamSink } from './sink.ts';
-
-export interface SessionOptions {
-  readonly address: SourceAddress;
-  readonly credentials: Credentials;
-  /** Absent: nobody learns from the server where we listen. */
-  readonly announce?: AnnouncedAddress | undefined;
-  readonly tls: TlsSettings;
-  readonly connect: Connect;
-  readonly clock: Clock;
-  readonly pool: SlabPool;
-  readonly sink: Sink;
-  readonly events: SessionEvents;
-  /** Set: the journal does not go on where it ends, a full sync is asked for. */
-  readonly broken?: BrokenStream | undefined;
-}
-
-export interface SessionEvents {
-  /** What the server says of itself, before it is known whether it takes us. */
-  described?(lineage: ReplicationInfo): void;
-  /** The server answered; `notes` are replies that were passed over. */
-  greeted(server: ServerVersion | undefined, notes: readonly string[]): void;
-  fullSync(position: Position): void;
-  /** Bytes of the RDB so far; `size` where the primary told it. */
-  receiving(received: number, size: number | undefined): void;
-  /** The base is published: acknowledgements begin. */
-  published(): void;
-  /** The stream goes on. */
-  attached(position: Position): void;
-}
+import { BaseTransfer } from './base-transfer.ts';
+import type { Connection } from './connect.ts';
+import { LinkReceiver } from './link-receiver.ts';
+import type { LinkHost, Streaming } from './link-receiver.ts';
+import type { SessionOptions } from './session-options.ts';
+import { asPeerProblem, silence } from './session-problems.ts';
+import type { FullSync, FullSyncSink, LinkedStreamSink, LinkSink, ResumePoint, StreamSink } from './sink.ts';
 
 const tickMs = 1000;
 const connectTimeoutMs = 10_000;
@@ -67,22 +40,22 @@ type Phase =
   | { readonly name: 'settling'; readonly held: { readonly bytes: Buffer; readonly slab: Slab }[] }
   | {
       readonly name: 'transfer';
-      readonly transfer: RdbTransfer;
+      readonly transfer: BaseTransfer;
       readonly sink: FullSyncSink;
       readonly position: Position;
     }
-  | { readonly name: 'streaming'; readonly sink: StreamSink; readonly scanner: BoundaryScanner }
+  | ({ readonly name: 'streaming' } & Streaming<StreamSink>)
+  /** Over a link: before the stream and in it. */
+  | { readonly name: 'linked'; readonly receiver: LinkReceiver; streaming: Streaming<StreamSink> | undefined }
   | { readonly name: 'over' };
 
 export class ReplicaSession {
   readonly #options: SessionOptions;
   readonly #over = Promise.withResolvers<never>();
-  readonly #headReader = new RdbHeadReader();
   #phase: Phase;
   #resume: ResumePoint | undefined;
   #server: ServerVersion | undefined;
   #lineage: ReplicationInfo | undefined;
-  #head: RdbHead | undefined;
   #acker: Acker | undefined;
   #connection: Connection | undefined;
   /** Set once the stream has begun; it outlives the phase, for the acknowledgements of a session that finishes. */
@@ -96,7 +69,12 @@ export class ReplicaSession {
     this.#resume = resume;
     this.#phase = {
       name: 'handshake',
-      handshake: new Handshake({ ...options.credentials, announce: options.announce, resume: resume?.position }),
+      handshake: new Handshake({
+        ...options.credentials,
+        announce: options.announce,
+        resume: resume?.position,
+        asksLink: options.link !== undefined,
+      }),
     };
     this.#lastByteAt = options.clock.monotonic();
     // Nobody may be waiting yet when it fails.
@@ -140,8 +118,9 @@ export class ReplicaSession {
 
   /** The sink's durable offset has moved: answers a primary that waits for it. */
   progressed(): void {
-    if (this.#phase.name !== 'streaming') return;
-    const answer = this.#acker?.advanced(this.#phase.sink.durable);
+    const sink = this.#streaming?.sink;
+    if (sink === undefined) return;
+    const answer = this.#acker?.advanced(sink.durable);
     if (answer !== undefined) this.#connection?.send(answer);
   }
 
@@ -170,13 +149,18 @@ export class ReplicaSession {
   /** Told to stop: what was received becomes durable and is acknowledged; then the link is closed. */
   async #finish(): Promise<void> {
     this.#connection?.pause();
-    const phase = this.#phase;
-    if (phase.name !== 'streaming') return;
+    const sink = this.#streaming?.sink;
+    if (sink === undefined) return;
     this.#phase = { name: 'over' };
-    await phase.sink.drain();
+    await sink.drain();
     // The RDB is all here: without its base the sync would have been for nothing.
     await this.#publishing;
-    if (this.#acker !== undefined) await this.#connection?.closeAfter(this.#acker.tick(phase.sink.durable));
+    if (this.#acker !== undefined) await this.#connection?.closeAfter(this.#acker.tick(sink.durable));
+  }
+
+  get #streaming(): Streaming<StreamSink> | undefined {
+    const phase = this.#phase;
+    return phase.name === 'linked' ? phase.streaming : phase.name === 'streaming' ? phase : undefined;
   }
 
   async #tick(signal: AbortSignal): Promise<void> {
@@ -185,7 +169,7 @@ export class ReplicaSession {
       for (;;) {
         await clock.sleep(tickMs, signal);
         const silentMs = (clock.monotonic() - this.#lastByteAt) / 1000;
-        if (silentMs > silenceMs && !this.#congested) throw this.#silence(silentMs);
+        if (silentMs > silenceMs && !this.#congested) throw silence(silentMs);
         if (this.#acker !== undefined) this.#connection?.send(this.#acker.tick(this.#streamSink?.durable ?? 0));
       }
     } catch (error) {
@@ -219,7 +203,11 @@ export class ReplicaSession {
         }
         return;
       case 'streaming':
-        this.#stream(phase, bytes, slab);
+        this.#append(phase, bytes, slab, this.#options.sink.stamp());
+        this.#relieve(phase.sink);
+        return;
+      case 'linked':
+        phase.receiver.take(bytes);
         return;
       case 'over':
         return;
@@ -235,9 +223,9 @@ export class ReplicaSession {
     }
     if (send !== undefined) this.#connection?.send(send);
     if (outcome === undefined) return;
-    this.#options.events.greeted(this.#server, handshake.notes);
+    this.#options.events.greeted(this.#server, handshake.notes, handshake.isLinked);
     // A copy: the handshake's bytes are not a slab's, and what is appended must stay as it is until it is written.
-    void this.#settle(outcome, Buffer.from(handshake.rest()));
+    void this.#settle(outcome, Buffer.from(handshake.rest()), handshake.isLinked);
   }
 
   #admit(server: ServerVersion): void {
@@ -246,12 +234,17 @@ export class ReplicaSession {
   }
 
   /** Lets the sink get ready, then takes what has come in the meantime. */
-  async #settle(outcome: HandshakeOutcome, rest: Buffer): Promise<void> {
+  async #settle(outcome: HandshakeOutcome, rest: Buffer, isLinked: boolean): Promise<void> {
     const held: { readonly bytes: Buffer; readonly slab: Slab }[] = [];
     this.#phase = { name: 'settling', held };
     this.#connection?.pause();
     try {
-      const next = outcome.kind === 'continue' ? await this.#attach(outcome.id) : await this.#beginFullSync(outcome);
+      const link = isLinked ? this.#options.link : undefined;
+      const next = await (outcome.kind === 'continue'
+        ? this.#attach(outcome.id, link)
+        : link === undefined
+          ? this.#beginFullSync(outcome)
+          : this.#beginLink(link, outcome));
       if (this.#isOver()) return;
       this.#phase = next;
       if (rest.length > 0) this.#take(rest, undefined);
@@ -264,71 +257,98 @@ export class ReplicaSession {
     }
   }
 
-  async #attach(id: string): Promise<Phase> {
+  async #attach(id: string, link: LinkSink | undefined): Promise<Phase> {
     if (this.#resume === undefined)
       throw new LinkError('protocol-broken', '+CONTINUE without a request for it', 'later');
     const { scanner } = this.#resume;
-    const sink = await this.#options.sink.attach(id, this.#server);
+    const linked = await link?.attachLinked();
+    const sink = linked ?? (await this.#options.sink.attach(id, this.#server));
     if (this.#isOver()) return this.#phase;
     this.#acker = new Acker('streaming');
     this.#streamSink = sink;
     this.#options.events.attached({ id, offset: scanner.offset });
     this.#connection?.send(this.#acker.tick(sink.durable));
-    return { name: 'streaming', sink, scanner };
+    if (link === undefined || linked === undefined) return { name: 'streaming', sink, scanner };
+    const streaming = { sink: linked, scanner };
+    return this.#linked(link, { next: scanner.offset + 1 }, streaming);
+  }
+
+  #beginLink(link: LinkSink, base: Position): Phase {
+    this.#acker = new Acker('transfer');
+    return this.#linked(link, { base }, undefined);
+  }
+
+  #linked(link: LinkSink, announced: Announced, streaming: Streaming<LinkedStreamSink> | undefined): Phase {
+    const session: LinkHost = {
+      pause: () => this.#connection?.pause(),
+      resume: () => {
+        if (!this.#isOver() && !this.#congested) this.#connection?.resume();
+      },
+      fail: (error) => {
+        this.fail(error);
+      },
+      fullSync: (base) => this.#fullSync(base, base.stamp),
+      beginStream: (sync, base, head) => this.#beginStream(sync, base, head),
+      append: (to, bytes, stamp) => {
+        this.#append(to, bytes, undefined, stamp);
+      },
+      relieve: (sink) => {
+        this.#relieve(sink);
+      },
+    };
+    const receiver = new LinkReceiver({ session, link, events: this.#options.events, announced, streaming });
+    return { name: 'linked', receiver, streaming };
+  }
+
+  #fullSync(position: Position, stamp: Micros): FullSync {
+    const { address, broken } = this.#options;
+    const [server, lineage] = [this.#server, this.#lineage];
+    return {
+      position: { id: position.id, offset: position.offset },
+      stamp,
+      server,
+      lineage,
+      address: formatAddress(address),
+      broken,
+    };
   }
 
   async #beginFullSync(position: Position): Promise<Phase> {
     const { sink, events } = this.#options;
     this.#acker = new Acker('transfer');
     events.fullSync({ id: position.id, offset: position.offset });
-    const full = await sink.beginFullSync({
-      position,
-      stamp: sink.stamp(),
-      server: this.#server,
-      lineage: this.#lineage,
-      address: formatAddress(this.#options.address),
-      broken: this.#options.broken,
-    });
-    return { name: 'transfer', transfer: new RdbTransfer(), sink: full, position };
+    const full = await sink.beginFullSync(this.#fullSync(position, sink.stamp()));
+    return { name: 'transfer', transfer: new BaseTransfer(position), sink: full, position };
   }
 
   #transfer(phase: Phase & { name: 'transfer' }, bytes: Buffer, slab: Slab | undefined): void {
     const { transfer, sink, position } = phase;
     const { rdb, rest } = transfer.push(bytes);
-    for (const part of rdb) this.#readHead(part, position);
+    if (this.#server === undefined && transfer.server !== undefined) this.#admit(transfer.server);
     if (rdb.length > 0) {
       sink.append(rdb, slab);
       this.#options.events.receiving(transfer.received, transfer.size);
     }
     this.#relieve(sink);
     if (rest === undefined) return;
-    this.#beginStream(sink, position);
+    this.#phase = { name: 'streaming', ...this.#beginStream(sink, position, transfer.wholeHead()) };
     if (rest.length > 0) this.#take(rest, slab);
   }
 
-  #readHead(part: Buffer, position: Position): void {
-    if (this.#head !== undefined) return;
-    this.#head = this.#headReader.push(part);
-    if (this.#head === undefined) return;
-    checkPosition(this.#head.aux, position);
-    const server = serverVersionFromAux(this.#head.aux);
-    if (this.#server === undefined && server !== undefined) this.#admit(server);
-  }
-
-  #beginStream(sink: FullSyncSink, position: Position): void {
-    const head = this.#head;
-    if (head === undefined) throw new LinkError('protocol-broken', 'the RDB ended before its first key', 'later');
+  /** The base is all here, though not durable yet. */
+  #beginStream<S extends StreamSink>(full: FullSyncSink<S>, { offset }: Position, head: RdbHead): Streaming<S> {
     const acker = new Acker('base-pending');
-    const stream = sink.beginStream(head);
-    const scanner = new BoundaryScanner({ offset: position.offset, db: streamDb(head.aux) });
+    const sink = full.beginStream(head);
+    const streaming = { sink, scanner: new BoundaryScanner({ offset, db: streamDb(head.aux) }) };
     this.#acker = acker;
-    this.#streamSink = stream;
-    this.#phase = { name: 'streaming', sink: stream, scanner };
+    this.#streamSink = sink;
+    if (this.#phase.name === 'linked') this.#phase.streaming = streaming;
     this.#connection?.send(acker.tick(0));
-    this.#publishing = this.#publish(sink, head, acker, stream);
+    this.#publishing = this.#publish(full, head, acker, sink);
     this.#publishing.catch((error: unknown) => {
       this.fail(error);
     });
+    return streaming;
   }
 
   async #publish(sink: FullSyncSink, head: RdbHead, acker: Acker, stream: StreamSink): Promise<void> {
@@ -342,16 +362,13 @@ export class ReplicaSession {
     if (!this.#isOver()) this.#connection?.send(acker.tick(stream.durable));
   }
 
-  #stream(phase: Phase & { name: 'streaming' }, bytes: Buffer, slab: Slab | undefined): void {
-    const { sink, scanner } = phase;
+  #append({ sink, scanner }: Streaming<StreamSink>, bytes: Buffer, slab: Slab | undefined, stamp: Micros): void {
     const asked = scanner.acksWanted;
     scanner.scan(bytes);
-    sink.append(bytes, slab, this.#options.sink.stamp(), scanner);
-    if (scanner.acksWanted > asked) {
-      this.#acker?.asked(scanner.offset);
-      sink.hurry();
-    }
-    this.#relieve(sink);
+    sink.append(bytes, slab, stamp, scanner);
+    if (scanner.acksWanted === asked) return;
+    this.#acker?.asked(scanner.offset);
+    sink.hurry();
   }
 
   /** Stops reading while the disk is behind; the primary's own buffer takes over, and TCP tells it. */
@@ -374,17 +391,4 @@ export class ReplicaSession {
   #isOver(): boolean {
     return this.#phase.name === 'over';
   }
-
-  #silence(silentMs: number): LinkError {
-    const seconds = Math.round(silentMs / 1000);
-    return new LinkError('silent', `nothing came from the primary for ${seconds} s`, 'soon', {
-      hint: 'a half-open connection, or repl-ping-replica-period above 60 s',
-    });
-  }
-}
-
-/** What came over the wire contradicts itself: another full sync may be right, and what is journaled stays. */
-function asPeerProblem(error: unknown): unknown {
-  if (!(error instanceof IntegrityError)) return error;
-  return new LinkError(error.code, error.message, 'later', { hint: error.hint, exitCode: 6, cause: error });
 }

@@ -9,6 +9,8 @@ import type { Micros } from '../core/clock.ts';
 import type { Offset, Position, ReplicationId } from '../core/position.ts';
 import type { Slab } from '../core/slabs.ts';
 import type { BoundaryScanner } from '../redis/boundary-scanner.ts';
+import type { LinkedBase } from '../redis/link-intake.ts';
+import type { LogItem } from '../redis/link-log.ts';
 import type { RdbHead } from '../redis/rdb-head.ts';
 import type { ReplicationInfo } from '../redis/replication-info.ts';
 import type { ServerVersion } from '../redis/server-version.ts';
@@ -30,6 +32,14 @@ export interface Sink {
   sampled(sample: SourceSample): void;
 }
 
+/** The same, of what comes over a link with another journal, with the stamps of that one. */
+export interface LinkSink {
+  /** As beginFullSync(); the base is what the other journal says it is. */
+  beginLinkedSync(sync: FullSync, base: LinkedBase): Promise<FullSyncSink<LinkedStreamSink>>;
+  /** As attach(); under which names the stream goes on will be noted. */
+  attachLinked(): Promise<LinkedStreamSink>;
+}
+
 export interface ResumePoint {
   /** The last byte that is durable. */
   readonly position: Position;
@@ -49,13 +59,13 @@ export interface FullSync {
   readonly broken?: BrokenStream | undefined;
 }
 
-export interface FullSyncSink {
+export interface FullSyncSink<S extends StreamSink = StreamSink> {
   /** The next bytes of the RDB. */
   append(parts: readonly Buffer[], slab: Slab | undefined): void;
   readonly congested: boolean;
   relieved(): Promise<void>;
   /** The RDB is complete; stream bytes follow. */
-  beginStream(head: RdbHead): StreamSink;
+  beginStream(head: RdbHead): S;
   /** Resolves when the base is checked, durable and published; rejects when it is not right. */
   publish(head: RdbHead): Promise<void>;
 }
@@ -69,6 +79,14 @@ export interface StreamSink {
   /** Resolves when all that was appended is durable. */
   drain(): Promise<void>;
   readonly durable: Offset;
+}
+
+/** What the other journal noted between its bytes: ticks, samples, attachments. */
+export type LinkNote = Exclude<LogItem, { readonly kind: 'stream' }>;
+
+export interface LinkedStreamSink extends StreamSink {
+  /** It may have come before. */
+  note(note: LinkNote): void;
 }
 
 export interface StreamMark {

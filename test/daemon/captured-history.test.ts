@@ -23,7 +23,13 @@ test('a base that cannot be read is tried again every ten seconds, however much 
   const failures: unknown[] = [];
   const served = { number, directory, ids: [{ id, offset: 1001 }], durable: 1000 };
   const failed = (error: unknown): void => void failures.push(error);
-  const options = { disk: { ...localDisk, list }, clock, capture: { served }, failed };
+  const options = {
+    disk: { ...localDisk, list },
+    clock,
+    capture: { served },
+    standing: () => ({ isUp: true, hops: 0, stamp: 0, head: 0 }),
+    failed,
+  };
   const history = new CapturedHistory(options, { host: 'h', port: 1, sources: [] });
   const commitFor = async (seconds: number): Promise<void> => {
     for (let tenth = 0; tenth < seconds * 10; tenth += 1) {

@@ -31,7 +31,7 @@ class Talk {
   readonly #conversation: Conversation;
 
   constructor(of: About = about) {
-    this.#conversation = new Conversation({ accounts, about: () => of, clientId: 7 });
+    this.#conversation = new Conversation({ accounts, about: () => of, offersLink: true, clientId: 7 });
   }
 
   static known(of: About = about): Talk {

@@ -8,7 +8,7 @@ import { encodeSamples } from '../../journal-format/samples.ts';
 import { linkBodyBytesMax } from '../../src/core/limits.ts';
 import { LinkFrameReader, LinkFrameWriter, linkHeaderBytes, packBody } from '../../src/redis/link-frame.ts';
 import type { LinkFrame, LinkFrameKind } from '../../src/redis/link-frame.ts';
-import { entryFrom, logItems, LogPacker } from '../../src/redis/link-log.ts';
+import { entryPart, logItems, LogPacker } from '../../src/redis/link-log.ts';
 import type { LogEntry, LogItem } from '../../src/redis/link-log.ts';
 import { baseIdentity, decodeLinkState, encodeLinkState } from '../../src/redis/link-state.ts';
 
@@ -226,7 +226,7 @@ describe('a log body', () => {
       [stamp + 9, 'h'],
     ]);
     for (let from = 101; from <= 108; from += 1) {
-      const { place, body } = pack([entryFrom(whole, from)]);
+      const { place, body } = pack([entryPart(whole, from, 108)]);
       const [item] = [...logItems(place, body)];
       if (item?.kind !== 'stream') throw new Error('no stream');
       expect(item.data.toString()).toBe('abcdefgh'.slice(from - 101));
@@ -237,6 +237,20 @@ describe('a log body', () => {
       ].filter(({ end }) => end >= from);
       expect(item.reads.toArray()).toEqual(left);
     }
+  });
+
+  test('is cut where its source’s segment ends', () => {
+    const whole = streamEntry(101, [
+      [stamp, 'abc'],
+      [stamp + 5, 'defg'],
+    ]);
+    const { place, body } = pack([entryPart(whole, 102, 105)]);
+    const [item] = [...logItems(place, body)].map(plain);
+    const reads = [
+      { stamp, end: 103 },
+      { stamp: stamp + 5, end: 105 },
+    ];
+    expect(item).toEqual({ kind: 'stream', start: 102, data: 'bcde', reads });
   });
 
   test('without entries, or at no offset, is refused', () => {

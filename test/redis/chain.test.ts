@@ -40,6 +40,7 @@ describeServers('a journal of a journal', (binary) => {
         await chain.near.write(100);
         await chain.attach();
       }
+      await chain.level();
       await chain.near.expectSame(replica, `seed ${seed}, round ${round}`);
       await chain.expectSame(`seed ${seed}, round ${round}`);
     }

@@ -4,7 +4,7 @@ import { SlabPool } from '../../src/core/slabs.ts';
 import type { LinkError, StorageError } from '../../src/core/errors.ts';
 import { follow } from '../../src/upstream/follow.ts';
 import { ReplicaSession } from '../../src/upstream/session.ts';
-import type { SessionOptions } from '../../src/upstream/session.ts';
+import type { SessionOptions } from '../../src/upstream/session-options.ts';
 import { FakePrimary } from '../support/fake-primary.ts';
 import type { FakeScript } from '../support/fake-primary.ts';
 import { TurningClock, turns } from './turning-clock.ts';

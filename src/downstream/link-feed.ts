@@ -1,0 +1,123 @@
+/**
+ * What a journal that follows us is sent behind the answer to its PSYNC (journal-format/LINK.md): a base if it needs one, then
+ * what the frames of this journal hold, as it becomes durable, and how we stand. Neighbour: feed.ts, which answers, hears its
+ * acknowledgements, and says when it is over.
+ *
+ * Where the link is slower than the stream, more waits in the files by the time there is room, and goes out compressed at once.
+ */
+import { encodeBase } from '../../journal-format/base.ts';
+import type { Clock, Micros } from '../core/clock.ts';
+import { linkChunkBytes } from '../core/limits.ts';
+import type { Offset } from '../core/position.ts';
+import { basePieces } from '../log/base-pieces.ts';
+import type { BlockCache } from '../log/block-cache.ts';
+import { FrameFollower } from '../log/frame-follower.ts';
+import type { FollowedFrame } from '../log/frame-follower.ts';
+import { LinkFrameWriter, packBody } from '../redis/link-frame.ts';
+import type { LinkFrameKind } from '../redis/link-frame.ts';
+import { entryPart, LogPacker } from '../redis/link-log.ts';
+import { encodeLinkState } from '../redis/link-state.ts';
+import type { Disk } from '../storage/disk.ts';
+import type { History, ServedTimeline } from './history.ts';
+import type { Outlet } from './outlet.ts';
+
+export interface LinkFeedOptions {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly history: History;
+  readonly blocks: BlockCache;
+  readonly outlet: Outlet;
+  readonly served: ServedTimeline;
+  readonly events: LinkFeedEvents;
+}
+
+export interface LinkFeedEvents {
+  /** What is served by now; throws when the feed is over. */
+  requireGoing(): ServedTimeline;
+  /** Resolves when there may be more, or after so long. */
+  changedOr(ms: number): Promise<void>;
+  /** For more, behind what took so many bytes of the journal. */
+  room(sent: number): Promise<void>;
+  /** All before this byte was sent. */
+  sentUpTo(next: Offset): void;
+}
+
+/** Faster than any network is at sealed blocks; higher levels save a few percent of a stream of commands (bench/link). */
+const compressionLevel = 1;
+const stateEvery: Micros = 1_000_000;
+const lookMs = 1000;
+
+export class LinkFeed {
+  readonly #options: LinkFeedOptions;
+  readonly #writer = new LinkFrameWriter();
+  readonly #packer = new LogPacker();
+  #stateAt: Micros = -Infinity;
+  /** Behind what was packed. */
+  #next: Offset = 0;
+
+  constructor(options: LinkFeedOptions) {
+    this.#options = options;
+  }
+
+  async sendBase(): Promise<void> {
+    const { disk, served, events } = this.#options;
+    const { record, rdbPath } = served.base;
+    await this.#send('base', 0, encodeBase(record).bytes);
+    let at = 0;
+    for await (const { bytes } of basePieces(disk, rdbPath, record)) {
+      events.requireGoing();
+      await this.#send('piece', at, bytes);
+      at += bytes.length;
+      await this.#sendState();
+    }
+  }
+
+  /** From this byte on, until it is over: rejects with the reason. */
+  async stream(from: Offset): Promise<never> {
+    const { disk, blocks, served, events } = this.#options;
+    await using follower = new FrameFollower(disk, served.directory, from, blocks);
+    for (;;) {
+      const found = await follower.next(events.requireGoing().durable);
+      if (found !== undefined) this.#pack(found);
+      if (found !== undefined && this.#packer.length < linkChunkBytes) continue;
+      await this.#flush();
+      await this.#sendState();
+      if (found === undefined) await events.changedOr(lookMs);
+    }
+  }
+
+  #pack({ frame, from, to }: FollowedFrame): void {
+    const { header, meta, data } = frame;
+    const { kind, start, firstStamp, lastStamp } = header;
+    if (kind === 'unknown') return;
+    this.#packer.add(entryPart({ kind, start, firstStamp, lastStamp, meta, data }, from, to));
+    this.#next = to + 1;
+  }
+
+  async #flush(): Promise<void> {
+    const taken = this.#packer.take();
+    if (taken === undefined) return;
+    await this.#send('log', taken.place, taken.body);
+    this.#options.events.sentUpTo(this.#next);
+  }
+
+  async #sendState(): Promise<void> {
+    const { clock, history, events } = this.#options;
+    const now = clock.monotonic();
+    const standing = history.linkStanding?.();
+    if (now - this.#stateAt < stateEvery || standing === undefined) return;
+    const { durable } = events.requireGoing();
+    this.#stateAt = now;
+    await this.#send('state', 0, encodeLinkState({ ...standing, durable, head: Math.max(standing.head, durable) }));
+  }
+
+  async #send(kind: LinkFrameKind, place: number, raw: Buffer): Promise<void> {
+    const { outlet, events } = this.#options;
+    const packed = await packBody(raw, compressionLevel);
+    events.requireGoing();
+    outlet.send(this.#writer.header(kind, place, packed));
+    // What is sent as it is may be in memory that is used again.
+    outlet.send(packed.meantLength === undefined ? Buffer.from(packed.bytes) : packed.bytes);
+    await events.room(raw.length);
+  }
+}

@@ -1,0 +1,150 @@
+// The link between two journals on real servers, through a proxy that delays, throttles and cuts: no byte is lost, and time at
+// the far site is that of the near one.
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { loadCatalog } from '../../src/log/catalog.ts';
+import { readEvidence } from '../../src/log/evidence.ts';
+import { openSegmentReader } from '../../src/log/segment-reader.ts';
+import type { SourceTree } from '../../src/log/source-tree.ts';
+import { decodeReads } from '../../journal-format/reads.ts';
+import { localDisk } from '../../src/storage/local-disk.ts';
+import { describeServers } from '../support/describe-servers.ts';
+import { eventually } from '../support/eventually.ts';
+import { fullSyncs, primaryOffset } from './capture-rig.ts';
+import { ChainRig } from './chain-rig.ts';
+
+/** All that a journal knows of time: bases, the reads, what it noted. */
+async function timeOf(tree: SourceTree): Promise<unknown> {
+  const { timelines } = await loadCatalog(localDisk, tree);
+  const all: unknown[] = [];
+  for (const { base, segments, end } of timelines) {
+    const reads: { stamp: number; end: number }[] = [];
+    const notes = { samples: [] as unknown[], attaches: [] as unknown[] };
+    for (const segment of segments) {
+      const { samples, attaches } = await readEvidence(localDisk, segment);
+      notes.samples.push(...samples.filter(({ primaryOffset: offset }) => offset <= end));
+      notes.attaches.push(...attaches);
+      await using reader = await openSegmentReader(localDisk, segment.path, segment.kind);
+      for await (const { header, meta } of reader.frames()) {
+        if (header.kind !== 'stream') continue;
+        decodeReads(meta, header).forEach((stamp, last) => {
+          // One read may have been cut in two on the way.
+          if (reads.at(-1)?.stamp === stamp) reads.pop();
+          reads.push({ stamp, end: last });
+        });
+      }
+    }
+    const { stamp, completed, id, offset, size, crc64 } = base.record;
+    all.push({ base: { stamp, completed, id, offset, size, crc64 }, reads, ...notes });
+  }
+  return all;
+}
+
+/** Both know the same of time; the last words may still be under way. */
+async function expectSameTime(chain: ChainRig, message: string): Promise<void> {
+  await chain.near.client.call('SET', 'the last', 'word');
+  await chain.level();
+  await eventually(
+    'the far journal to know of time what the near one does',
+    async () => {
+      const near = await timeOf(chain.near.journal.tree);
+      const far = await timeOf(chain.far.tree);
+      expect(far, message).toEqual(near);
+      return true;
+    },
+    { timeoutMs: 20_000, everyMs: 200 },
+  );
+}
+
+describeServers('over a link, the far journal', (binary) => {
+  test('has the stamps, samples and interruptions of the near one, whatever happens to either', async () => {
+    const seed = Date.now() >>> 0;
+    await using chain = await ChainRig.start(binary, seed);
+    await chain.near.write(200);
+    await chain.near.attach();
+    const far = await chain.attach();
+    expect(far.of('connected')).toEqual([expect.objectContaining({ link: 1 })]);
+    for (let round = 0; round < 3; round += 1) {
+      await chain.near.write(100);
+      await sleep(1200);
+      if (round === 0) chain.near.capture.tap.cut();
+      if (round === 1) await chain.far.kill9();
+      if (round === 1) await chain.attach();
+      if (round === 2) await chain.near.journal.kill9();
+      if (round === 2) await chain.near.attach();
+      await chain.near.write(100);
+      await expectSameTime(chain, `seed ${seed}, round ${round}`);
+    }
+    await chain.expectSame(`seed ${seed}`);
+    expect(await fullSyncs(chain.near.client)).toBe(1);
+  });
+
+  test('loses no byte, and no time, when the link is cut again and again at any byte', async () => {
+    const seed = Date.now() >>> 0;
+    await using chain = await ChainRig.start(binary, seed);
+    await chain.near.write(100);
+    await chain.near.attach();
+    const tap = await (await chain.attach(), chain.tap());
+    for (let round = 0; round < 6; round += 1) {
+      tap.disturb({ cutAfterBytes: 300 + ((seed >> round) % 4000), delayMs: round });
+      const before = tap.connections.length;
+      tap.cut();
+      await chain.near.write(150);
+      await eventually('it to come back', () => tap.connections.length > before);
+    }
+    tap.disturb({});
+    await expectSameTime(chain, `seed ${seed}`);
+    await chain.expectSame(`seed ${seed}`);
+    expect(chain.far.of('full-sync')).toHaveLength(1);
+  });
+
+  test('goes on with the plain protocol where the other knows no link, and back', async () => {
+    const seed = Date.now() >>> 0;
+    await using chain = await ChainRig.start(binary, seed);
+    await chain.near.attach();
+    await chain.attach();
+    await chain.near.write(100);
+    await chain.level();
+    await chain.far.kill9();
+    const { port, close } = await plainDoor(chain.near.port);
+    const far = await chain.attach({ source: `redis://127.0.0.1:${port}` });
+    expect(far.of('connected')[0]).not.toHaveProperty('link');
+    await chain.near.write(100);
+    await chain.expectSame(`seed ${seed}`);
+    close();
+    await chain.far.kill9();
+    await chain.attach();
+    await chain.near.write(100);
+    await chain.expectSame(`seed ${seed}`);
+    expect(await primaryOffset(chain.near.client)).toBeGreaterThan(0);
+  });
+});
+
+/** A way to a journal that does not know of links: the word for it goes through as another. */
+async function plainDoor(to: number): Promise<{ readonly port: number; readonly close: () => void }> {
+  const sockets: Socket[] = [];
+  const server = createServer((inner) => {
+    const outer = connect(to, '127.0.0.1');
+    for (const [from, into] of [
+      [inner, outer],
+      [outer, inner],
+    ] as const) {
+      sockets.push(from);
+      from.on('error', () => into.destroy());
+      from.on('close', () => into.destroy());
+    }
+    outer.pipe(inner);
+    inner.on('data', (bytes: Buffer) => {
+      outer.write(bytes.toString('latin1').replaceAll('journal-link', 'journal-none'), 'latin1');
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const close = (): void => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  };
+  return { port: (server.address() as AddressInfo).port, close };
+}
