@@ -63,14 +63,9 @@ export class LinkIntake {
   }
 
   #event({ kind, place, body }: LinkFrame): LinkEvent {
-    switch (kind) {
-      case 'base':
-        return this.#base(place, body);
-      case 'piece':
-        return this.#piece(place, body);
-      default:
-        return { kind: 'state', state: decodeLinkState(body) };
-    }
+    if (kind === 'base') return this.#base(place, body);
+    if (kind === 'piece') return this.#piece(place, body);
+    return { kind: 'state', state: decodeLinkState(body) };
   }
 
   #base(held: number, body: Buffer): LinkEvent {

@@ -82,7 +82,10 @@ export class LinkReceiver {
       case 'state':
         this.#options.events.linkState?.(event.state);
         return;
-      default:
+      case 'stream':
+      case 'tick':
+      case 'sample':
+      case 'attach':
         if (this.#streaming !== undefined) this.#logged(this.#streaming, event);
     }
   }
