@@ -26,7 +26,7 @@ export interface Expiry {
   readonly db: number;
   /** The code of the key's type in an RDB. */
   readonly type: number;
-  /** The same object for all fields of a key, and for the key itself. */
+  /** The same object for all fields of a key, and for the key itself, up to letGo(). */
   readonly key: Buffer;
   /** Undefined: the key itself. */
   readonly field: Buffer | undefined;
@@ -57,13 +57,20 @@ export class RdbExpiries {
   /** Of the name that was taken last. */
   #atMs = 0;
 
-  /** Takes bytes from the beginning of an RDB on; they are to stay as they are. */
+  /** Takes bytes from the beginning of an RDB on; they are to stay as they are until letGo(). */
   *push(bytes: Buffer): Generator<Expiry, void, undefined> {
     const from = Math.min(this.#skip, bytes.length);
     this.#skip -= from;
     if (from === bytes.length) return;
     const window = this.#rest.length === 0 ? bytes.subarray(from) : Buffer.concat([this.#rest, bytes]);
     yield* this.#run(window);
+  }
+
+  /** To be called when what push() told is taken: what was pushed may go then, and of what is cut a copy is kept. */
+  letGo(): void {
+    this.#rest = Buffer.from(this.#rest);
+    this.#key = Buffer.from(this.#key);
+    this.#field = Buffer.from(this.#field);
   }
 
   /** To be called when there are no more bytes. */

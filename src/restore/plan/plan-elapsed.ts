@@ -36,8 +36,8 @@ async function lookAtBase(
   try {
     for await (const { bytes } of basePieces(disk, rdbPath, record)) {
       throwIfInterrupted(signal);
-      // A name may go on in the next piece.
-      for (const expiry of expiries.push(Buffer.from(bytes))) if (!elapsed.begin(expiry)) return tooMany;
+      for (const expiry of expiries.push(bytes)) if (!elapsed.begin(expiry)) return tooMany;
+      expiries.letGo();
     }
     for (const expiry of expiries.finish()) if (!elapsed.begin(expiry)) return tooMany;
     return undefined;

@@ -51,10 +51,11 @@ export class StreamRewriter {
     this.#held = new ByteWindow(state.offset + 1);
   }
 
-  /** What the bytes come to, with what was held back before them. They must stay as they are until that is used. */
-  push(given: Buffer): Buffer[] {
-    // Others may read in the same.
-    const bytes = this.#rule.edit === undefined ? given : Buffer.from(given);
+  /**
+   * What the bytes come to, with what was held back before them. They must stay as they are until that is used, but for
+   * what `edit` changes in them: with such a rule they are the rewriter's own.
+   */
+  push(bytes: Buffer): Buffer[] {
     this.#pushed = bytes;
     const { leftOut, decide } = this.#rule;
     const out = new Assembler();
