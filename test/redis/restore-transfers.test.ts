@@ -5,6 +5,7 @@
 // What the stream holds is found here in the plainest way, command by command from its beginning and without an index.
 // What time it was is told by a witness: a counter, each step of which was acknowledged before the next one was made.
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { CoverageError } from '../../src/core/errors.ts';
 import { formatPosition } from '../../src/core/position.ts';
 import type { Offset } from '../../src/core/position.ts';
 import type { CutMode } from '../../src/restore/locate/locate.ts';
@@ -229,7 +230,8 @@ describeServers('a restore into constant transfers', (binary) => {
     const found: { cut: Offset; transfers: number }[] = [];
     for (const { target, mode, cut, witness } of targets) {
       const label = `seed ${seed}, ${mode} ${target}`;
-      const restored = await bank.journal.restore(target, mode);
+      const restored = await unlessUncertain(bank.journal.restore(target, mode));
+      if (restored === undefined) continue;
       const shown = await load(restored);
       const { offset, lastApplied, firstOmitted, requested } = restored.plan.cut;
       expect(shown.sums, label).toEqual(dbs.map(() => accounts * balance));
@@ -242,6 +244,7 @@ describeServers('a restore into constant transfers', (binary) => {
       }
       found.push({ cut: offset, transfers: shown.transfers });
     }
+    expect(found.length, `seed ${seed}`).toBeGreaterThan(targets.length * 0.75);
     found.sort((a, b) => a.cut - b.cut);
     const counts = found.map(({ transfers }) => transfers);
     expect(counts, `seed ${seed}`).toEqual(counts.toSorted((a, b) => a - b));
@@ -288,6 +291,16 @@ describeServers('a restore into constant transfers', (binary) => {
     },
   );
 });
+
+/** Where a busy machine let the link fall behind, what had been written by a time is not known, and is not guessed. */
+async function unlessUncertain(restoring: Promise<Restored>): Promise<Restored | undefined> {
+  try {
+    return await restoring;
+  } catch (error) {
+    if (error instanceof CoverageError && error.code === 'time-uncertain') return undefined;
+    throw error;
+  }
+}
 
 async function show(client: RespClient): Promise<Shown> {
   const totals = [];
