@@ -33,6 +33,8 @@ export const fileNames = {
   timelines: 'timelines',
   aside: 'aside',
   removed: 'removed',
+  delayedSocket: 'delayed.sock',
+  delayedPause: 'delayed.json',
   timeline: 'timeline',
   gap: 'gap',
 } as const;

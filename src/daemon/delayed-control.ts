@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { z } from 'zod';
+import { fileNames } from '../../journal-format/names.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Micros } from '../core/clock.ts';
 import { JournalError, LinkError, UsageError } from '../core/errors.ts';
@@ -25,7 +26,7 @@ export type DelayedVerb = (typeof delayedVerbs)[number];
 
 /** Where a delayed copy is talked to, unless something else is said. */
 export function controlPath({ directory }: SourceTree): string {
-  return join(directory, 'delayed.sock');
+  return join(directory, fileNames.delayedSocket);
 }
 
 /** As `serve status --json` prints it: keys are always there; times RFC 3339, offsets strings. Those of replicas are of the

@@ -91,6 +91,7 @@ async function noteStrangers(run: VerifyRun, tree: SourceTree): Promise<void> {
   const own = new Set<string>([
     ...[fileNames.lock, fileNames.holder, fileNames.state, fileNames.reserve],
     ...[fileNames.marks, fileNames.timelines, fileNames.aside, fileNames.removed],
+    ...[fileNames.delayedSocket, fileNames.delayedPause],
   ]);
   for (const name of await listOrEmpty(run.disk, tree.directory)) {
     if (own.has(name) || name.startsWith(temporaryPrefix)) continue;

@@ -5,6 +5,7 @@ import { setImmediate } from 'node:timers/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { JournalError } from '../../src/core/errors.ts';
+import { delayedPingRunsMax } from '../../src/core/limits.ts';
 import { DelayedHistory } from '../../src/daemon/delayed-history.ts';
 import type { Standing } from '../../src/daemon/delayed-history.ts';
 import { PauseFile } from '../../src/daemon/pause-file.ts';
@@ -261,6 +262,25 @@ describe('a delayed copy', () => {
     await rig.restart();
     expect(rig.standing).toMatchObject({ state: 'paused', reached: { offset: first } });
     expect(rig.ownId).not.toBe(ownId);
+  });
+
+  test('begins its history anew before it has PINGs at more places than it keeps', async () => {
+    await using rig = await Rig.start();
+    await rig.write('x'.repeat(2 * delayedPingRunsMax));
+    rig.clock.skip(delay / 1000 + 1000);
+    const { end } = rig.timeline;
+    const pings = Array.from({ length: delayedPingRunsMax }, (_, i) => ({ behind: start + 1 + i, count: 1 }));
+    const reached = { offset: end, stamp: rig.timeline.lastStamp };
+    const [since, instant] = [rig.clock.wall(), rig.clock.wall() - delay];
+    await rig.pauseFile.write({ timeline: 1, id: otherId, pings, laterByMs: 0, reached, since, instant });
+    await rig.open();
+    expect(rig.history.now()?.durable).toBe(end + pings.length * ping.length);
+    await rig.history.resume();
+    const leave = rig.history.watch(() => undefined);
+    await rig.pass(16_000);
+    leave();
+    expect(rig.ownId).not.toBe(otherId);
+    expect(await rig.bytes()).toEqual(rig.timeline.stream);
   });
 
   test('steps to exactly a target and no further, never back, and is paused by it', async () => {
