@@ -47,7 +47,7 @@ export interface Shift {
   readonly stream: (boundary: Offset) => StreamChange;
 }
 
-/** Takes stream bytes, and gives as many others back, some of them with a later call; none is kept behind a boundary. */
+/** Takes stream bytes, which are its own then, and gives as many others back, some of them with a later call; none is kept behind a boundary. */
 export interface StreamChange {
   push(bytes: Buffer): readonly Buffer[];
   /** To be called when what push() returned was taken over, and what was pushed may go. */

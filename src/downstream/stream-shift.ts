@@ -39,7 +39,8 @@ export class StreamShift {
       const piece = await read();
       if (piece === undefined) return undefined;
       this.#next += piece.bytes.length;
-      this.#ready.push(...this.#change.push(piece.bytes));
+      // It changes them where they lie, and others read in the same.
+      this.#ready.push(...this.#change.push(Buffer.from(piece.bytes)));
       this.#change.letGo();
     }
   }
