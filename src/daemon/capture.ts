@@ -5,29 +5,28 @@
  *
  * Invariant 4 is kept here by construction: a stream writer begins at its base's offset + 1, under the same id.
  */
-import type { Clock, Micros } from '../core/clock.ts';
+import type { Micros } from '../core/clock.ts';
 import type { BaseRecord } from '../../journal-format/base.ts';
 import type { GapRecord } from '../../journal-format/gap.ts';
-import { LinkError } from '../core/errors.ts';
+import { IntegrityError, LinkError } from '../core/errors.ts';
 import type { Offset, ReplicationId } from '../core/position.ts';
 import { BaseReceiver } from '../log/base-receiver.ts';
-import type { BaseChecker } from '../log/base-receiver.ts';
 import { lastNotes, noNotes } from '../log/evidence.ts';
+import { PartialBase } from '../log/partial-base.ts';
 import type { Recovered } from '../log/recovery.ts';
 import { recover } from '../log/recovery.ts';
 import { Sealer } from '../log/sealer.ts';
-import type { SealerEvents, SealFunction } from '../log/sealer.ts';
 import { createSourceTree, timelineDirectory } from '../log/source-tree.ts';
-import type { SourceTree } from '../log/source-tree.ts';
 import { StreamWriter } from '../log/stream-writer.ts';
 import type { StreamTail } from '../log/stream-writer.ts';
 import { beginTimeline, moveAsideFrom, removeTimeline, writeStop } from '../log/timeline-store.ts';
+import type { HeldBase } from '../redis/handshake.ts';
+import { baseIdentity } from '../redis/link-state.ts';
 import type { LinkState } from '../redis/link-state.ts';
 import { streamDb } from '../redis/rdb-head.ts';
 import type { RdbHead } from '../redis/rdb-head.ts';
 import { formatServerVersion, replicatesRelativeTtl } from '../redis/server-version.ts';
 import type { ServerVersion } from '../redis/server-version.ts';
-import type { Disk } from '../storage/disk.ts';
 import type {
   FullSync,
   FullSyncSink,
@@ -37,6 +36,7 @@ import type {
   Sink,
   StreamSink,
 } from '../upstream/sink.ts';
+import type { CaptureOptions } from './capture-options.ts';
 import type { Progress, Served } from './capture-progress.ts';
 import { LinkedLog } from './linked-log.ts';
 import { gapBefore, timelineRecord } from './new-timeline.ts';
@@ -45,37 +45,17 @@ import { Timekeeper } from './timekeeper.ts';
 import type { PrimaryTime } from './timekeeper.ts';
 import { writerName } from './version.ts';
 
-export interface CaptureOptions {
-  readonly disk: Disk;
-  readonly clock: Clock;
-  readonly root: string;
-  readonly tree: SourceTree;
-  /** Host and port of the primary, for the timeline documents. */
-  readonly address: string;
-  /** `convert`: a primary up to 6.2 is admitted; its relative TTLs become absolute at restore. */
-  readonly relativeTtl: 'refuse' | 'convert';
-  readonly seal: SealFunction;
-  readonly check: (path: string) => BaseChecker;
-  readonly events: CaptureEvents;
-  readonly segmentBytes?: number | undefined;
-  /** Whether replicas are fed with what becomes durable. */
-  readonly isFollowed?: (() => boolean) | undefined;
-}
-
-export interface CaptureEvents extends SealerEvents {
-  readonly recovered: (actions: readonly string[]) => void;
-  /** The durable offset moved. */
-  readonly progressed: () => void;
-  /** The log cannot be written. */
-  readonly failed: (error: unknown) => void;
-  readonly gap: (gap: GapRecord) => void;
-}
-
 /** A timeline being written. */
 interface Current {
   readonly timeline: number;
   readonly directory: string;
   readonly writer: StreamWriter;
+}
+
+/** A base of another journal, of which so much is there. */
+interface LinkedBegin {
+  readonly base: BaseRecord;
+  readonly held: number;
 }
 
 /** A full sync that is not a timeline yet: a restart would begin anew. */
@@ -96,6 +76,7 @@ export class Capture implements Sink, LinkSink, AsyncDisposable {
   readonly #options: CaptureOptions;
   readonly #sealer: Sealer;
   readonly #time: Timekeeper;
+  readonly #partial: PartialBase;
   #established: Current | undefined;
   #pending: Pending | undefined;
   /** A full sync whose files are being made; its session may be gone before it is pending. */
@@ -108,6 +89,7 @@ export class Capture implements Sink, LinkSink, AsyncDisposable {
   private constructor(options: CaptureOptions, recovered: Recovered) {
     const { newest, nextTimeline, unsealed } = recovered;
     this.#options = options;
+    this.#partial = new PartialBase(options.disk, options.tree);
     this.#sealer = new Sealer({ seal: options.seal, events: options.events, clock: options.clock });
     this.#time = new Timekeeper(options.clock, newest?.tail.lastStamp ?? 0);
     this.#nextTimeline = nextTimeline;
@@ -186,6 +168,7 @@ export class Capture implements Sink, LinkSink, AsyncDisposable {
 
   async beginFullSync(sync: FullSync): Promise<FullSyncSink> {
     const pending = await this.#begun(sync, undefined);
+    await this.#partial.discard();
     return this.#fullSyncSink(pending, (head) => {
       const { writer } = this.#beginStream(pending, head, this.#time.now());
       this.#time.streaming(writer);
@@ -193,8 +176,14 @@ export class Capture implements Sink, LinkSink, AsyncDisposable {
     });
   }
 
-  async beginLinkedSync(sync: FullSync, base: BaseRecord): Promise<FullSyncSink<LinkedStreamSink>> {
-    const pending = await this.#begun(sync, base);
+  async heldBase(): Promise<HeldBase | undefined> {
+    await this.#settlePending();
+    const held = await this.#partial.held();
+    return held && { identity: baseIdentity(held.record), bytes: held.bytes };
+  }
+
+  async beginLinkedSync(sync: FullSync, base: BaseRecord, held: number): Promise<FullSyncSink<LinkedStreamSink>> {
+    const pending = await this.#begun(sync, { base, held });
     return this.#fullSyncSink(pending, (head) => {
       const { writer } = this.#beginStream(pending, head, base.completed);
       return new LinkedLog(writer, noNotes);
@@ -260,7 +249,7 @@ export class Capture implements Sink, LinkSink, AsyncDisposable {
     await this.#established?.writer.close();
   }
 
-  #begun(sync: FullSync, linked: BaseRecord | undefined): Promise<Pending> {
+  #begun(sync: FullSync, linked: LinkedBegin | undefined): Promise<Pending> {
     const begun = this.#begin(sync, linked);
     this.#beginning = begun.then(
       () => undefined,
@@ -269,7 +258,7 @@ export class Capture implements Sink, LinkSink, AsyncDisposable {
     return begun;
   }
 
-  async #begin(sync: FullSync, linked: BaseRecord | undefined): Promise<Pending> {
+  async #begin(sync: FullSync, linked: LinkedBegin | undefined): Promise<Pending> {
     const { disk, tree, check, events } = this.#options;
     const timeline = this.#nextTimeline;
     this.#nextTimeline += 1;
@@ -281,8 +270,11 @@ export class Capture implements Sink, LinkSink, AsyncDisposable {
     const gap = before && gapBefore(before.timeline, before.writer, timeline, sync);
     this.#unfinished.add(timelineDirectory(tree, timeline));
     const directory = await beginTimeline(disk, tree, timelineRecord(this.#options, timeline, sync), gap);
-    const receiver = await BaseReceiver.open({ disk, directory, offset, check, failed: events.failed });
-    const pending: Pending = { timeline, directory, sync, linked, gap, receiver };
+    const receiver = await BaseReceiver.open({
+      ...{ disk, directory, offset, check, failed: events.failed, expected: linked?.base },
+      begun: linked && (await this.#partial.open(linked.base, linked.held)),
+    });
+    const pending: Pending = { timeline, directory, sync, linked: linked?.base, gap, receiver };
     this.#pending = pending;
     return pending;
   }
@@ -332,14 +324,18 @@ export class Capture implements Sink, LinkSink, AsyncDisposable {
   /** The link went away during a full sync: if the RDB is whole it may still become a timeline, else it is removed. */
   async #settlePending(): Promise<void> {
     await this.#beginning;
+    let isWrong = false;
     try {
       await this.#pending?.publishing;
-    } catch {
+    } catch (error) {
       // The session was told, and has ended with it.
+      isWrong = error instanceof IntegrityError;
     }
     const pending = this.#pending;
     this.#pending = undefined;
     await pending?.receiver[Symbol.asyncDispose]();
+    if (pending?.linked !== undefined) this.#partial.kept(pending.receiver.written);
+    if (isWrong) await this.#partial.discard();
     await pending?.current?.writer.close();
     for (const directory of this.#unfinished) {
       await removeTimeline(this.#options.disk, this.#options.tree, directory);
@@ -388,6 +384,7 @@ export class Capture implements Sink, LinkSink, AsyncDisposable {
       aux: Object.fromEntries(head.aux),
     });
     await receiver[Symbol.asyncDispose]();
+    await this.#partial.discard();
     const before = this.#established;
     this.#unfinished.delete(pending.directory);
     this.#established = current;

@@ -34,7 +34,7 @@ import type { ReplicaSession } from '../upstream/session.ts';
 import type { SessionEvents } from '../upstream/session-options.ts';
 import { WorkerBaseChecker } from './base-checker.ts';
 import { Capture } from './capture.ts';
-import type { CaptureEvents } from './capture.ts';
+import type { CaptureEvents } from './capture-options.ts';
 import { positionHeld, positionOf } from './capture-progress.ts';
 import type { RunConfig } from './config.ts';
 import type { LinkStanding, UpstreamState } from '../downstream/history.ts';
@@ -308,9 +308,9 @@ class Run {
         this.#link.heard(state);
         this.#standing.look(this.#address, this.#link.role(primary));
       },
-      fullSync: (position) => {
+      fullSync: (position, held = 0) => {
         this.#state?.update({ state: 'syncing' });
-        logger.info({ event: 'full-sync', position: formatPosition(position) });
+        logger.info({ event: 'full-sync', position: formatPosition(position), ...(held > 0 && { held }) });
       },
       receiving: (received, size) => {
         this.#sync = { received, size: size ?? null };

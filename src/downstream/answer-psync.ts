@@ -8,6 +8,7 @@
 import type { IdEntry } from '../../journal-format/fields.ts';
 import { isReplicationId, parseOffset } from '../core/position.ts';
 import type { Offset, ReplicationId } from '../core/position.ts';
+import type { HeldBase } from '../redis/handshake.ts';
 import type { RdbFormat } from '../redis/server-version.ts';
 import { formatRdb } from '../redis/server-version.ts';
 
@@ -34,6 +35,8 @@ export type PsyncAnswer =
 export interface ReplicaSkills {
   /** It is a journal, and wants link frames. */
   readonly link?: true;
+  /** The beginning of a base that it holds already. */
+  readonly heldBase?: HeldBase;
   /** From REPLCONF version, which Valkey 8.0 and later send; [9, 1] is 9.1. */
   readonly valkey: readonly [major: number, minor: number] | undefined;
 }

@@ -21,6 +21,7 @@ import {
 } from '../redis/replies-out.ts';
 import { defaultUser } from './accounts.ts';
 import type { Accounts } from './accounts.ts';
+import { parseOffset } from '../core/position.ts';
 import { linkVersion } from '../redis/link-frame.ts';
 import type { PsyncRequest, ReplicaSkills } from './answer-psync.ts';
 import { infoText, roleReply, timeReply, versionUnknown } from './info.ts';
@@ -302,6 +303,7 @@ export class Conversation {
   }
 
   #replconf(args: readonly string[]): string {
+    if (args[0]?.toLowerCase() === 'journal-base') return this.#journalBase(args.slice(1));
     if (args.length % 2 !== 0) return errorReply('ERR syntax error');
     for (let i = 0; i < args.length; i += 2) {
       const [option = '', value = ''] = args.slice(i, i + 2);
@@ -329,6 +331,16 @@ export class Conversation {
           return errorReply(`ERR Unrecognized REPLCONF option: ${shown(option)}`);
       }
     }
+    return okReply;
+  }
+
+  /** How much of which base a journal holds. */
+  #journalBase([identity = '', text = '']: readonly string[]): string {
+    const bytes = parseOffset(text);
+    if (this.#claims.link === undefined || !/^[0-9a-f]{64}$/.test(identity) || bytes === undefined) {
+      return errorReply('ERR journal-base takes an identity and a number of bytes, behind journal-link');
+    }
+    this.#claims = { ...this.#claims, heldBase: { identity, bytes } };
     return okReply;
   }
 

@@ -164,7 +164,7 @@ export class Feed {
     };
     const link = new LinkFeed({ disk, clock, history, outlet, served, blocks: tail.blocks, events });
     this.#tell(answer);
-    if (answer.kind === 'full') await link.sendBase();
+    if (answer.kind === 'full') await link.sendBase(this.#options.skills.heldBase);
     const from = answer.kind === 'full' ? answer.offset + 1 : answer.from;
     this.#state = 'online';
     this.#next = from;

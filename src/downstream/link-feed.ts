@@ -6,6 +6,7 @@
  * Where the link is slower than the stream, more waits in the files by the time there is room, and goes out compressed at once.
  */
 import { encodeBase } from '../../journal-format/base.ts';
+import type { BaseRecord } from '../../journal-format/base.ts';
 import type { Clock, Micros } from '../core/clock.ts';
 import { linkChunkBytes } from '../core/limits.ts';
 import type { Offset } from '../core/position.ts';
@@ -13,10 +14,11 @@ import { basePieces } from '../log/base-pieces.ts';
 import type { BlockCache } from '../log/block-cache.ts';
 import { FrameFollower } from '../log/frame-follower.ts';
 import type { FollowedFrame } from '../log/frame-follower.ts';
+import type { HeldBase } from '../redis/handshake.ts';
 import { LinkFrameWriter, packBody } from '../redis/link-frame.ts';
 import type { LinkFrameKind } from '../redis/link-frame.ts';
 import { entryPart, LogPacker } from '../redis/link-log.ts';
-import { encodeLinkState } from '../redis/link-state.ts';
+import { baseIdentity, encodeLinkState } from '../redis/link-state.ts';
 import type { Disk } from '../storage/disk.ts';
 import type { History, ServedTimeline } from './history.ts';
 import type { Outlet } from './outlet.ts';
@@ -59,12 +61,13 @@ export class LinkFeed {
     this.#options = options;
   }
 
-  async sendBase(): Promise<void> {
+  /** From where the other side has it, if it is this one. */
+  async sendBase(held: HeldBase | undefined): Promise<void> {
     const { disk, served, events } = this.#options;
     const { record, rdbPath } = served.base;
-    await this.#send('base', 0, encodeBase(record).bytes);
-    let at = 0;
-    for await (const { bytes } of basePieces(disk, rdbPath, record)) {
+    let at = goesOn(record, held) ? held.bytes : 0;
+    await this.#send('base', at, encodeBase(record).bytes);
+    for await (const { bytes } of basePieces(disk, rdbPath, record, at)) {
       events.requireGoing();
       await this.#send('piece', at, bytes);
       at += bytes.length;
@@ -120,4 +123,9 @@ export class LinkFeed {
     outlet.send(packed.meantLength === undefined ? Buffer.from(packed.bytes) : packed.bytes);
     await events.room(raw.length);
   }
+}
+
+function goesOn(record: BaseRecord, held: HeldBase | undefined): held is HeldBase {
+  if (held?.identity !== baseIdentity(record)) return false;
+  return held.bytes % record.chunk === 0 && held.bytes < record.size;
 }

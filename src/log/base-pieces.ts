@@ -20,18 +20,19 @@ export interface BasePiece {
   readonly slab: Slab;
 }
 
-/** Each piece once the chunk that it belongs to was begun, none behind a wrong chunk. */
+/** Each piece once the chunk that it belongs to was begun, none behind a wrong chunk. `from`: where a chunk begins. */
 export async function* basePieces(
   disk: Disk,
   path: string,
   record: BaseRecord,
+  from = 0,
 ): AsyncGenerator<BasePiece, void, undefined> {
   const pool = new SlabPool(pieceBytes, piecesKept);
   await using file = await disk.open(path, 'read');
   if ((await file.size()) !== record.size) throw wrongSize(path, await file.size(), record.size);
-  const check = new ChunkCheck(path, record);
-  let ahead = readPiece(file, pool, 0, record.size);
-  for (let at = 0; at < record.size;) {
+  const check = new ChunkCheck(path, record, from / record.chunk);
+  let ahead = readPiece(file, pool, from, record.size);
+  for (let at = from; at < record.size;) {
     const { slab, bytes } = await ahead;
     if (bytes.length === 0) throw wrongSize(path, at, record.size);
     const next = at + bytes.length;
@@ -67,14 +68,15 @@ async function read(file: DiskFile, pool: SlabPool, at: number, size: number): P
 class ChunkCheck {
   readonly #path: string;
   readonly #record: BaseRecord;
-  #index = 0;
+  #index: number;
   #left: number;
   #crc = 0;
 
-  constructor(path: string, record: BaseRecord) {
+  constructor(path: string, record: BaseRecord, index: number) {
     this.#path = path;
     this.#record = record;
-    this.#left = Math.min(record.chunk, record.size);
+    this.#index = index;
+    this.#left = Math.min(record.chunk, record.size - index * record.chunk);
   }
 
   take(piece: Buffer): void {

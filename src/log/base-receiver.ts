@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { encodeBase } from '../../journal-format/base.ts';
 import type { BaseRecord } from '../../journal-format/base.ts';
 import { baseName, rdbName } from '../../journal-format/names.ts';
+import { IntegrityError } from '../core/errors.ts';
 import { queueBytesMax } from '../core/limits.ts';
 import type { Offset } from '../core/position.ts';
 import type { Slab } from '../core/slabs.ts';
@@ -31,6 +32,10 @@ export interface BaseReceiverOptions {
   readonly offset: Offset;
   /** Opens a checker for a file that is being written. */
   readonly check: (path: string) => BaseChecker;
+  /** Goes on with a file that holds the beginning. */
+  readonly begun?: { readonly file: DiskFile; readonly size: number } | undefined;
+  /** What is to be found in it. */
+  readonly expected?: Pick<BaseFindings, 'crc64' | 'chunk' | 'chunks'> | undefined;
   /** A write or sync failed. Called at most once. */
   readonly failed: (error: unknown) => void;
 }
@@ -56,15 +61,23 @@ export class BaseReceiver implements AsyncDisposable {
     this.#options = options;
     this.#file = file;
     this.#checker = options.check(file.path);
+    this.#written = options.begun?.size ?? 0;
+    if (this.#written > 0) this.#checker.available(this.#written);
   }
 
   static async open(options: BaseReceiverOptions): Promise<BaseReceiver> {
-    return new BaseReceiver(options, await options.disk.create(temporaryPath(options.directory)));
+    const { disk, directory, begun } = options;
+    return new BaseReceiver(options, begun?.file ?? (await disk.create(temporaryPath(directory))));
   }
 
   /** Bytes taken so far. */
   get received(): number {
     return this.#written + this.#queued;
+  }
+
+  /** Bytes in the file. */
+  get written(): number {
+    return this.#written;
   }
 
   get congested(): boolean {
@@ -99,6 +112,7 @@ export class BaseReceiver implements AsyncDisposable {
     this.#check();
     await this.#file.sync();
     const findings = await this.#checker.finish(this.#written);
+    this.#compare(findings);
     const unique = uniqueHex();
     await disk.rename(this.#file.path, join(directory, rdbName(offset, unique)));
     await disk.syncDirectory(directory);
@@ -148,6 +162,16 @@ export class BaseReceiver implements AsyncDisposable {
         this.#fail(error, true);
       },
     );
+  }
+
+  #compare({ crc64, chunk, chunks }: BaseFindings): void {
+    const { expected } = this.#options;
+    if (expected === undefined) return;
+    if (crc64 === expected.crc64 && chunk === expected.chunk && chunks.every((crc, i) => crc === expected.chunks[i]))
+      return;
+    throw new IntegrityError('base-differs', `${this.#file.path} is not the base that the other journal has`, {
+      hint: 'it is fetched anew; a disk that gives back other bytes than were written may be the reason',
+    });
   }
 
   #check(): void {

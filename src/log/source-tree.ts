@@ -3,7 +3,13 @@
  * part of the format.
  */
 import { dirname, join } from 'node:path';
-import { isSourceName, markFileName, parseTimelineFolder, timelineFolder } from '../../journal-format/names.ts';
+import {
+  fileNames,
+  isSourceName,
+  markFileName,
+  parseTimelineFolder,
+  timelineFolder,
+} from '../../journal-format/names.ts';
 import { StorageError, UsageError } from '../core/errors.ts';
 import type { Disk } from '../storage/disk.ts';
 
@@ -16,6 +22,7 @@ export interface SourceTree {
   readonly state: string;
   readonly reserve: string;
   readonly removed: string;
+  readonly partial: string;
 }
 
 export function sourceTree(root: string, source: string): SourceTree {
@@ -34,6 +41,7 @@ export function sourceTree(root: string, source: string): SourceTree {
     state: join(directory, 'state.json'),
     reserve: join(directory, 'reserve'),
     removed: join(directory, 'removed'),
+    partial: join(directory, fileNames.partial),
   };
 }
 

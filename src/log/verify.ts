@@ -90,7 +90,7 @@ async function bytesIn(disk: Disk, directory: string): Promise<number> {
 async function noteStrangers(run: VerifyRun, tree: SourceTree): Promise<void> {
   const own = new Set<string>([
     ...[fileNames.lock, fileNames.holder, fileNames.state, fileNames.reserve],
-    ...[fileNames.marks, fileNames.timelines, fileNames.aside, fileNames.removed],
+    ...[fileNames.marks, fileNames.timelines, fileNames.aside, fileNames.removed, fileNames.partial],
     ...[fileNames.delayedSocket, fileNames.delayedPause],
   ]);
   for (const name of await listOrEmpty(run.disk, tree.directory)) {

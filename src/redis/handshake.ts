@@ -31,6 +31,14 @@ export interface HandshakeOptions {
   readonly announce?: AnnouncedAddress | undefined;
   /** Whether a journal is asked for its link. */
   readonly asksLink?: boolean | undefined;
+  /** The beginning of a base that a journal is asked to go on with. */
+  readonly heldBase?: HeldBase | undefined;
+}
+
+/** As redis/link-state.ts names a base, and how much of it is there. */
+export interface HeldBase {
+  readonly identity: string;
+  readonly bytes: number;
 }
 
 /** Where we listen, as the primary is to tell others. */
@@ -46,7 +54,8 @@ export type HandshakeOutcome =
   | { readonly kind: 'continue'; readonly id: ReplicationId };
 
 /** Each state waits for the reply to the command it is named after. */
-export type HandshakeState = 'ping' | 'auth' | 'info' | 'lineage' | 'announce' | 'capa' | 'version' | 'link' | 'psync';
+export type HandshakeState =
+  'ping' | 'auth' | 'info' | 'lineage' | 'announce' | 'capa' | 'version' | 'link' | 'base' | 'psync';
 
 /** Kinds of reply that are told apart. */
 export type HandshakeEvent =
@@ -113,6 +122,8 @@ const transitions: Readonly<Record<HandshakeState, Readonly<Record<HandshakeEven
   version: { ...otherwise, ok: 'advance', 'other-error': 'advance' },
   // Only journals do this one.
   link: { ...otherwise, ok: 'advance', 'other-error': 'advance' },
+  // A journal that cannot go on with it begins anew.
+  base: { ...otherwise, ok: 'advance', 'other-error': 'advance' },
   psync: { ...otherwise, 'full-resync': 'done', continue: 'done' },
 };
 
@@ -125,6 +136,7 @@ const stateOrder: readonly HandshakeState[] = [
   'capa',
   'version',
   'link',
+  'base',
   'psync',
 ];
 
@@ -217,17 +229,18 @@ export class Handshake {
   }
 
   #next(): HandshakeState {
-    const { password, announce, asksLink } = this.#options;
+    const { password, announce, asksLink, heldBase } = this.#options;
     const left = new Set<HandshakeState>();
     if (password === undefined) left.add('auth');
     if (announce === undefined) left.add('announce');
     if (asksLink !== true) left.add('link');
+    if (heldBase === undefined || !this.#isLinked) left.add('base');
     const order = stateOrder.filter((state) => !left.has(state));
     return order[order.indexOf(this.#state) + 1] ?? 'psync';
   }
 
   #command(): Buffer {
-    const { user, password = '', resume, announce } = this.#options;
+    const { user, password = '', resume, announce, heldBase } = this.#options;
     switch (this.#state) {
       case 'ping':
         return encodeCommand('PING');
@@ -247,6 +260,8 @@ export class Handshake {
         return encodeCommand('REPLCONF', 'version', announcedVersion);
       case 'link':
         return encodeCommand('REPLCONF', 'journal-link', String(linkVersion));
+      case 'base':
+        return encodeCommand('REPLCONF', 'journal-base', heldBase?.identity ?? '', String(heldBase?.bytes));
       case 'psync':
         return resume === undefined
           ? encodeCommand('PSYNC', '?', '-1')
@@ -294,6 +309,7 @@ const commandNames: Readonly<Record<HandshakeState, string>> = {
   capa: 'REPLCONF capa',
   version: 'REPLCONF version',
   link: 'REPLCONF journal-link',
+  base: 'REPLCONF journal-base',
   psync: 'PSYNC',
 };
 

@@ -95,8 +95,8 @@ export class LinkReceiver {
     this.#isSettling = true;
     session.pause();
     try {
-      events.fullSync({ id: base.id, offset: base.offset });
-      this.#sync = { base, sink: await link.beginLinkedSync(session.fullSync(base), base), received: held };
+      events.fullSync({ id: base.id, offset: base.offset }, held);
+      this.#sync = { base, sink: await link.beginLinkedSync(session.fullSync(base), base, held), received: held };
       this.#isSettling = false;
       session.resume();
       this.#pull();

@@ -33,7 +33,8 @@ export interface SessionEvents {
   described?(lineage: ReplicationInfo): void;
   /** The server answered; `notes` are replies that were passed over. `isLinked`: it is a journal, and has a link with us. */
   greeted(server: ServerVersion | undefined, notes: readonly string[], isLinked: boolean): void;
-  fullSync(position: Position): void;
+  /** `held`: bytes of its RDB that need not come again. */
+  fullSync(position: Position, held?: number): void;
   /** Bytes of the RDB so far; `size` where the primary told it. */
   receiving(received: number, size: number | undefined): void;
   /** Of a journal: how it stands. */

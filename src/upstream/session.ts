@@ -13,7 +13,7 @@ import { LinkError } from '../core/errors.ts';
 import type { Slab } from '../core/slabs.ts';
 import { BoundaryScanner } from '../redis/boundary-scanner.ts';
 import { Handshake } from '../redis/handshake.ts';
-import type { HandshakeOutcome } from '../redis/handshake.ts';
+import type { HandshakeOutcome, HeldBase } from '../redis/handshake.ts';
 import type { Announced } from '../redis/link-intake.ts';
 import { streamDb } from '../redis/rdb-head.ts';
 import type { RdbHead } from '../redis/rdb-head.ts';
@@ -64,7 +64,7 @@ export class ReplicaSession {
   #congested = false;
   #publishing: Promise<void> | undefined;
 
-  private constructor(options: SessionOptions, resume: ResumePoint | undefined) {
+  private constructor(options: SessionOptions, resume: ResumePoint | undefined, heldBase: HeldBase | undefined) {
     this.#options = options;
     this.#resume = resume;
     this.#phase = {
@@ -74,6 +74,7 @@ export class ReplicaSession {
         announce: options.announce,
         resume: resume?.position,
         asksLink: options.link !== undefined,
+        heldBase,
       }),
     };
     this.#lastByteAt = options.clock.monotonic();
@@ -85,7 +86,8 @@ export class ReplicaSession {
   static async open(options: SessionOptions, signal: AbortSignal): Promise<ReplicaSession> {
     // Asked in either case: it settles what the session before left.
     const resume = await options.sink.resumePoint();
-    const session = new ReplicaSession(options, options.broken === undefined ? resume : undefined);
+    const heldBase = await options.link?.heldBase();
+    const session = new ReplicaSession(options, options.broken === undefined ? resume : undefined, heldBase);
     await session.#connect(signal);
     return session;
   }

@@ -9,6 +9,7 @@ import type { Micros } from '../core/clock.ts';
 import type { Offset, Position, ReplicationId } from '../core/position.ts';
 import type { Slab } from '../core/slabs.ts';
 import type { BoundaryScanner } from '../redis/boundary-scanner.ts';
+import type { HeldBase } from '../redis/handshake.ts';
 import type { LinkedBase } from '../redis/link-intake.ts';
 import type { LogItem } from '../redis/link-log.ts';
 import type { RdbHead } from '../redis/rdb-head.ts';
@@ -34,8 +35,10 @@ export interface Sink {
 
 /** The same, of what comes over a link with another journal, with the stamps of that one. */
 export interface LinkSink {
-  /** As beginFullSync(); the base is what the other journal says it is. */
-  beginLinkedSync(sync: FullSync, base: LinkedBase): Promise<FullSyncSink<LinkedStreamSink>>;
+  /** What is left of a base that was being received. */
+  heldBase(): Promise<HeldBase | undefined>;
+  /** As beginFullSync(); the base is what the other journal says it is, and comes from byte `held` on. */
+  beginLinkedSync(sync: FullSync, base: LinkedBase, held: number): Promise<FullSyncSink<LinkedStreamSink>>;
   /** As attach(); under which names the stream goes on will be noted. */
   attachLinked(): Promise<LinkedStreamSink>;
 }

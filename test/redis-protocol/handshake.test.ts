@@ -9,7 +9,13 @@ import { command, singleBytes } from './bytes.ts';
 const id = 'a'.repeat(40);
 const otherId = '0123456789abcdef0123456789abcdef01234567';
 const secret = 'hunter2-secret';
-const withPassword = { user: 'replica', password: secret, announce: { host: '10.0.0.9', port: 6380 }, asksLink: true };
+const withPassword = {
+  user: 'replica',
+  password: secret,
+  announce: { host: '10.0.0.9', port: 6380 },
+  asksLink: true,
+  heldBase: { identity: 'f'.repeat(64), bytes: 1024 },
+};
 const info = '# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.1\r\n';
 const replication = `# Replication\r\nrole:master\r\nmaster_replid:${'c'.repeat(40)}\r\nmaster_repl_offset:4711\r\n`;
 
@@ -22,6 +28,7 @@ const sent: Readonly<Record<HandshakeState, Buffer>> = {
   capa: command('REPLCONF', 'capa', 'eof', 'capa', 'psync2'),
   version: command('REPLCONF', 'version', '9.1.0'),
   link: command('REPLCONF', 'journal-link', '1'),
+  base: command('REPLCONF', 'journal-base', 'f'.repeat(64), '1024'),
   psync: command('PSYNC', '?', '-1'),
 };
 
@@ -34,6 +41,7 @@ const goodReply: Readonly<Record<HandshakeState, string>> = {
   capa: '+OK\r\n',
   version: '+OK\r\n',
   link: '+OK\r\n',
+  base: '+OK\r\n',
   psync: `+FULLRESYNC ${id} 4711\r\n`,
 };
 
@@ -46,6 +54,7 @@ const order: readonly HandshakeState[] = [
   'capa',
   'version',
   'link',
+  'base',
   'psync',
 ];
 
@@ -61,7 +70,7 @@ function arrivedAt(state: HandshakeState, options: HandshakeOptions = withPasswo
     if (step === state) break;
     if (step === 'auth' && options.password === undefined) continue;
     if (step === 'announce' && options.announce === undefined) continue;
-    if (step === 'link' && options.asksLink !== true) continue;
+    if ((step === 'link' || step === 'base') && options.asksLink !== true) continue;
     push(handshake, goodReply[step]);
   }
   expect(handshake.state).toBe(state);
@@ -89,7 +98,8 @@ describe('a full sync', () => {
     expect(push(handshake, goodReply.announce).send).toEqual(sent.capa);
     expect(push(handshake, goodReply.capa).send).toEqual(sent.version);
     expect(push(handshake, goodReply.version).send).toEqual(sent.link);
-    expect(push(handshake, goodReply.link).send).toEqual(sent.psync);
+    expect(push(handshake, goodReply.link).send).toEqual(sent.base);
+    expect(push(handshake, goodReply.base).send).toEqual(sent.psync);
     expect(handshake.isLinked).toBe(true);
     expect(push(handshake, goodReply.psync)).toEqual({
       send: undefined,
@@ -113,7 +123,7 @@ describe('a full sync', () => {
     const handshake = new Handshake();
     let sending = handshake.start();
     const said: Buffer[] = [];
-    for (const state of order.filter((step) => !['auth', 'announce', 'link'].includes(step))) {
+    for (const state of order.filter((step) => !['auth', 'announce', 'link', 'base'].includes(step))) {
       said.push(sending);
       for (const byte of singleBytes(Buffer.from(goodReply[state]))) {
         const step = handshake.push(byte);
@@ -229,7 +239,8 @@ const expected: Readonly<Record<HandshakeState, Readonly<Record<HandshakeEvent, 
   announce: { ...never, ok: 'capa', 'other-error': 'capa' },
   capa: { ...never, ok: 'version', 'other-error': 'version' },
   version: { ...never, ok: 'link', 'other-error': 'link' },
-  link: { ...never, ok: 'psync', 'other-error': 'psync' },
+  link: { ...never, ok: 'base', 'other-error': 'psync' },
+  base: { ...never, ok: 'psync', 'other-error': 'psync' },
   // Nothing was asked to be continued here.
   psync: { ...never, 'full-resync': 'done', continue: 'protocol-broken' },
 };

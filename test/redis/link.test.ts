@@ -1,6 +1,8 @@
 // The link between two journals on real servers, through a proxy that delays, throttles and cuts: no byte is lost, and time at
 // the far site is that of the near one.
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -99,6 +101,61 @@ describeServers('over a link, the far journal', (binary) => {
     await expectSameTime(chain, `seed ${seed}`);
     await chain.expectSame(`seed ${seed}`);
     expect(chain.far.of('full-sync')).toHaveLength(1);
+  });
+
+  test('goes on inside a base after the link broke, and after either was killed', async () => {
+    const seed = Date.now() >>> 0;
+    await using chain = await ChainRig.start(binary, seed);
+    // Nothing that could be compressed.
+    for (let i = 0; i < 24; i += 1) await chain.near.client.call('SET', `large:${i}`, randomBytes(1024 * 1024));
+    await chain.near.attach();
+    const tap = await chain.tap();
+    tap.disturb({ bytesPerSecond: 4_000_000 });
+    await chain.run();
+    const half = async (bytes: number): Promise<void> => {
+      const link = await eventually('a link', () => tap.connections.findLast(({ isOpen }) => isOpen));
+      await eventually('some of the base', () => link.forwarded > bytes, { timeoutMs: 20_000 });
+    };
+    await half(5_000_000);
+    tap.cut();
+    await eventually('it to go on', () => chain.far.of('full-sync').length === 2);
+    await half(4_000_000);
+    await chain.far.kill9();
+    await chain.run();
+    await half(4_000_000);
+    await chain.near.journal.kill9();
+    await chain.near.attach();
+    tap.disturb({});
+    await chain.far.waitFor('ready');
+    await expectSameTime(chain, `seed ${seed}`);
+    await chain.expectSame(`seed ${seed}`);
+    const sent = tap.connections.reduce((sum, { forwarded }) => sum + forwarded, 0);
+    // Each time what lies between the last whole chunk and the cut, and what was under way.
+    expect(sent).toBeLessThan(25.5 * 1024 * 1024 + 3 * 3_000_000);
+    expect(await readdir(chain.far.tree.directory)).not.toContain('partial');
+    expect(await fullSyncs(chain.near.client)).toBe(1);
+  });
+
+  test('begins a base anew that the near one has no more', async () => {
+    await using chain = await ChainRig.start(binary, 1);
+    for (let i = 0; i < 4; i += 1) await chain.near.client.call('SET', `large:${i}`, randomBytes(1024 * 1024));
+    await chain.near.attach();
+    const tap = await chain.tap();
+    tap.disturb({ cutAfterBytes: 3_000_000 });
+    await chain.run();
+    await chain.far.waitFor('link-interrupted');
+    await tap.refuse();
+    tap.disturb({});
+    // Another history: the near journal begins another timeline.
+    await chain.near.client.call('DEBUG', 'CHANGE-REPL-ID');
+    chain.near.capture.tap.cut();
+    await chain.near.journal.waitFor('gap');
+    await tap.accept();
+    await chain.far.waitFor('ready');
+    expect(chain.far.of('full-sync').at(-1)).not.toHaveProperty('held');
+    await chain.near.client.call('SET', 'after', 'that');
+    await chain.level();
+    expect(await readdir(chain.far.tree.directory)).not.toContain('partial');
   });
 
   test('goes on with the plain protocol where the other knows no link, and back', async () => {
