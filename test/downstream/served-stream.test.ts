@@ -120,8 +120,10 @@ describe('a moment that is served with later times', () => {
     const served = { number, directory, base, ids, durable, own: { pings, names: 1, shift } };
     const half = Buffer.concat(expected.slice(0, 10));
     const all = Buffer.concat([half, ping, ping, ...expected.slice(10)]);
+    // The times are changed for each reader, and blocks are shared by all of them.
+    const blocks = new BlockCache();
     for (let from = 0; from <= all.length; from += 1) {
-      await using stream = new ServedStream(localDisk, start + 1 + from, new BlockCache());
+      await using stream = new ServedStream(localDisk, start + 1 + from, blocks);
       const parts: Buffer[] = [];
       for (let piece = await stream.read(served); piece !== undefined; piece = await stream.read(served)) {
         parts.push(Buffer.from(piece.bytes));
