@@ -1,4 +1,4 @@
-/** Replicas that are fed, as lines of a table of facts. */
+/** Replicas that are fed, and the journal that is followed, as lines of a table of facts. */
 import type { Status } from '../daemon/status.ts';
 import { formatBytes, formatSeconds, printable } from './units.ts';
 
@@ -11,11 +11,26 @@ const silentSecondsUsual = 5;
 
 export function replicaFacts({ replicas }: Pick<Status, 'replicas'>): Facts {
   const facts: Facts = replicas.slice(0, replicasShown).map((replica, i) => {
-    const { address, state, lagBytes, silentSeconds } = replica;
+    const { address, state, isJournal, lagBytes, silentSeconds } = replica;
     const behind = lagBytes === null ? 'getting the dataset' : `${formatBytes(lagBytes)} behind`;
     const silent = silentSeconds < silentSecondsUsual ? '' : `, silent for ${formatSeconds(silentSeconds)}`;
-    return [i === 0 ? 'feeds' : '', printable(`${address}  ${state}, ${behind}${silent}`)];
+    return [
+      i === 0 ? 'feeds' : '',
+      printable(`${isJournal ? 'journal ' : ''}${address}  ${state}, ${behind}${silent}`),
+    ];
   });
   if (replicas.length > replicasShown) facts.push(['', `and ${replicas.length - replicasShown} more`]);
   return facts;
+}
+
+/** How far we are behind a journal that is followed. */
+export function linkFacts({ link }: Pick<Status, 'link'>): Facts {
+  if (link === null) return [];
+  const { hops, isUp, hop, total } = link;
+  const of = ({ bytes, seconds }: typeof hop): string =>
+    bytes === 0 ? 'level with' : `${formatBytes(bytes)}, ${formatSeconds(seconds)} behind`;
+  const primary = `${of(total)} the primary${hops === 0 ? '' : `, ${hops + 1} journals away`}`;
+  return [
+    ['link', `${of(hop)} the journal; ${primary}${isUp ? '' : ', as far as the journal knows, which has lost it'}`],
+  ];
 }

@@ -12,7 +12,7 @@ import { parseKeepLocal } from './keep-local.ts';
 import { resolveListen } from './listen-config.ts';
 import type { ListenConfig } from './listen-config.ts';
 import type { KeepLocal } from './keep-local.ts';
-import type { LogLevel, SettingKey } from './settings.ts';
+import type { AckMode, LogLevel, SettingKey } from './settings.ts';
 import type { Environment, Layers } from './layers.ts';
 import { passwordVariables, readPem, resolvePassword } from './secret-files.ts';
 import type { OfServer } from './secret-files.ts';
@@ -37,6 +37,8 @@ export interface RunConfig extends SourceConfig {
   readonly keepLocal?: KeepLocal | undefined;
   /** Absent: no replicas are fed. */
   readonly listen?: ListenConfig | undefined;
+  /** `remote`: acknowledged is what a journal that follows us has, too. Absent: local. */
+  readonly ack?: AckMode;
   /** Stop when what the primary had at the start is journaled. */
   readonly once: boolean;
   readonly logLevel: LogLevel;
@@ -60,9 +62,17 @@ export function resolveRunConfig(layers: Layers, environment: Environment): RunC
     keepLocal: resolveKeepLocal(layers),
     listen: resolveListen(layers, environment, warnings),
     warnings,
+    ack: resolveAck(layers),
     once: values.once,
     logLevel: values['log-level'],
   };
+}
+
+function resolveAck({ values, origin }: Layers): AckMode {
+  if (values.ack === 'local' || values.listen !== undefined) return values.ack;
+  throw new UsageError('listen-missing', `${origin('ack')} is remote, but there is no --listen`, {
+    hint: 'the journal at the other site follows this one: --listen HOST:PORT',
+  });
 }
 
 function resolveKeepLocal({ values, origin }: Layers): KeepLocal | undefined {

@@ -6,6 +6,7 @@ import { systemClock } from '../core/clock.ts';
 import type { Micros } from '../core/clock.ts';
 import type { JournalError } from '../core/errors.ts';
 import { formatPosition } from '../core/position.ts';
+import type { Offset } from '../core/position.ts';
 import { Accounts } from '../downstream/accounts.ts';
 import type { ClientEvents, ReplicaState } from '../downstream/client.ts';
 import type { History, LinkStanding, UpstreamState } from '../downstream/history.ts';
@@ -28,6 +29,8 @@ export interface Upstream {
   readonly sources: readonly SourceAddress[];
   /** Somebody who may say so says that this one is the primary now. */
   readonly moved: (host: string, port: number) => void;
+  /** One of those who follow us says how far it is. */
+  readonly acknowledged: () => void;
   /** More has come from the server than was taken yet. */
   readonly isBehind: () => boolean;
   /** For a journal that follows us. */
@@ -66,6 +69,12 @@ export class Feeding implements AsyncDisposable {
     return this.#listener.replicas;
   }
 
+  /** What the journal that is furthest of those that follow us has durably; undefined: none does. */
+  get journaledElsewhere(): Offset | undefined {
+    const journals = this.replicas.filter(({ isJournal, state }) => isJournal && state === 'online');
+    return journals.length === 0 ? undefined : Math.max(...journals.map(({ acknowledged }) => acknowledged));
+  }
+
   get isFollowed(): boolean {
     return this.#listener.isFollowed;
   }
@@ -90,19 +99,19 @@ export async function openListener(
   history: History,
   disk: Disk,
   logger: Logger,
-  upstream?: Pick<Upstream, 'moved' | 'isBehind'>,
+  upstream?: Pick<Upstream, 'moved' | 'isBehind' | 'acknowledged'>,
 ): Promise<Listener> {
   const listener = await Listener.open({
     ...{ address, tls, disk, history, isBehind: upstream?.isBehind },
     accounts: new Accounts(accounts),
     clock: systemClock,
-    events: loggedClients(logger, upstream?.moved),
+    events: loggedClients(logger, upstream),
   });
   logger.info({ event: 'listening', host: address.host, port: listener.port, tls: tls !== undefined });
   return listener;
 }
 
-function loggedClients(logger: Logger, moved?: Upstream['moved']): ClientEvents {
+function loggedClients(logger: Logger, upstream?: Pick<Upstream, 'moved' | 'acknowledged'>): ClientEvents {
   const refusals = new Map<string, { told: Micros; untold: number }>();
   return {
     refused: (peer, error) => {
@@ -132,7 +141,10 @@ function loggedClients(logger: Logger, moved?: Upstream['moved']): ClientEvents 
     },
     moved: (host, port) => {
       logger.info({ event: 'told-of-primary', host, port });
-      moved?.(host, port);
+      upstream?.moved(host, port);
+    },
+    acknowledged: () => {
+      upstream?.acknowledged();
     },
   };
 }

@@ -35,6 +35,7 @@ import type { SessionEvents } from '../upstream/session-options.ts';
 import { WorkerBaseChecker } from './base-checker.ts';
 import { Capture } from './capture.ts';
 import type { CaptureEvents } from './capture-options.ts';
+import { loggedCapture } from './capture-logged.ts';
 import { positionHeld, positionOf } from './capture-progress.ts';
 import type { RunConfig } from './config.ts';
 import type { LinkStanding, UpstreamState } from '../downstream/history.ts';
@@ -144,7 +145,7 @@ class Run {
   /** The server that is followed, or was last. */
   #address: SourceAddress;
   readonly #standing: StandingWatch;
-  readonly #link = new SourceLink();
+  readonly #link = new SourceLink(systemClock);
   readonly #unended: UnendedWatch;
   /** Looking for a primary while a session lasts. */
   #watching = new AbortController();
@@ -179,6 +180,7 @@ class Run {
         pool: new SlabPool(slabBytes, slabsKept),
         sink: capture,
         link: capture,
+        ...(this.#config.ack === 'remote' && { elsewhere: () => this.#feeding?.journaledElsewhere }),
         events: this.#sessionEvents(capture, (isLinked) => {
           // A journal tells what it knows of the primary's time.
           if (isLinked) sampling.rest();
@@ -214,6 +216,8 @@ class Run {
       lastStamp: formatInstant(lastStamp),
       unended: this.#unended.state,
       replicas: this.#feeding?.replicas ?? [],
+      ack: this.#config.ack ?? 'local',
+      link: this.#link.lag(durable),
       sealing,
       clock: clockInSeconds(clock),
       sync: this.#sync,
@@ -231,8 +235,16 @@ class Run {
   async listen(capture: Capture, config: NonNullable<RunConfig['listen']>): Promise<Feeding> {
     const moved = (host: string, port: number): void => this.#choice?.hint({ host, port });
     const isBehind = (): boolean => this.#session?.isBehind ?? false;
+    const acknowledged = (): void => this.#session?.progressed();
     const standing = (its: UpstreamState): LinkStanding => this.#link.standing(capture, its);
-    const upstream = { current: this.#address, sources: this.#config.addresses, moved, isBehind, standing };
+    const upstream = {
+      current: this.#address,
+      sources: this.#config.addresses,
+      moved,
+      acknowledged,
+      isBehind,
+      standing,
+    };
     return (this.#feeding = await Feeding.open(config, capture, upstream, { disk: localDisk, logger: this.#logger }));
   }
 
@@ -248,9 +260,7 @@ class Run {
   get captureEvents(): CaptureEvents {
     const logger = this.#logger;
     return {
-      recovered: (actions) => {
-        for (const action of actions) logger.warn({ event: 'recovered', action });
-      },
+      ...loggedCapture(logger),
       progressed: () => {
         this.#session?.progressed();
         this.#feeding?.moved();
@@ -259,16 +269,6 @@ class Run {
       failed: (error) => {
         logger.error({ event: 'storage-failed', ...describe(error) });
         this.#session?.fail(error);
-      },
-      gap: ({ from, to, cause, detail, orphan }) => {
-        const parted = orphan === undefined ? {} : { survivesTo: formatPosition(orphan) };
-        logger.error({ event: 'gap', cause, detail, from: formatPosition(from), to: formatPosition(to), ...parted });
-      },
-      sealed: (_from, { path, raw, stored }) => {
-        logger.debug({ event: 'sealed', path, raw, stored });
-      },
-      sealFailed: (path, error) => {
-        logger.error({ event: 'seal-failed', path, ...describe(error) });
       },
     };
   }

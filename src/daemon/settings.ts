@@ -58,6 +58,7 @@ export const settingsSchema = z.object({
   'listen-tls-key': text.optional(),
   'listen-tls-ca': text.optional(),
   announce: text.optional(),
+  ack: z.enum(['local', 'remote'], 'is not local or remote').default('local'),
   delay: text.optional(),
   control: text.optional(),
   once: onOff.default(false),
@@ -112,6 +113,7 @@ export const settingsSchema = z.object({
 export type Settings = Readonly<z.infer<typeof settingsSchema>>;
 export type SettingKey = keyof Settings;
 export type LogLevel = Settings['log-level'];
+export type AckMode = Settings['ack'];
 
 export const settings: Readonly<Record<SettingKey, Setting>> = {
   dir: { value: 'DIR', help: 'the journal directory', fallback: './journal-data', isPath: true },
@@ -204,6 +206,11 @@ export const settings: Readonly<Record<SettingKey, Setting>> = {
     help: 'the Unix socket at which a delayed copy is paused and resumed',
     fallback: 'delayed.sock in the folder of the source',
     isPath: true,
+  },
+  ack: {
+    value: 'local|remote',
+    help: 'acknowledge to the primary what is durable here, or only what is durable at a journal that follows us, too',
+    fallback: 'local',
   },
   once: { value: undefined, help: 'stop when all that the primary had at the start is journaled' },
   'log-level': { value: 'debug|info|warn|error', help: 'how much is logged', fallback: 'info' },

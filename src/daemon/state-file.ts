@@ -15,6 +15,8 @@ import { readSmall, replaceCache } from '../storage/publish.ts';
 import { describe } from './describe-error.ts';
 import type { DiskState } from './disk-watch.ts';
 import type { RetentionState } from './keep-local.ts';
+import type { AckMode } from './settings.ts';
+import type { LinkLag } from './source-link.ts';
 import type { UnendedCommand } from './unended-command.ts';
 import { writerName } from './version.ts';
 
@@ -55,6 +57,10 @@ export interface RunState {
   readonly nextAttemptAt: string | null;
   readonly disk: DiskState | null;
   readonly retention: RetentionState | null;
+  /** What has to be durable before it is acknowledged to the primary. */
+  readonly ack: AckMode;
+  /** The journal that is followed; null: a server is. */
+  readonly link: LinkLag | null;
   /** Those that are fed from here. */
   readonly replicas: readonly ReplicaState[];
 }
@@ -81,6 +87,8 @@ export type RunChange = Partial<Omit<RunState, 'version' | 'writer' | 'pid' | 's
 
 const instant = z.string().refine((text) => !Number.isNaN(Date.parse(text)));
 const offset = z.string().regex(/^\d{1,16}$/);
+
+const lag = z.object({ bytes: z.number(), seconds: z.number() });
 
 const error = { code: z.string(), message: z.string(), hint: z.string().nullable(), at: instant };
 
@@ -124,6 +132,8 @@ const schema: z.ZodType<RunState> = z.object({
     .nullable()
     .default(null),
   retention: z.object({ rule: z.string(), heldBytes: z.number() }).nullable().default(null),
+  ack: z.enum(['local', 'remote']).default('local'),
+  link: z.object({ hops: z.int(), isUp: z.boolean(), hop: lag, total: lag }).nullable().default(null),
   replicas: z
     .array(
       z.object({
@@ -131,6 +141,7 @@ const schema: z.ZodType<RunState> = z.object({
         host: z.string(),
         port: z.int(),
         state: z.enum(['waiting', 'base', 'online']),
+        isJournal: z.boolean().default(false),
         acknowledged: z.int(),
         sent: z.int(),
         silentMs: z.number(),
@@ -202,6 +213,8 @@ export class StateWriter implements AsyncDisposable {
       nextAttemptAt: null,
       disk: null,
       retention: null,
+      ack: 'local',
+      link: null,
       replicas: [],
     };
     this.#write();

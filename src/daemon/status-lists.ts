@@ -44,6 +44,8 @@ export interface StatusReplica {
   readonly address: string;
   /** Where it connects from. */
   readonly peer: string;
+  /** Another journal, over a link: what it acknowledges is durable there. */
+  readonly isJournal: boolean;
   /** `base`: it is being sent the dataset. */
   readonly state: 'waiting' | 'base' | 'online';
   readonly acknowledged: string;
@@ -130,9 +132,10 @@ export function gapOf({ from, to, cause, detail }: GapRecord): StatusGap {
 }
 
 export function replicasOf(replicas: readonly ReplicaState[], durable: Offset): StatusReplica[] {
-  return replicas.map(({ peer, host, port, state, acknowledged, silentMs }) => ({
+  return replicas.map(({ peer, host, port, state, isJournal, acknowledged, silentMs }) => ({
     address: formatAddress({ host, port }),
     peer,
+    isJournal,
     state,
     acknowledged: String(acknowledged),
     lagBytes: state === 'online' ? Math.max(0, durable - acknowledged) : null,

@@ -41,6 +41,12 @@ export function unendedWarnings(unended: UnendedCommand | null): string[] {
   ];
 }
 
+export function ackWarnings(live: RunState | undefined): string[] {
+  if (live?.ack !== 'remote') return [];
+  if (live.replicas.some(({ isJournal, state }) => isJournal && state === 'online')) return [];
+  return ['--ack remote: no journal follows this one, so nothing more is acknowledged to the primary (WAIT waits)'];
+}
+
 export function clockWarnings(clock: StatusClock | undefined): string[] {
   const warnings: string[] = [];
   const { skew = null, wallError = null } = clock ?? {};

@@ -35,9 +35,11 @@ import type {
   StatusRemoved,
   StatusReplica,
 } from './status-lists.ts';
+import type { AckMode } from './settings.ts';
+import type { LinkLag } from './source-link.ts';
 import { uncertainOf } from './status-time.ts';
 import type { StatusClock, StatusUncertain } from './status-time.ts';
-import { clockWarnings, unendedWarnings, warningsOf } from './status-warnings.ts';
+import { ackWarnings, clockWarnings, unendedWarnings, warningsOf } from './status-warnings.ts';
 import type { UnendedCommand } from './unended-command.ts';
 
 /**
@@ -87,6 +89,10 @@ export interface Status {
   readonly removed: readonly StatusRemoved[];
   /** How much of the journal is kept here, as the living writer was told; null: all of it. */
   readonly retention: RetentionState | null;
+  /** What the living writer waits for before it acknowledges to the primary. */
+  readonly ack: AckMode | null;
+  /** Lag behind the journal that is followed, and behind the primary; null where a server is followed. */
+  readonly link: LinkLag | null;
   /** Those that the living writer feeds. */
   readonly replicas: readonly StatusReplica[];
   /** What the living writer says of its disk. */
@@ -154,6 +160,7 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
     ...warningsOf(writer, words, catalog, freeBytes),
     ...unendedWarnings(live?.unended ?? null),
     ...clockWarnings(live?.clock),
+    ...ackWarnings(live),
   ];
   return {
     source: tree.source,
@@ -172,6 +179,8 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
     freeBytes,
     removed: catalog.removed.map(removedOf),
     retention: live?.retention ?? null,
+    ack: live?.ack ?? null,
+    link: live?.link ?? null,
     replicas: live === undefined ? [] : replicasOf(live.replicas, Number(live.position?.durable ?? 0)),
     disk: live === undefined ? null : diskOf(live, now),
     writer: writer ?? null,

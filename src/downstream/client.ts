@@ -34,6 +34,8 @@ export interface ClientEvents {
   refused(peer: string, error: JournalError): void;
   /** The stream begins for a replica. */
   feeding(replica: ReplicaState, answer: FeedBegun): void;
+  /** A replica says how far it is. */
+  acknowledged?(): void;
   /** The stream of a replica is over. */
   left(replica: ReplicaState, error: JournalError): void;
   /** Sentinel says that the primary is there now, at one of the sources. */
@@ -48,6 +50,8 @@ export interface ReplicaState {
   readonly host: string;
   readonly port: number;
   readonly state: FeedState;
+  /** Another journal, over a link. */
+  readonly isJournal: boolean;
   /** The last byte that it says to have; 0 before it did. */
   readonly acknowledged: Offset;
   /** The last byte that was sent; 0 while it gets the base. */
@@ -106,6 +110,7 @@ export class Client {
       host: claims.host ?? this.#socket.remoteAddress ?? '?',
       port: claims.port,
       state: feed.state,
+      isJournal: claims.link === true,
       acknowledged: feed.acknowledged,
       sent: Math.max(0, feed.next - 1),
       silentMs: (this.#options.clock.monotonic() - feed.lastSign) / 1000,
@@ -193,7 +198,8 @@ export class Client {
     const began = (answer: FeedBegun): void => {
       if (this.replica !== undefined) events.feeding(this.replica, answer);
     };
-    this.#feed = new Feed({ disk, clock, history, tail, turns, outlet, request, skills, began });
+    const acknowledged = (): void => events.acknowledged?.();
+    this.#feed = new Feed({ disk, clock, history, tail, turns, outlet, request, skills, began, acknowledged });
     try {
       await this.#feed.run();
     } catch (error) {

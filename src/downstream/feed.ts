@@ -41,6 +41,8 @@ export interface FeedOptions {
   readonly request: PsyncRequest;
   readonly skills: ReplicaSkills;
   readonly began: (answer: FeedBegun) => void;
+  /** It says to have more, or the same still. */
+  readonly acknowledged: () => void;
 }
 
 /** What a replica was told. */
@@ -118,6 +120,7 @@ export class Feed {
         const [name = '', option = '', value = ''] = request.map((argument) => argument.toString('latin1'));
         if (name.toUpperCase() !== 'REPLCONF' || option.toUpperCase() !== 'ACK') continue;
         this.#acknowledged = Math.max(this.#acknowledged, parseOffset(value) ?? 0);
+        this.#options.acknowledged();
       }
       this.sign();
     } catch (error) {

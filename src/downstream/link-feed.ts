@@ -48,6 +48,7 @@ export interface LinkFeedEvents {
 const compressionLevel = 1;
 const stateEvery: Micros = 1_000_000;
 const lookMs = 1000;
+const largeBytes = 64 * 1024;
 
 export class LinkFeed {
   readonly #options: LinkFeedOptions;
@@ -71,7 +72,7 @@ export class LinkFeed {
       events.requireGoing();
       await this.#send('piece', at, bytes);
       at += bytes.length;
-      await this.#sendState();
+      await this.#sendState(stateEvery);
     }
   }
 
@@ -83,8 +84,9 @@ export class LinkFeed {
       const found = await follower.next(events.requireGoing().durable);
       if (found !== undefined) this.#pack(found);
       if (found !== undefined && this.#packer.length < linkChunkBytes) continue;
+      // Before what takes its time on the way, so that the other side knows meanwhile how far it is behind.
+      await this.#sendState(this.#packer.length >= largeBytes ? 0 : stateEvery);
       await this.#flush();
-      await this.#sendState();
       if (found === undefined) await events.changedOr(lookMs);
     }
   }
@@ -104,11 +106,12 @@ export class LinkFeed {
     this.#options.events.sentUpTo(this.#next);
   }
 
-  async #sendState(): Promise<void> {
+  /** Unless that was done so short a time ago. */
+  async #sendState(least: Micros): Promise<void> {
     const { clock, history, events } = this.#options;
     const now = clock.monotonic();
     const standing = history.linkStanding?.();
-    if (now - this.#stateAt < stateEvery || standing === undefined) return;
+    if (now - this.#stateAt < least || standing === undefined) return;
     const { durable } = events.requireGoing();
     this.#stateAt = now;
     await this.#send('state', 0, encodeLinkState({ ...standing, durable, head: Math.max(standing.head, durable) }));

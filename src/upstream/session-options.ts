@@ -6,6 +6,7 @@ import type { AnnouncedAddress } from '../redis/handshake.ts';
 import type { LinkState } from '../redis/link-state.ts';
 import type { ReplicationInfo } from '../redis/replication-info.ts';
 import type { ServerVersion } from '../redis/server-version.ts';
+import type { Elsewhere } from './acker.ts';
 import type { Credentials, SourceAddress, TlsSettings } from './address.ts';
 import type { BrokenStream } from './broken-stream.ts';
 import type { Connect } from './connect.ts';
@@ -21,6 +22,8 @@ export interface SessionOptions {
   readonly clock: Clock;
   readonly pool: SlabPool;
   readonly sink: Sink;
+  /** Set: acknowledged is what is durable there, too. */
+  readonly elsewhere?: Elsewhere | undefined;
   /** Set: of a journal, its link is asked for. */
   readonly link?: LinkSink | undefined;
   readonly events: SessionEvents;

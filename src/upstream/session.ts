@@ -19,7 +19,7 @@ import { streamDb } from '../redis/rdb-head.ts';
 import type { RdbHead } from '../redis/rdb-head.ts';
 import type { ReplicationInfo } from '../redis/replication-info.ts';
 import type { ServerVersion } from '../redis/server-version.ts';
-import type { Position } from '../core/position.ts';
+import type { Offset, Position } from '../core/position.ts';
 import { Acker } from './acker.ts';
 import { formatAddress } from './address.ts';
 import { BaseTransfer } from './base-transfer.ts';
@@ -157,7 +157,7 @@ export class ReplicaSession {
     await sink.drain();
     // The RDB is all here: without its base the sync would have been for nothing.
     await this.#publishing;
-    if (this.#acker !== undefined) await this.#connection?.closeAfter(this.#acker.tick(sink.durable));
+    if (this.#acker !== undefined) await this.#connection?.closeAfter(this.#acker.last(sink.durable));
   }
 
   get #streaming(): Streaming<StreamSink> | undefined {
@@ -172,11 +172,16 @@ export class ReplicaSession {
         await clock.sleep(tickMs, signal);
         const silentMs = (clock.monotonic() - this.#lastByteAt) / 1000;
         if (silentMs > silenceMs && !this.#congested) throw silence(silentMs);
-        if (this.#acker !== undefined) this.#connection?.send(this.#acker.tick(this.#streamSink?.durable ?? 0));
+        this.#acknowledge(this.#streamSink?.durable ?? 0);
       }
     } catch (error) {
       if (!signal.aborted) this.fail(error);
     }
+  }
+
+  #acknowledge(durable: Offset): void {
+    const words = this.#acker?.tick(durable);
+    if (words !== undefined) this.#connection?.send(words);
   }
 
   #bytes(bytes: Buffer, slab: Slab | undefined): void {
@@ -266,10 +271,10 @@ export class ReplicaSession {
     const linked = await link?.attachLinked();
     const sink = linked ?? (await this.#options.sink.attach(id, this.#server));
     if (this.#isOver()) return this.#phase;
-    this.#acker = new Acker('streaming');
+    this.#acker = new Acker('streaming', this.#options.elsewhere);
     this.#streamSink = sink;
     this.#options.events.attached({ id, offset: scanner.offset });
-    this.#connection?.send(this.#acker.tick(sink.durable));
+    this.#acknowledge(sink.durable);
     if (link === undefined || linked === undefined) return { name: 'streaming', sink, scanner };
     const streaming = { sink: linked, scanner };
     return this.#linked(link, { next: scanner.offset + 1 }, streaming);
@@ -302,17 +307,10 @@ export class ReplicaSession {
     return { name: 'linked', receiver, streaming };
   }
 
-  #fullSync(position: Position, stamp: Micros): FullSync {
-    const { address, broken } = this.#options;
+  #fullSync({ id, offset }: Position, stamp: Micros): FullSync {
     const [server, lineage] = [this.#server, this.#lineage];
-    return {
-      position: { id: position.id, offset: position.offset },
-      stamp,
-      server,
-      lineage,
-      address: formatAddress(address),
-      broken,
-    };
+    const { address, broken } = this.#options;
+    return { position: { id, offset }, stamp, server, lineage, address: formatAddress(address), broken };
   }
 
   async #beginFullSync(position: Position): Promise<Phase> {
@@ -339,13 +337,13 @@ export class ReplicaSession {
 
   /** The base is all here, though not durable yet. */
   #beginStream<S extends StreamSink>(full: FullSyncSink<S>, { offset }: Position, head: RdbHead): Streaming<S> {
-    const acker = new Acker('base-pending');
+    const acker = new Acker('base-pending', this.#options.elsewhere);
     const sink = full.beginStream(head);
     const streaming = { sink, scanner: new BoundaryScanner({ offset, db: streamDb(head.aux) }) };
     this.#acker = acker;
     this.#streamSink = sink;
     if (this.#phase.name === 'linked') this.#phase.streaming = streaming;
-    this.#connection?.send(acker.tick(0));
+    this.#acknowledge(0);
     this.#publishing = this.#publish(full, head, acker, sink);
     this.#publishing.catch((error: unknown) => {
       this.fail(error);
@@ -361,7 +359,7 @@ export class ReplicaSession {
     }
     acker.phase = 'streaming';
     this.#options.events.published();
-    if (!this.#isOver()) this.#connection?.send(acker.tick(stream.durable));
+    if (!this.#isOver()) this.#acknowledge(stream.durable);
   }
 
   #append({ sink, scanner }: Streaming<StreamSink>, bytes: Buffer, slab: Slab | undefined, stamp: Micros): void {

@@ -44,9 +44,14 @@ test('without any options but the source, the rest is sensible', () => {
     warnings: [],
     name: '10.0.0.5-6379',
     relativeTtl: 'refuse',
+    ack: 'local',
     once: false,
     logLevel: 'info',
   });
+});
+
+test('what is acknowledged may depend on another site only where somebody can follow', () => {
+  expect(refusal({ ack: 'remote' })).toMatchObject({ code: 'listen-missing', exitCode: 2 });
 });
 
 test('several sources are the addresses of one primary: each once, named after the first, spoken to in the same way', () => {

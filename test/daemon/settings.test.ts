@@ -167,6 +167,7 @@ test('the nearest known word is offered only when it is near', () => {
 function sampleOf(key: keyof Settings): string | boolean {
   if (settings[key].value === undefined) return true;
   if (key === 'relative-ttl') return 'convert';
+  if (key === 'ack') return 'remote';
   if (key === 'ttl') return 'shift';
   if (key === 'method') return 'restore';
   if (key === 'format') return 'resp';

@@ -12,9 +12,13 @@ import { readEvidence } from '../../src/log/evidence.ts';
 import { openSegmentReader } from '../../src/log/segment-reader.ts';
 import type { SourceTree } from '../../src/log/source-tree.ts';
 import { decodeReads } from '../../journal-format/reads.ts';
+import { systemClock } from '../../src/core/clock.ts';
+import { readStatus } from '../../src/daemon/status.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import { describeServers } from '../support/describe-servers.ts';
 import { eventually } from '../support/eventually.ts';
+import { journaledEnd, journaledHistories } from '../support/journal-content.ts';
+import { replyNumber } from '../support/resp-client.ts';
 import { fullSyncs, primaryOffset } from './capture-rig.ts';
 import { ChainRig } from './chain-rig.ts';
 
@@ -158,6 +162,56 @@ describeServers('over a link, the far journal', (binary) => {
     expect(await readdir(chain.far.tree.directory)).not.toContain('partial');
   });
 
+  test('and the near one tell how far it is behind, and who follows whom', async () => {
+    await using chain = await ChainRig.start(binary, 1);
+    await chain.near.attach();
+    await chain.attach();
+    const tap = await chain.tap();
+    await chain.near.client.call('SET', 'a', 'key');
+    await chain.level();
+    await eventually('it to be level by its own account', async () => {
+      const { link } = await chain.status();
+      return link?.hops === 0 && link.isUp && link.hop.bytes === 0 && link.total.bytes === 0;
+    });
+    // Its words are of each second.
+    await eventually('the near one to know of it', async () => {
+      const near = await readStatus(localDisk, chain.near.journal.tree, systemClock);
+      expect(near).toMatchObject({ link: null, ack: 'local', replicas: [{ isJournal: true, state: 'online' }] });
+      return true;
+    });
+    tap.disturb({ bytesPerSecond: 20_000 });
+    await chain.near.client.call('SET', 'large', randomBytes(200_000));
+    const { link } = await eventually('it to be behind', async () => {
+      const status = await chain.status();
+      return (status.link?.hop.bytes ?? 0) > 100_000 && status;
+    });
+    expect(link?.total.bytes).toBeGreaterThanOrEqual(link?.hop.bytes ?? 0);
+    tap.disturb({});
+    await chain.level();
+  });
+
+  test('is waited for before the primary is answered, with --ack remote', async () => {
+    await using chain = await ChainRig.start(binary, 1);
+    const wait = async (ms: number): Promise<number> => replyNumber(await chain.near.client.call('WAIT', 1, ms));
+    await chain.near.attach({ args: ['--ack', 'remote'] });
+    await chain.near.client.call('SET', 'nobody', 'has it elsewhere');
+    expect(await wait(1500)).toBe(0);
+    const alone = await readStatus(localDisk, chain.near.journal.tree, systemClock);
+    expect(alone.warnings).toEqual([expect.stringContaining('--ack remote: no journal')]);
+    await chain.attach();
+    for (let i = 0; i < 5; i += 1) {
+      await chain.near.client.call('SET', 'both', i);
+      expect(await wait(10_000)).toBe(1);
+      expect(await journaledEnd(chain.far.tree)).toBeGreaterThanOrEqual(await lastWrite(chain));
+    }
+    await (await chain.tap()).refuse();
+    (await chain.tap()).cut();
+    await chain.near.client.call('SET', 'only', 'here');
+    expect(await wait(1500)).toBe(0);
+    await (await chain.tap()).accept();
+    expect(await wait(20_000)).toBe(1);
+  });
+
   test('goes on with the plain protocol where the other knows no link, and back', async () => {
     const seed = Date.now() >>> 0;
     await using chain = await ChainRig.start(binary, seed);
@@ -179,6 +233,12 @@ describeServers('over a link, the far journal', (binary) => {
     expect(await primaryOffset(chain.near.client)).toBeGreaterThan(0);
   });
 });
+
+/** Where the last SET ends: behind it are what WAIT asks and what keeps the link alive. */
+async function lastWrite(chain: ChainRig): Promise<number> {
+  const [history] = (await journaledHistories(chain.near.journal.tree)).slice(-1);
+  return (history?.offset ?? 0) + (history?.stream.lastIndexOf('SET') ?? 0);
+}
 
 /** A way to a journal that does not know of links: the word for it goes through as another. */
 async function plainDoor(to: number): Promise<{ readonly port: number; readonly close: () => void }> {

@@ -24,7 +24,7 @@ function ack(offset: number): string {
 function take(acker: Acker, step: Step): string | undefined {
   switch (step.at) {
     case 'tick':
-      return acker.tick(step.durable).toString();
+      return acker.tick(step.durable)?.toString();
     case 'advance':
       return acker.advanced(step.durable)?.toString();
     case 'question':
@@ -150,5 +150,38 @@ describe('the acker', () => {
         }
       }),
     );
+  });
+});
+
+describe('where another journal has to have it as well', () => {
+  const over = (elsewhere: () => number | undefined): Acker => new Acker('streaming', elsewhere);
+
+  test('what is said is what both have', () => {
+    let there: number | undefined = 40;
+    const acker = over(() => there);
+    expect(take(acker, tick(100))).toBe(ack(40));
+    acker.asked(90);
+    expect(take(acker, advance(100))).toBe(silence);
+    there = 95;
+    expect(take(acker, advance(100))).toBe(ack(95));
+    there = 200;
+    expect(take(acker, tick(100))).toBe(ack(100));
+  });
+
+  test('nothing new is said while there is none, and the old just often enough', () => {
+    let there: number | undefined = 40;
+    const acker = over(() => there);
+    expect(take(acker, tick(100))).toBe(ack(40));
+    there = undefined;
+    const said = Array.from({ length: 60 }, () => take(acker, tick(200)));
+    expect(new Set(said)).toEqual(new Set([ack(40), silence]));
+    expect(said.filter((words) => words !== silence).length).toBeLessThanOrEqual(5);
+    expect(said.indexOf(ack(40), 2)).toBeLessThan(40);
+    acker.asked(150);
+    expect(take(acker, advance(200))).toBe(silence);
+    there = 150;
+    expect(take(acker, advance(200))).toBe(ack(150));
+    there = 10;
+    expect(take(acker, tick(200))).toBe(ack(150));
   });
 });

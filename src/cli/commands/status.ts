@@ -6,7 +6,7 @@ import type { Status } from '../../daemon/status.ts';
 import { chooseSource, listSources, sourceTree } from '../../log/source-tree.ts';
 import type { SourceTree } from '../../log/source-tree.ts';
 import type { Output, Style } from '../output.ts';
-import { replicaFacts } from '../replica-facts.ts';
+import { linkFacts, replicaFacts } from '../replica-facts.ts';
 import { formatFacts } from '../table.ts';
 import { formatBytes, formatCount, formatSeconds, formatTime, printable } from '../units.ts';
 import type { Verb, VerbContext } from '../verb.ts';
@@ -84,6 +84,7 @@ export function describeStatus(status: Status, output: Output): string[] {
     head,
     ...formatFacts([
       ...standingFacts(status),
+      ...linkFacts(status),
       ...replicaFacts(status),
       ...coverageFacts(status),
       ...troubleFacts(status),
