@@ -13,8 +13,7 @@ import { execFile } from 'node:child_process';
 import os from 'node:os';
 import { parseArgs, promisify } from 'node:util';
 import path from 'node:path';
-import type { FilterText } from '../src/inspect/command-filter.ts';
-import type { Searched } from './support/find-process.ts';
+import type { Asked, Searched } from './support/find-process.ts';
 import {
   commandsPerFullRead,
   commandsPerSmallRead,
@@ -47,7 +46,7 @@ interface Settings {
 
 interface Question {
   readonly label: string;
-  readonly text: FilterText;
+  readonly text: Asked;
   /** How many commands match of a read of so many; undefined: the rare ones of a history. */
   readonly matching: ((commands: number) => number) | undefined;
 }
@@ -86,6 +85,11 @@ const questions: readonly Question[] = [
   },
   { label: 'a command, which nobody sent', text: { keys: [], commands: ['FLUSHALL'], dbs: [] }, matching: () => 0 },
   { label: 'everything', text: { keys: [], commands: [], dbs: [] }, matching: (commands) => commands },
+  {
+    label: 'what destroyed much (there is nothing)',
+    text: { keys: [], commands: [], dbs: [], destructive: true },
+    matching: () => 0,
+  },
   history,
 ];
 

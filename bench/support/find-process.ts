@@ -1,8 +1,9 @@
 // A process of its own for find.ts: searches a whole journal as `journal find` does, and tells how long it took.
 //
-//   node find-process.ts ROOT QUESTION     QUESTION: a FilterText in JSON; prints Searched in JSON
+//   node find-process.ts ROOT QUESTION     QUESTION: an Asked in JSON; prints Searched in JSON
 import { CommandFilter } from '../../src/inspect/command-filter.ts';
 import type { FilterText } from '../../src/inspect/command-filter.ts';
+import { findDestruction } from '../../src/inspect/find-destruction.ts';
 import { find } from '../../src/inspect/find.ts';
 import { reachOf } from '../../src/inspect/reach.ts';
 import { BlockCache } from '../../src/log/block-cache.ts';
@@ -13,6 +14,11 @@ import { sourceTree } from '../../src/log/source-tree.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import { sourceName } from './long-journal.ts';
 import { diskWithFiles } from './wrapped-disk.ts';
+
+export interface Asked extends FilterText {
+  /** For what destroyed much, instead of commands. */
+  readonly destructive?: boolean;
+}
 
 export interface Searched {
   readonly found: number;
@@ -26,7 +32,7 @@ export interface Searched {
   readonly blocks: { readonly read: number; readonly of: number } | undefined;
 }
 
-async function search(directory: string, text: FilterText): Promise<Searched> {
+async function search(directory: string, text: Asked): Promise<Searched> {
   let bytesRead = 0;
   const disk = diskWithFiles((file) => ({
     async read(into, position) {
@@ -41,8 +47,12 @@ async function search(directory: string, text: FilterText): Promise<Searched> {
   const catalog = await loadCatalog(disk, sourceTree(directory, sourceName));
   const reach = await reachOf(disk, catalog, { from: undefined, to: undefined });
   let found = 0;
-  for await (const events of find(disk, reach, new CommandFilter(text), { blocks })) {
-    for (const { kind } of events) if (kind === 'command') found += 1;
+  const all =
+    text.destructive === true
+      ? findDestruction(disk, reach, text)
+      : find(disk, reach, new CommandFilter(text), { blocks });
+  for await (const events of all) {
+    for (const { kind } of events) if (kind === 'command' || kind === 'destruction') found += 1;
   }
   const { user, system } = process.cpuUsage(before);
   const seconds = (performance.now() - begun) / 1000;
@@ -79,5 +89,5 @@ async function countBlocks({ timelines }: Catalog): Promise<number> {
 
 const [root, question] = process.argv.slice(2);
 if (root !== undefined && question !== undefined) {
-  console.log(JSON.stringify(await search(root, JSON.parse(question) as FilterText)));
+  console.log(JSON.stringify(await search(root, JSON.parse(question) as Asked)));
 }

@@ -56,9 +56,9 @@ export class ComparePrinter {
     ]);
   }
 
-  #jsonRow({ state, at, db, key, name, differs }: KeyRow): string {
+  #jsonRow({ change, at, db, key, name, differs }: KeyRow): string {
     const row = {
-      state,
+      change,
       ...(this.#plan.destination?.cluster !== undefined && { primary: at }),
       db,
       key: bytesJson(key),
@@ -84,13 +84,13 @@ const differenceNames: Readonly<Record<Difference, string>> = {
   expiry: 'expiry',
 };
 
-function textRow({ state, db, key, name, differs }: KeyRow, { destination }: Plan): string {
+function textRow({ change, db, key, name, differs }: KeyRow, { destination }: Plan): string {
   const isRenamed = name !== key && !name.equals(key);
   const what = differs.map((difference) => differenceNames[difference]).join(', ');
-  const goes = (state === 'absent' || state === 'elapsed') && destination?.part?.deletesAbsent === true;
+  const goes = (change === 'absent' || change === 'elapsed') && destination?.part?.deletesAbsent === true;
   const notes = [...(what === '' ? [] : [`(${what})`]), ...(goes ? ['(to be deleted)'] : [])];
   const names = [quoted(key), ...(isRenamed ? ['→', quoted(name)] : [])];
-  return [(state === 'left-alone' ? 'left alone' : state).padEnd(10), `db ${db}`, ...names, ...notes].join('  ');
+  return [(change === 'left-alone' ? 'left alone' : change).padEnd(10), `db ${db}`, ...names, ...notes].join('  ');
 }
 
 function summary(comparison: Comparison, { destination }: Plan): string[] {
@@ -99,7 +99,7 @@ function summary(comparison: Comparison, { destination }: Plan): string[] {
   if (destination?.part?.onlyMissing === true) {
     const each = primaries.map((one) => `${one.address}: ${one.created} created, ${one.leftAlone} left alone`);
     const all = `${created} keys would be created; ${leftAlone} are there and would be left alone`;
-    return [...each, all, ...none, 'nothing was written'];
+    return [...each, all, ...none, nothingWritten(destination)];
   }
   const fate = destination?.part?.deletesAbsent === true ? 'they would be deleted' : 'they would stay';
   return [
@@ -112,6 +112,13 @@ function summary(comparison: Comparison, { destination }: Plan): string[] {
       ? 'keys that were not there at T were not looked for: they come under other names'
       : `${absent} selected keys of the server were not there at T: ${fate}`,
     ...none,
-    'nothing was written',
+    nothingWritten(destination),
   ];
+}
+
+/** What it takes to write goes with it: whoever has looked is about to. */
+function nothingWritten(destination: Plan['destination']): string {
+  const live = [destination, ...(destination?.cluster ?? [])].findLast((one) => one?.isLive === true);
+  if (live === undefined) return 'nothing was written';
+  return `nothing was written; without --dry-run, and with --i-know-this-is-live ${live.address}, it is`;
 }

@@ -17,15 +17,16 @@ import { formatCount, formatSeconds, formatTime } from './units.ts';
 export interface JournalWords {
   readonly dir: string;
   readonly name: string | undefined;
-  /** host:port of the server that the journal followed last, where that is known. */
+  /** URL of the server that the journal followed last, where that is known. */
   readonly server: string | undefined;
 }
 
 /** What rows of commands have as well is named as it is there. */
 export function destructionJson(found: FoundDestruction, words: JournalWords): string {
   const { what, timeline, extent, isOne, ends, sources, isOrphan } = found;
-  const { first, last, commands, keys, names, dbs, prefix, examples } = extent;
-  const isOfKeys = what !== 'flush' && what !== 'swap';
+  const { first, last, commands, keys, names, prefix, examples } = extent;
+  const dbs = dbsOf(found);
+  const isOfKeys = !isWhole(what);
   const document = {
     type: 'destruction',
     kind: what,
@@ -36,13 +37,14 @@ export function destructionJson(found: FoundDestruction, words: JournalWords): s
     command: names[0],
     commands: names,
     commandCount: commands,
-    ...(isOfKeys && { dbs, keyCount: keys, prefix: bytesJson(prefix), examples: examples.map(bytesJson) }),
+    ...(dbs !== undefined && { dbs }),
+    ...(isOfKeys && { keyCount: keys, prefix: bytesJson(prefix), examples: examples.map(bytesJson) }),
     ...(ends !== undefined && { ends: formatInstant(Math.max(0, ends)) }),
     ...(sources && { sources: { prefix: bytesJson(sources.prefix), examples: sources.examples.map(bytesJson) } }),
     atOnce: isOne,
     ...(isOrphan && { orphan: true }),
     restore: restoreLine(found, words),
-    ...(isOfPrefix(found) && { restoreMissing: missingLine(found, words) }),
+    ...(isMissingNamed(found) && { restoreMissing: missingLine(found, words) }),
   };
   return `${JSON.stringify(document)}\n`;
 }
@@ -58,20 +60,21 @@ export function destructionText(found: FoundDestruction, words: JournalWords): s
     `${formatTime(formatInstant(first.stamp))}  ${inWords(found)}${isOrphan ? '  (orphan)' : ''}`,
     ...(keys > 1 ? [`    such as ${examples.join('  ')}`] : []),
     `    ${restoreLine(found, words)}`,
-    ...(isOfPrefix(found) ? [`    ${missingLine(found, words)}`] : []),
+    ...(isMissingNamed(found) ? [`    ${missingLine(found, words)}`] : []),
   ];
   return `${lines.join('\n')}\n`;
 }
 
 function inWords(found: FoundDestruction): string {
   const { what, extent, isOne, ends, sources } = found;
-  const { first, last, keys, commands, names, dbs } = extent;
+  const { first, last, keys, commands, names } = extent;
+  const dbs = dbsOf(found)?.join(' and ');
   const [at, to] = [first, last].map((place) => shortPosition(positionOf(found, place)));
-  if (what === 'flush' || what === 'swap') return `${names.join()} at ${at ?? ''}`;
+  if (isWhole(what)) return `${names.join()}${dbs === undefined ? '' : ` of db ${dbs}`} at ${at ?? ''}`;
   const which = namesText(extent);
   const seconds = (last.stamp - first.stamp) / 1_000_000;
   const how = isOne ? (commands === 1 ? 'by one command' : 'in one MULTI') : `in ${formatSeconds(seconds)}`;
-  const where = `db ${dbs.join(', ')}, ${commands === 1 ? `at ${at ?? ''}` : `${at ?? ''} to ${to ?? ''}`}`;
+  const where = `db ${extent.dbs.join(', ')}, ${commands === 1 ? `at ${at ?? ''}` : `${at ?? ''} to ${to ?? ''}`}`;
   const count = `${formatCount(keys)} ${keys === 1 ? 'key' : 'keys'}`;
   if (sources !== undefined) {
     const source = sources.prefix.length === 0 ? '' : ` of ${namesText(sources)}`;
@@ -90,18 +93,28 @@ function restoreLine(found: FoundDestruction, words: JournalWords): string {
   return `${restoreWords(found, words)} --to ./restored`;
 }
 
-/** Keys that are gone, and have something in common by which they can be named. */
-function isOfPrefix({ what, extent: { prefix, dbs } }: FoundDestruction): boolean {
-  return (what === 'removal' || what === 'expiry') && prefix.length > 0 && dbs.length === 1;
+/** Keys that are gone, all or with something in common by which they can be named. */
+function isMissingNamed({ what, extent: { prefix, dbs } }: FoundDestruction): boolean {
+  return what === 'flush' || ((what === 'removal' || what === 'expiry') && prefix.length > 0 && dbs.length === 1);
+}
+
+function isWhole(what: FoundDestruction['what']): boolean {
+  return what === 'flush' || what === 'swap';
+}
+
+/** Undefined: all. */
+function dbsOf({ what, extent, dbs }: FoundDestruction): readonly number[] | undefined {
+  return isWhole(what) ? dbs : extent.dbs;
 }
 
 /** Into the running server, what it has not any more. */
 function missingLine(found: FoundDestruction, words: JournalWords): string {
-  const { prefix, keys, dbs } = found.extent;
+  const { prefix, keys } = found.extent;
   const literal = keyText(prefix).replace(/[*?[\]^-]/g, '\\$&');
-  const which = shellQuoted(keys > 1 ? `${literal}*` : literal);
-  const to = shellQuoted(`redis://${words.server ?? 'HOST:PORT'}`);
-  return `${restoreWords(found, words)} --keys ${which} --db ${dbs.join()} --only-missing --to ${to}`;
+  const which = keys === 0 ? '' : ` --keys ${shellQuoted(keys > 1 ? `${literal}*` : literal)}`;
+  const db = dbsOf(found)?.map((one) => ` --db ${one}`) ?? [];
+  const to = shellQuoted(words.server ?? 'redis://HOST:PORT');
+  return `${restoreWords(found, words)}${which}${db.join('')} --only-missing --to ${to}`;
 }
 
 function restoreWords(found: FoundDestruction, { dir, name }: JournalWords): string {

@@ -40,7 +40,8 @@ export async function tellFound(
   context: VerbContext,
 ): Promise<ExitCode> {
   const { io, layers } = context;
-  const server = layers.values.destructive ? (await readWriter(io.disk, reach.tree)).words?.source : undefined;
+  const words = layers.values.destructive ? (await readWriter(io.disk, reach.tree)).words : undefined;
+  const server = words && `${words.isTls ? 'rediss' : 'redis'}://${words.source}`;
   return tellBy(printerFor(context, reach, server), all, reach, context, limitOf(layers));
 }
 

@@ -5,12 +5,20 @@
 import { StorageError } from '../core/errors.ts';
 import type { TextStream } from './io.ts';
 
+/** Nobody reads any more. */
+export class ReaderGone extends Error {}
+
 export class TextSender {
   readonly #stream: TextStream;
 
   constructor(stream: TextStream) {
     this.#stream = stream;
   }
+
+  /** The same for what has no other way to end; throws ReaderGone. */
+  readonly sendAll = async (text: string | Uint8Array): Promise<void> => {
+    if (!(await this.send(text))) throw new ReaderGone();
+  };
 
   /** Resolves when it is taken; false: nobody reads any more. */
   send(text: string | Uint8Array): Promise<boolean> {

@@ -86,8 +86,7 @@ export async function runDaemon(options: RunOptions, signal: AbortSignal): Promi
     disk: localDisk,
     clock: systemClock,
     path: tree.state,
-    source,
-    startedAt,
+    ...{ source, isTls: config.addresses[0].tls, startedAt },
     poll: () => ({ ...run.moving(), disk: watch.state, retention: run.retentionState }),
     failed: (error) => {
       logger.warn({ event: 'state-file-failed', ...describe(error) });
@@ -355,7 +354,7 @@ class Run {
     this.#address = address;
     this.#feeding?.upstreamIs({ host: address.host, port: address.port, isUp: false });
     this.#standing.forget();
-    this.#state?.update({ source: formatAddress(address), degraded: null });
+    this.#state?.update({ source: formatAddress(address), isTls: address.tls, degraded: null });
     return address;
   }
 

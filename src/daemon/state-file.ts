@@ -33,6 +33,7 @@ export interface RunState {
   readonly state: RunPhase;
   /** host:port of the server that is followed. */
   readonly source: string;
+  readonly isTls: boolean;
   /** It is not a primary that goes on: why, and whether somebody must act. Null of a primary. */
   readonly degraded: Degraded | null;
   readonly server: { readonly kind: string; readonly version: string } | null;
@@ -100,6 +101,7 @@ const schema: z.ZodType<RunState> = z.object({
   updatedAt: instant,
   state: z.enum(['connecting', 'syncing', 'streaming', 'disconnected', 'stopping']),
   source: z.string(),
+  isTls: z.boolean().default(false),
   degraded: z
     .object({ ...error, isGrave: z.boolean() })
     .nullable()
@@ -166,6 +168,7 @@ export interface StateWriterOptions {
   readonly path: string;
   /** The primary's host:port. */
   readonly source: string;
+  readonly isTls?: boolean;
   /** The same text that the writer's lock was taken with: it tells this writer's words from its predecessor's. */
   readonly startedAt: string;
   /** What changes all the time (positions, stamps), asked for before each write. */
@@ -189,7 +192,7 @@ export class StateWriter implements AsyncDisposable {
 
   /** Begins to write: 'connecting' at first. The source's folder must exist. */
   constructor(options: StateWriterOptions) {
-    const { source, startedAt } = options;
+    const { source, isTls = false, startedAt } = options;
     this.#options = options;
     this.#state = {
       version: 1,
@@ -199,6 +202,7 @@ export class StateWriter implements AsyncDisposable {
       updatedAt: startedAt,
       state: 'connecting',
       source,
+      isTls,
       degraded: null,
       server: null,
       timeline: null,

@@ -29,6 +29,8 @@ export interface Destruction {
   readonly extent: Extent;
   /** All of it in one MULTI, or by one command. */
   readonly isOne: boolean;
+  /** Of flushes and swaps: what they were of; undefined: all. */
+  readonly dbs?: readonly number[] | undefined;
   /** Of doomed keys: when the last of them ends. */
   readonly ends?: Micros | undefined;
   /** Of renames: what the keys were called before. */
@@ -160,7 +162,7 @@ export class DestructionFinder {
     this.#endAll();
     const extent = new Extent(place);
     extent.add(place, name, []);
-    this.#tell(kind, extent, true);
+    this.#found.push({ kind, extent, isOne: true, dbs });
   }
 
   #endAll(): void {

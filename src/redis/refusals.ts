@@ -57,7 +57,7 @@ export function refused(command: string, text: string, isSecret = false): LinkEr
   switch (kind) {
     case 'no-auth':
       return new LinkError('password-needed', answer, 'never', {
-        hint: 'give a user and a password; the command line takes them from a file or the environment only',
+        hint: 'give a password: --password-file FILE, of a server to restore to --target-password-file FILE; a user stands in the URL',
         exitCode: 10,
       });
     case 'wrong-password':

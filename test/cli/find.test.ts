@@ -1,5 +1,6 @@
 // journal find as it is typed: rows, JSON lines, RESP, exit codes, and a reader that has enough.
 import { spawnSync } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadCatalog } from '../../src/log/catalog.ts';
@@ -153,7 +154,8 @@ describe('journal find', () => {
     const end = (count: number): number => 1000 + Buffer.concat(commands.slice(0, count)).length;
     const restore = (offset: number): string =>
       `    journal restore --dir ${journal.root} --before ${id}:${offset} --to ./restored`;
-    const missing = `${restore(end(4)).replace(' --to ./restored', '')} --keys 'cart:*' --db 11 --only-missing --to redis://HOST:PORT`;
+    const missingOf = (count: number): string => restore(end(count)).replace(' --to ./restored', '');
+    const missing = `${missingOf(4)} --keys 'cart:*' --db 11 --only-missing --to redis://HOST:PORT`;
     const { exitCode, stdout } = await cli(['find', '--dir', journal.root, '--destructive']);
     expect(exitCode).toBe(0);
     expect(stdout.split('\n')).toEqual([
@@ -163,8 +165,9 @@ describe('journal find', () => {
       missing,
       `2026-11-20 14:30:05.000Z  RENAME of a to 1 key b c, which it replaced where they were there, by one command, db 11, at aaaaaaaa:${end(5)}`,
       restore(end(5)),
-      `2026-11-20 14:30:07.000Z  FLUSHDB at aaaaaaaa:${end(7)}`,
+      `2026-11-20 14:30:07.000Z  FLUSHDB of db 11 at aaaaaaaa:${end(7)}`,
       restore(end(7)),
+      `${missingOf(7)} --db 11 --only-missing --to redis://HOST:PORT`,
       expect.stringMatching(/^-- gap/),
       '',
     ]);
@@ -180,6 +183,24 @@ describe('journal find', () => {
     });
     const other = await cli(['find', '--dir', journal.root, '--destructive', '--db', '3', '--to', `${id}:${end(8)}`]);
     expect(other).toEqual({ exitCode: 1, stdout: '', stderr: 'journal: nothing was found\n' });
+  });
+
+  test('of a flush it prints what it was of, and the way back into the server, as the journal reaches it', async () => {
+    await using journal = await journalOf(command('SWAPDB', '0', '3'), command('FLUSHALL'));
+    const nothing = { server: null, id: null, position: null, lastStamp: null, sync: null, lastError: null };
+    const at = { startedAt: '2026-11-20T14:30:00Z', updatedAt: '2026-11-20T14:30:00Z', nextAttemptAt: null };
+    const clock = { skew: null, sampledAt: null, wallError: 0 };
+    const words = { version: 1, writer: 'x', pid: 1, source: 'db.internal:6380', isTls: true, sealing: 0, timeline: 1 };
+    await writeFile(journal.tree.state, JSON.stringify({ ...words, ...nothing, ...at, clock, state: 'streaming' }));
+    const { stdout } = await cli(['find', '--dir', journal.root, '--destructive']);
+    expect(stdout).toContain('SWAPDB of db 0 and 3 at aaaaaaaa:');
+    expect(stdout).toContain('FLUSHALL at aaaaaaaa:');
+    expect(stdout).toMatch(/--before a+:\d+ --only-missing --to rediss:\/\/db\.internal:6380\n/);
+    const json = (await cli(['find', '--dir', journal.root, '--destructive', '--json'])).stdout;
+    const [swap, flush] = linesOf(json);
+    expect(swap).toMatchObject({ kind: 'swap', dbs: [0, 3] });
+    expect(swap).not.toHaveProperty('restoreMissing');
+    expect(flush).not.toHaveProperty('dbs');
   });
 
   test('tells of keys that were all given little time to live, but not of those that were just made', async () => {

@@ -38,6 +38,7 @@ function say(tree: SourceTree, clock: ManualClock, words: Partial<RunState>): vo
     updatedAt: formatInstant(clock.wall()),
     state: 'streaming',
     source: '10.0.0.5:6379',
+    isTls: false,
     degraded: null,
     ack: 'local',
     link: null,

@@ -25,7 +25,7 @@ interface Counts {
 
 interface Compared {
   readonly comparison: Counts & { readonly elapsed: number; readonly primaries: (Counts & { address: string })[] };
-  readonly rows: readonly { readonly state: string; readonly primary: string; readonly key: string }[];
+  readonly rows: readonly { readonly change: string; readonly primary: string; readonly key: string }[];
 }
 
 const without = ['select', 'move', 'copy to db', 'swapdb', 'script in another db', 'flushdb', 'flushall'];
@@ -137,12 +137,12 @@ describeServers('some keys into a cluster', (binary) => {
       expect(comparison.primaries.map(({ address }) => address)).toEqual(addresses);
       for (const state of ['created', 'changed', 'identical', 'absent'] as const) {
         for (const [index, primary] of addresses.entries()) {
-          const count = rows.filter((row) => row.state === state && row.primary === primary).length;
+          const count = rows.filter((row) => row.change === state && row.primary === primary).length;
           expect(comparison.primaries[index]![state]).toBe(count);
         }
-        expect(comparison[state]).toBe(rows.filter((row) => row.state === state).length);
+        expect(comparison[state]).toBe(rows.filter((row) => row.change === state).length);
       }
-      expect(rows.find(({ key }) => key === 'string:then')).toMatchObject({ state: 'created' });
+      expect(rows.find(({ key }) => key === 'string:then')).toMatchObject({ change: 'created' });
       expect(comparison.primaries.map(({ absent }) => absent)).toEqual([1, 1, 1]);
       const text = await source.restore(cluster.url, words, { isText: true });
       expect(text.stdout).toMatch(

@@ -19,7 +19,7 @@ interface Changes {
 
 interface Looked {
   readonly comparison: Readonly<Record<string, number | null>>;
-  readonly rows: readonly { readonly state: string; readonly key?: string }[];
+  readonly rows: readonly { readonly change: string; readonly key?: string }[];
 }
 
 describeServers('into a running server', (binary) => {
@@ -96,13 +96,13 @@ describeServers('into a running server', (binary) => {
       expect(leftAlone).toBeLessThanOrEqual(selected.filter((full) => there.has(full)).length);
       expect(Math.min(written, leftAlone)).toBeGreaterThan(0);
       expect(comparison).toMatchObject({ changed: 0, identical: 0, absent: null });
-      const alone = rows.filter(({ state }) => state === 'left-alone');
+      const alone = rows.filter(({ change }) => change === 'left-alone');
       expect([rows.length - alone.length, alone.length]).toEqual([comparison.created, comparison.leftAlone]);
       const known = [...there.keys()].map((full) => named(full).name.toString('latin1'));
       expect(
         alone.filter(({ key }) => key !== undefined && !known.includes(Buffer.from(key).toString('latin1'))),
       ).toEqual([]);
-      expect(rows.find(({ key }) => key === 'string:only then')).toMatchObject({ state: 'created', db: 3 });
+      expect(rows.find(({ key }) => key === 'string:only then')).toMatchObject({ change: 'created', db: 3 });
       // Done again, there is nothing to do.
       expect(await done(server, ['--only-missing', ...words])).toMatchObject({ written: 0 });
       await source.expectKeys(client, wanted, before);

@@ -13,7 +13,7 @@ import { Workload } from '../support/workload.ts';
 import { TakenJournal } from './taken-journal.ts';
 
 interface Row {
-  readonly state: string;
+  readonly change: string;
   readonly db: number;
   readonly key: string | { readonly base64: string };
   readonly name?: string;
@@ -119,11 +119,11 @@ describeServers('some keys beside those of a running server', (binary) => {
 
     const { rows, comparison } = json(result) as { rows: Row[]; comparison: Record<string, number> };
     const wants = (full: string): boolean => pattern.test(full) && staysPut(full, before, whole, source.taken);
-    const found = new Map(rows.map((row) => [fullName(row), row.state]));
+    const found = new Map(rows.map((row) => [fullName(row), row.change]));
     const told = [...found].filter(([full]) => wants(full)).sort();
     expect(told, `seed ${source.seed}`).toEqual([...expectedRows(before, wants)].sort());
     for (const state of ['created', 'changed', 'identical', 'absent']) {
-      expect(comparison[state]).toBe(rows.filter((row) => row.state === state).length);
+      expect(comparison[state]).toBe(rows.filter((row) => row.change === state).length);
     }
   });
 
@@ -135,10 +135,12 @@ describeServers('some keys beside those of a running server', (binary) => {
     const rows = new Map(
       (said.rows as Row[]).map((row) => [typeof row.key === 'string' ? row.key : row.key.base64, row]),
     );
-    expect(rows.get('string:expires')).toMatchObject({ state: 'changed', differs: ['expiry'] });
-    expect(rows.get('string:only now')).toMatchObject({ state: 'absent' });
-    expect(rows.get('string:elapsed')).toMatchObject({ state: 'elapsed' });
-    expect(rows.get(Buffer.from('string:\xff\x00', 'latin1').toString('base64'))).toMatchObject({ state: 'identical' });
+    expect(rows.get('string:expires')).toMatchObject({ change: 'changed', differs: ['expiry'] });
+    expect(rows.get('string:only now')).toMatchObject({ change: 'absent' });
+    expect(rows.get('string:elapsed')).toMatchObject({ change: 'elapsed' });
+    expect(rows.get(Buffer.from('string:\xff\x00', 'latin1').toString('base64'))).toMatchObject({
+      change: 'identical',
+    });
     const text = await source.restore(server, ['--dry-run', ...words, '--delete-absent'], { isText: true });
     expect(text.stdout).toMatch(/^changed {5}db 3 {2}"string:expires" {2}\(expiry\)$/m);
     expect(text.stdout).toMatch(/^absent {6}db 3 {2}"string:only now" {2}\(to be deleted\)$/m);
@@ -149,7 +151,7 @@ describeServers('some keys beside those of a running server', (binary) => {
       comparison: Record<string, number>;
       rows: Row[];
     };
-    expect(again.filter(({ state }) => state !== 'identical')).toEqual([]);
+    expect(again.filter(({ change }) => change !== 'identical')).toEqual([]);
     expect(comparison).toMatchObject({ created: 0, changed: 0, absent: 0 });
     await client.call('SELECT', 3);
     expect(await client.call('EXISTS', 'string:only now', 'string:elapsed')).toBe(0);
@@ -173,8 +175,8 @@ describeServers('some keys beside those of a running server', (binary) => {
     ]);
     const { rows, comparison } = json(result) as { rows: Row[]; comparison: Record<string, number | null> };
     expect(comparison).toMatchObject({ absent: null, identical: 0, changed: 1 });
-    const changed = { state: 'changed', name: 'old string:expires', key: 'string:expires' };
-    expect(rows.filter(({ state }) => state === 'changed')).toMatchObject([changed]);
+    const changed = { change: 'changed', name: 'old string:expires', key: 'string:expires' };
+    expect(rows.filter(({ change }) => change === 'changed')).toMatchObject([changed]);
   });
 
   test('that are none are an empty list, with exit code 3', async () => {

@@ -29,6 +29,7 @@ import { askTarget, confirm, decideFor, loadableByTarget } from '../restore-targ
 import type { AskedTarget } from '../restore-target.ts';
 import { sizeSetting } from '../size-setting.ts';
 import { StepProgress } from '../step-progress.ts';
+import { ReaderGone, TextSender } from '../text-sender.ts';
 import type { Verb, VerbContext } from '../verb.ts';
 import { wantedMoment } from '../wanted-moment.ts';
 import type { WantedMoment } from '../wanted-moment.ts';
@@ -233,11 +234,16 @@ export const restoreVerb: Verb = {
     const exitCode = plan.orphan === undefined ? 0 : 3;
     const planContext = { zone: values.timezone, now: io.clock.wall() };
     if (values['dry-run'] && to !== undefined && target?.plan.part !== undefined) {
-      const printer = new ComparePrinter(plan, output, (text) => sendBytes(io, text));
+      const printer = new ComparePrinter(plan, output, new TextSender(io.stdout).sendAll);
       printer.begin(planContext);
-      const report = await carryOut(plan, to, context, target, (rows) => printer.rows(rows));
-      await printer.end(report);
-      return report.record.keys?.taken === 0 ? 3 : exitCode;
+      try {
+        const report = await carryOut(plan, to, context, target, (rows) => printer.rows(rows));
+        await printer.end(report);
+        return report.record.keys?.taken === 0 ? 3 : exitCode;
+      } catch (error) {
+        if (error instanceof ReaderGone) return exitCode;
+        throw error;
+      }
     }
     if (values['dry-run'] || to === undefined) {
       output.answer(planToJson(plan), () => planToText(plan, planContext));

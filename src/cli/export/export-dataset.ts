@@ -22,14 +22,11 @@ import type { ScratchDataset } from '../../scratch/dataset.ts';
 import { filePieces } from '../../storage/file-pieces.ts';
 import { planScratchFor, scratchUse } from '../scratch-plan.ts';
 import { limitOf } from '../search.ts';
-import { TextSender } from '../text-sender.ts';
+import { ReaderGone, TextSender } from '../text-sender.ts';
 import type { VerbContext } from '../verb.ts';
 import { csvKeys, jsonKeys } from './key-rows.ts';
 import type { KeyRows } from './key-rows.ts';
 import { PieceSender } from './piece-sender.ts';
-
-/** Nobody reads any more. */
-class ReaderGone extends Error {}
 
 export async function exportDataset(context: VerbContext, text: string, mode: CutMode): Promise<ExitCode> {
   const { io, layers, output } = context;
@@ -76,7 +73,7 @@ async function written(context: VerbContext, plan: Plan, dataset: ScratchDataset
   const sender = new TextSender(context.io.stdout);
   const send = async (bytes: Uint8Array): Promise<void> => {
     context.io.signal.throwIfAborted();
-    if (!(await sender.send(bytes))) throw new ReaderGone();
+    await sender.sendAll(bytes);
   };
   switch (context.layers.values.format) {
     case 'jsonl':

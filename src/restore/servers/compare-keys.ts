@@ -4,7 +4,7 @@
 import { valueBytes, valueDigest } from '../../redis/value-digest.ts';
 import type { DumpedKey } from '../../scratch/dumped-keys.ts';
 
-export type KeyState =
+export type KeyChange =
   /** The server has no such key. */
   | 'created'
   | 'changed'
@@ -20,7 +20,7 @@ export type KeyState =
 export type Difference = 'type' | 'value' | 'written' | 'expiry';
 
 export interface KeyRow {
-  readonly state: KeyState;
+  readonly change: KeyChange;
   /** Address of the server that has it, or would. */
   readonly at: string;
   readonly db: number;
@@ -31,7 +31,7 @@ export interface KeyRow {
   readonly differs: readonly Difference[];
 }
 
-/** How many keys are in which state. */
+/** How many keys there are of each. */
 interface Counts {
   readonly created: number;
   readonly changed: number;
@@ -61,10 +61,10 @@ export function compareKey(
   held: HeldKey | undefined,
   nowMs: number,
 ): KeyRow {
-  if (held === undefined) return { state: 'created', ...where, key, name, differs: [] };
+  if (held === undefined) return { change: 'created', ...where, key, name, differs: [] };
   const differs = [...differenceOf(payload, held.payload, nowMs)];
   if (endsMs < held.endsFromMs || endsMs > held.endsToMs) differs.push('expiry');
-  return { state: differs.length === 0 ? 'identical' : 'changed', ...where, key, name, differs };
+  return { change: differs.length === 0 ? 'identical' : 'changed', ...where, key, name, differs };
 }
 
 function differenceOf(one: Buffer, other: Buffer, nowMs: number): readonly Difference[] {

@@ -29,8 +29,8 @@ const bytesAtOnce = 4 * 1024 * 1024;
 
 export class CompareOutput extends TargetOutput {
   readonly #tell: TellRows;
-  /** By the address of their server, and their state. */
-  readonly #rows = new Map<string, Record<KeyRow['state'], number>>();
+  /** By the address of their server, and what becomes of them. */
+  readonly #rows = new Map<string, Record<KeyRow['change'], number>>();
 
   constructor(target: ServerTarget, clock: Clock, signal: AbortSignal, tell: TellRows) {
     super(target, clock, signal);
@@ -71,8 +71,8 @@ export class CompareOutput extends TargetOutput {
     const where = ({ name }: DumpedKey): Pick<KeyRow, 'at' | 'db'> => ({ at: servers.linkOf(name).address, db });
     if (this.#onlyMissing) {
       const missing = new Set(await missingAmong(servers, batch));
-      const stateOf = (dumped: DumpedKey): KeyRow['state'] => (missing.has(dumped) ? 'created' : 'left-alone');
-      await this.#found(batch.map((dumped) => rowOf(where(dumped), stateOf(dumped), dumped)));
+      const changeOf = (dumped: DumpedKey): KeyRow['change'] => (missing.has(dumped) ? 'created' : 'left-alone');
+      await this.#found(batch.map((dumped) => rowOf(where(dumped), changeOf(dumped), dumped)));
       return 0;
     }
     const held = await heldKeys(servers, batch);
@@ -94,17 +94,17 @@ export class CompareOutput extends TargetOutput {
     for await (const { link, db, keys } of part.absent(this.signal)) {
       await this.#found(
         keys.map(({ key, hasElapsed }) => {
-          const state = hasElapsed ? 'elapsed' : 'absent';
-          return rowOf({ at: link.address, db }, state, { key, name: key });
+          const change = hasElapsed ? 'elapsed' : 'absent';
+          return rowOf({ at: link.address, db }, change, { key, name: key });
         }),
       );
     }
   }
 
   async #found(rows: readonly KeyRow[]): Promise<void> {
-    for (const { at, state } of rows) {
+    for (const { at, change } of rows) {
       const counts = this.#rows.get(at) ?? noRows();
-      counts[state] += 1;
+      counts[change] += 1;
       this.#rows.set(at, counts);
     }
     await this.#tell(rows);
@@ -128,16 +128,16 @@ export class CompareOutput extends TargetOutput {
   }
 }
 
-function noRows(): Record<KeyRow['state'], number> {
+function noRows(): Record<KeyRow['change'], number> {
   return { created: 0, changed: 0, identical: 0, 'left-alone': 0, absent: 0, elapsed: 0 };
 }
 
 function rowOf(
   where: Pick<KeyRow, 'at' | 'db'>,
-  state: KeyRow['state'],
+  change: KeyRow['change'],
   { key, name }: Pick<KeyRow, 'key' | 'name'>,
 ): KeyRow {
-  return { state, ...where, key, name, differs: [] };
+  return { change, ...where, key, name, differs: [] };
 }
 
 /** To look at a key makes it one that was used just now, unless that is switched off: Redis 7.2 and later, Valkey. */
