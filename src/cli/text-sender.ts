@@ -26,6 +26,7 @@ export class TextSender {
       this.#stream.write(text, (error) => {
         if (error === undefined || error === null) resolve(true);
         else if ('code' in error && (error.code === 'EPIPE' || error.code === 'ERR_STREAM_DESTROYED')) resolve(false);
+        else if (error instanceof StorageError) reject(error);
         else reject(new StorageError('io', `cannot write to standard output: ${error.message}`, { cause: error }));
       });
     });

@@ -104,6 +104,7 @@ export const settingsSchema = z.object({
   command: list.optional(),
   destructive: onOff.default(false),
   limit: text.optional(),
+  out: text.optional(),
   values: onOff.default(false),
   raw: onOff.default(false),
   owner: text.optional(),
@@ -352,6 +353,11 @@ export const settings: Readonly<Record<SettingKey, Setting>> = {
     help: 'only what destroyed much at once (flushes, bursts of removals …), each with the restore line for the moment before',
   },
   limit: { value: 'N', help: 'stop after so many', fallback: 'all' },
+  out: {
+    value: 'FILE',
+    help: 'a file that is not there yet, which appears when it is complete',
+    fallback: 'standard output',
+  },
   values: {
     value: undefined,
     help: 'print all arguments, each up to 1 MB',

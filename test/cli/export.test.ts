@@ -2,17 +2,19 @@
 // position; values of any size; readers that have enough.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { runCli } from '../../src/cli/run-cli.ts';
 import { systemClock } from '../../src/core/clock.ts';
-import { InterruptedError } from '../../src/core/errors.ts';
+import { InterruptedError, StorageError } from '../../src/core/errors.ts';
+import type { Disk, DiskFile } from '../../src/storage/disk.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import { FoundJournal } from '../inspect/found-journal.ts';
 import type { ModelCommand } from '../inspect/found-journal.ts';
 import { command } from '../redis-protocol/bytes.ts';
+import { temporaryDirectory } from '../support/leash.ts';
 import { JournalBuilder } from '../support/journal-builder.ts';
 import { csvFields, wordsIn } from '../support/csv.ts';
 import { commandsIn } from '../support/stream-commands.ts';
@@ -261,6 +263,58 @@ describe('an export', () => {
     expect(first.at(-1)?.position).toBe(position);
     expect(first.length).toBeLessThan(all.length);
     expect([...first, ...readers.jsonl(await written(journal.root, '--after', position!))]).toEqual(all);
+  });
+
+  test.each([
+    ['jsonl', []],
+    ['csv', ['--limit', '3']],
+    ['aof', []],
+  ])('to a file as %s %j is what standard output would have had, and replaces nothing', async (format, more) => {
+    await using journal = await journalOf(...Array.from({ length: 50 }, (_, i) => command('SET', `key:${i}`, 'v')));
+    const file = path.join(temporaryDirectory('export'), 'out');
+    const words = ['export', '--dir', journal.root, '--format', format, ...more];
+    const { stdout } = await cli(words);
+    const told = await cli([...words, '--out', file]);
+    expect(told).toMatchObject({
+      exitCode: 0,
+      stdout: '',
+      stderr: expect.stringContaining(`wrote ${file}: `) as string,
+    });
+    expect(readFileSync(file, 'latin1')).toBe(stdout);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(readdirSync(path.dirname(file))).toEqual(['out']);
+    const again = await cli([...words, '--to', '2000-01-01T00:00:00Z', '--out', file]);
+    expect(again).toMatchObject({ exitCode: 7, stderr: expect.stringContaining(`${file} exists`) as string });
+    expect(readFileSync(file, 'latin1')).toBe(stdout);
+  });
+
+  test('to a file leaves nothing when the disk is full, when it is interrupted, and when nothing is found', async () => {
+    await using journal = await journalOf(command('SET', 'a', '1'));
+    const folder = temporaryDirectory('export');
+    const words = ['export', '--dir', journal.root, '--out', path.join(folder, 'out')];
+    const interrupt = new AbortController();
+    const when = (act: (file: DiskFile) => void): Disk => ({
+      ...localDisk,
+      create: async (name) => {
+        const file = await localDisk.create(name);
+        if (path.basename(name) === 'out') act(file);
+        return file;
+      },
+    });
+    const full = when((file) => {
+      file.write = () => Promise.reject(new StorageError('no-space', `no space left for ${file.path}`));
+    });
+    expect(await cli(words, { disk: full })).toMatchObject({
+      exitCode: 9,
+      stderr: expect.stringContaining('journal: no space left for') as string,
+    });
+    const interrupted = when(() => {
+      interrupt.abort(new InterruptedError('stopped by SIGINT'));
+    });
+    expect(await cli(words, { disk: interrupted, signal: interrupt.signal })).toMatchObject({ exitCode: 130 });
+    expect(await cli([...words, '--command', 'GETDEL'])).toMatchObject({ exitCode: 1 });
+    expect(await cli([...words.slice(0, -1), path.join(folder, 'no', 'out')])).toMatchObject({ exitCode: 2 });
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   const program = path.resolve(import.meta.dirname, '../../src/cli/main.ts');

@@ -16,12 +16,14 @@ import { CommandsOut } from '../export/command-rows.ts';
 import { CsvRows } from '../export/csv-rows.ts';
 import { exportDataset } from '../export/export-dataset.ts';
 import { ExportPrinter, heldArgumentBytes } from '../export/export-printer.ts';
+import { FileStream } from '../export/file-stream.ts';
 import { JsonRows } from '../export/json-rows.ts';
 import { PieceSender } from '../export/piece-sender.ts';
 import type { CommandRows } from '../export/rows.ts';
 import { noticeText } from '../find-print.ts';
 import { limitOf, reachBetween, tellBy } from '../search.ts';
 import { TextSender } from '../text-sender.ts';
+import { formatBytes } from '../units.ts';
 import type { Verb, VerbContext } from '../verb.ts';
 
 export const exportVerb: Verb = {
@@ -33,7 +35,7 @@ export const exportVerb: Verb = {
     'only read, and may be running.',
   settings: [
     ...(['format', 'from', 'to', 'after', 'at', 'before', 'keys', 'exclude', 'command', 'db'] as const),
-    ...(['limit', 'timezone'] as const),
+    ...(['limit', 'out', 'timezone'] as const),
     ...(['accept-uncertainty', 'relative-ttl', 'server-bin', 'scratch-dir', 'scratch-memory'] as const),
   ],
   words: {
@@ -94,6 +96,7 @@ export const exportVerb: Verb = {
       [
         'Each row has its position, and --after POSITION begins right behind it. Where an export is broken off, standard error',
         'tells up to which position everything was handed over. resp and aof break off, and end at a limit, between groups.',
+        'With --out a file (0600) appears when all is in it, synced; else there is none, and it is begun anew.',
       ],
     ],
   ],
@@ -114,17 +117,34 @@ export const exportVerb: Verb = {
     [4, 'nothing was found, and not all that was asked for is in the journal; or a position or mark is not'],
     [5, 'a target has more than one meaning'],
     [6, 'the journal is damaged where it was searched'],
-    [9, 'the disk failed'],
+    [7, '--out: the file exists'],
+    [9, 'the disk failed or is full'],
     [130, 'interrupted'],
   ],
   run(context) {
-    const { values } = context.layers;
-    const [at, ...more] = values.at;
-    if (at === undefined && values.before === undefined) return exportStream(context);
-    requireOneMoment(context, more.length > 0 || (at !== undefined && values.before !== undefined));
-    return at === undefined ? exportDataset(context, values.before ?? '', 'before') : exportDataset(context, at, 'at');
+    const { out } = context.layers.values;
+    return out === undefined ? exported(context) : exportedTo(out, context);
   },
 };
+
+function exported(context: VerbContext): Promise<ExitCode> {
+  const { values } = context.layers;
+  const [at, ...more] = values.at;
+  if (at === undefined && values.before === undefined) return exportStream(context);
+  requireOneMoment(context, more.length > 0 || (at !== undefined && values.before !== undefined));
+  return at === undefined ? exportDataset(context, values.before ?? '', 'before') : exportDataset(context, at, 'at');
+}
+
+/** Where nothing was found, or not all could be read, there is no file. */
+async function exportedTo(path: string, context: VerbContext): Promise<ExitCode> {
+  const { io, output } = context;
+  await using file = await FileStream.open(io.disk, path, io.clock.wall(), output.progress('writing'));
+  const code = await exported({ ...context, io: { ...io, stdout: file } });
+  if (code !== 0 && code !== 3) return code;
+  const bytes = await file.publish();
+  output.note(`wrote ${file.to}: ${formatBytes(bytes)}`);
+  return code;
+}
 
 function requireOneMoment({ layers: { values } }: VerbContext, areMore: boolean): void {
   const range = [values.from, values.to, values.after, values.command];
@@ -167,7 +187,9 @@ async function exportStream(context: VerbContext): Promise<ExitCode> {
     signal: io.signal,
   });
   const goOn = (): string | undefined =>
-    printer.taken && `everything up to ${formatPosition(printer.taken)} was handed over; --after it goes on`;
+    layers.values.out === undefined && printer.taken !== undefined
+      ? `everything up to ${formatPosition(printer.taken)} was handed over; --after it goes on`
+      : undefined;
   try {
     const code = await tellBy(printer, meant(find(io.disk, reach, filter, options), events), reach, context);
     if (await printer.flush()) return events.isOver ? 0 : code;

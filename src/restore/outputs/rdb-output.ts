@@ -3,41 +3,32 @@
  *
  * Invariant: FILE is never replaced, and appears last, whole and synced.
  */
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname } from 'node:path';
 import type { Micros } from '../../core/clock.ts';
-import { StorageError, UsageError } from '../../core/errors.ts';
+import { UsageError } from '../../core/errors.ts';
 import type { Disk } from '../../storage/disk.ts';
+import { NewFile } from './new-file.ts';
 import { restoredFile } from './output.ts';
 import type { RestoreOutput, RestoreSource, Written } from './output.ts';
 import type { Owner } from './owner.ts';
 import { saveDataset } from './saved-rdb.ts';
-import { removeAbandoned, WorkDirectory } from './work-directory.ts';
 
 export class RdbOutput implements RestoreOutput {
   readonly to: string;
   readonly #disk: Disk;
   readonly #owner: Owner | undefined;
-  readonly #work: WorkDirectory;
+  readonly #target: NewFile;
 
-  private constructor(disk: Disk, to: string, owner: Owner | undefined, work: WorkDirectory) {
-    this.to = to;
+  private constructor(disk: Disk, owner: Owner | undefined, target: NewFile) {
+    this.to = target.to;
     this.#disk = disk;
     this.#owner = owner;
-    this.#work = work;
+    this.#target = target;
   }
 
   /** UsageError when something is in the way (exit 7); nothing is touched then. */
   static async open(disk: Disk, path: string, owner: Owner | undefined, now: Micros): Promise<RdbOutput> {
-    const to = resolve(path);
-    const parent = dirname(to);
-    await removeAbandoned(disk, parent, now);
-    if ((await disk.size(to)) !== undefined) throw inTheWay(to);
-    if ((await disk.size(parent)) === undefined) {
-      throw new UsageError('no-parent', `there is no directory ${parent} to restore into`, {
-        hint: `make it first: mkdir -p ${parent}`,
-      });
-    }
-    return new RdbOutput(disk, to, owner, await WorkDirectory.create(disk, parent, basename(to), now));
+    return new RdbOutput(disk, owner, await NewFile.open(disk, path, now));
   }
 
   get scratchParent(): string {
@@ -56,23 +47,22 @@ export class RdbOutput implements RestoreOutput {
     const names = [basename(recordPath), basename(this.to)];
     await this.#writeRecord(record);
     for (const path of [this.#file, this.#record]) await this.#give(path);
-    await this.#work.announce(names);
+    await this.#target.work.announce(names);
     await this.#disk.rename(this.#record, recordPath);
     try {
-      await this.#disk.link(this.#file, this.to);
+      await this.#target.appear();
     } catch (error) {
       await this.#disk.remove(recordPath);
-      throw error instanceof StorageError && error.code === 'exists' ? inTheWay(this.to, error) : error;
+      throw error;
     }
-    await this.#disk.syncDirectory(dirname(this.to));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    return this.#work[Symbol.asyncDispose]();
+    return this.#target[Symbol.asyncDispose]();
   }
 
   get #file(): string {
-    return join(this.#work.data, basename(this.to));
+    return this.#target.path;
   }
 
   get #record(): string {
@@ -96,12 +86,4 @@ export class RdbOutput implements RestoreOutput {
       });
     }
   }
-}
-
-function inTheWay(path: string, cause?: unknown): UsageError {
-  return new UsageError('destination-in-the-way', `${path} exists`, {
-    exitCode: 7,
-    hint: 'restore to a file that does not exist; nothing was changed',
-    ...(cause !== undefined && { cause }),
-  });
 }
