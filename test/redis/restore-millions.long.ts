@@ -61,6 +61,7 @@ describeServers(
       ['directory', [], 'all'],
       ['directory', ['--keys', 'key:1*'], 'some'],
       ['rdb', [], 'all'],
+      ['rdb', ['--keys', 'key:1*'], 'some'],
     ])('come back exactly, in as little memory as few: %s %j', async (to, words, what) => {
       const dir = temporaryDirectory('restored');
       const out = to === 'rdb' ? `rdb:${path.join(dir, 'dump.rdb')}` : path.join(dir, 'out');
