@@ -211,7 +211,8 @@ describeServers('a restore that does not come to its end', (binary) => {
       if (place === 'an empty directory') mkdirSync(to);
       const rest = leftIn(disk.path);
       const all = [...words, '--to', place === 'an RDB' ? `rdb:${to}` : to];
-      for (const bytes of [0, 60_000, 250_000]) {
+      // Where it is short of room a server packs what it saves: no result is as small as this.
+      for (const bytes of [0, 60_000, 130_000]) {
         disk.fill(bytes);
         const refused = await restore(all);
         expect(refused.exitCode, refused.stderr).toBe(9);
