@@ -5,6 +5,7 @@
 import type { ExitCode } from '../core/errors.ts';
 import { resolveSettings, setVariable } from '../daemon/layers.ts';
 import type { Layers } from '../daemon/layers.ts';
+import { checkVerb } from './commands/check.ts';
 import { completionVerb } from './commands/completion.ts';
 import { demoVerb } from './commands/demo.ts';
 import { diffVerb } from './commands/diff.ts';
@@ -26,7 +27,7 @@ import type { Verb } from './verb.ts';
 
 export const verbs: readonly Verb[] = [
   ...[runVerb, statusVerb, lsVerb, verifyVerb, markVerb],
-  ...[findVerb, historyVerb, diffVerb, exportVerb, restoreVerb, serveVerb, demoVerb, completionVerb],
+  ...[findVerb, historyVerb, diffVerb, exportVerb, restoreVerb, serveVerb, checkVerb, demoVerb, completionVerb],
 ];
 
 export async function runCli(argv: readonly string[], io: CliIo): Promise<ExitCode> {

@@ -37,6 +37,8 @@ export interface Upstream {
   readonly standing: (upstream: UpstreamState) => LinkStanding;
 }
 
+type Place = Pick<SourceAddress, 'host' | 'port'>;
+
 export class Feeding implements AsyncDisposable {
   readonly #history: CapturedHistory;
   readonly #listener: Listener;
@@ -73,6 +75,14 @@ export class Feeding implements AsyncDisposable {
   get journaledElsewhere(): Offset | undefined {
     const journals = this.replicas.filter(({ isJournal, state }) => isJournal && state === 'online');
     return journals.length === 0 ? undefined : Math.max(...journals.map(({ acknowledged }) => acknowledged));
+  }
+
+  /** Whether the server at `address`, which says that its primary is `primary`, is one of our replicas. */
+  feeds(address: Place, primary: Place): boolean {
+    if (primary.port !== this.#listener.port) return false;
+    // A replica is known by its IP address: a name may be its.
+    const isSame = (host: string): boolean => host === address.host || !/^[\d.]+$|:/.test(address.host);
+    return this.replicas.some(({ host, port }) => port === address.port && isSame(host));
   }
 
   get isFollowed(): boolean {

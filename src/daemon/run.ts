@@ -27,6 +27,7 @@ import { follow } from '../upstream/follow.ts';
 import { askOffset } from '../upstream/probe.ts';
 import { Sampling } from '../upstream/sampling.ts';
 import { SourceChoice } from '../upstream/source-choice.ts';
+import type { SourceChoiceOptions } from '../upstream/source-choice.ts';
 import { roleIn } from '../upstream/standing.ts';
 import type { ServerRole } from '../upstream/standing.ts';
 import type { SamplerEvents } from '../upstream/sampler.ts';
@@ -163,12 +164,9 @@ class Run {
     const { addresses, credentials, tls } = this.#config;
     const source = { credentials, tls, connect: connectSocket, clock: systemClock, random: Math.random };
     const held = (): Position | undefined => positionHeld(capture.progress);
-    const choice = (this.#choice = new SourceChoice({
-      ...source,
-      addresses,
-      held,
-      events: loggedRivals(this.#logger),
-    }));
+    const isOurs: SourceChoiceOptions['isOurs'] = (...server) => this.#feeding?.feeds(...server) ?? false;
+    const events = loggedRivals(this.#logger);
+    const choice = (this.#choice = new SourceChoice({ ...source, addresses, held, isOurs, events }));
     await using sampling = new Sampling({ ...source, events: this.#samplerEvents(capture) });
     await follow(
       {
@@ -365,7 +363,7 @@ class Run {
     try {
       const primary = await choice.watch(signal);
       if (primary === undefined) return;
-      session.fail(new LinkError('primary-found', `moving over to the primary ${formatAddress(primary)}`, 'soon'));
+      session.fail(new LinkError('primary-found', `moving over to ${formatAddress(primary)}`, 'soon'));
     } catch (error) {
       if (!signal.aborted) session.fail(error);
     }

@@ -7,7 +7,7 @@
  *   4. one that would not tell its role
  *
  * Among equals the one that we were on, then the first in the order given. Never a replica that is behind us: it would
- * begin a full sync for what it is about to receive; nor one that has lost its primary: it would refuse us.
+ * begin a full sync for what it is about to receive; nor one that has lost its primary: it would refuse us; nor one of ours.
  */
 import type { Position } from '../core/position.ts';
 import type { ReplicationInfo } from '../redis/replication-info.ts';
@@ -17,7 +17,13 @@ import type { LinkError } from '../core/errors.ts';
 import type { ServerRole } from './standing.ts';
 
 export type Answer =
-  | { readonly address: SourceAddress; readonly role: ServerRole; readonly info: ReplicationInfo | undefined }
+  | {
+      readonly address: SourceAddress;
+      readonly role: ServerRole;
+      readonly info: ReplicationInfo | undefined;
+      /** A replica of ours: to follow it is to follow ourselves. */
+      readonly isOurs: boolean;
+    }
   | { readonly address: SourceAddress; readonly error: LinkError };
 
 export interface Choice {
@@ -54,10 +60,10 @@ export function chooseSource(answers: readonly Answer[], situation: Situation): 
 
 function rankOf(answer: Answer, { held }: Situation): number | undefined {
   if ('error' in answer) return answer.error.code === 'no-permission' ? 4 : undefined;
-  const { role, info } = answer;
+  const { role, info, isOurs } = answer;
   const relation = relationOf(info, held);
   if (role.role === 'master') return relation === 'goes on' ? 1 : 2;
-  if (role.role !== 'slave' || role.primary?.isUp !== true || relation === 'behind') return undefined;
+  if (isOurs || role.role !== 'slave' || role.primary?.isUp !== true || relation === 'behind') return undefined;
   return 3;
 }
 

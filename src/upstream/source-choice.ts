@@ -28,6 +28,8 @@ export interface SourceChoiceOptions {
   readonly random: () => number;
   /** The last position of the journal. */
   readonly held: () => Position | undefined;
+  /** Whether a server that says that `primary` is its primary is fed by us. */
+  readonly isOurs: (address: SourceAddress, primary: Pick<SourceAddress, 'host' | 'port'>) => boolean;
   readonly events: SourceChoiceEvents;
 }
 
@@ -89,18 +91,22 @@ export class SourceChoice {
     this.#isHinted = false;
   }
 
-  /** Resolves with a primary to move over to, when the source followed is not one and another is; else not before the end. */
+  /** Resolves with whom to move over to, when the source followed is no primary and another is, or is fed by us; else not before the end. */
   async watch(signal: AbortSignal): Promise<SourceAddress | undefined> {
     const { addresses, random } = this.#options;
     while (addresses.length > 1) {
       await this.rest(watchMs * (1 + random()), signal);
       const answers = await this.#survey(signal);
       const choice = this.#decide(answers);
-      if (choice?.isPrimary === true && !isSame(choice.address, this.#current) && !this.#isOnPrimary(answers)) {
-        return choice.address;
-      }
+      if (choice === undefined || isSame(choice.address, this.#current)) continue;
+      if (this.#isOnOwnReplica(answers) || (choice.isPrimary && !this.#isOnPrimary(answers))) return choice.address;
     }
     return undefined;
+  }
+
+  /** A primary that became a replica of ours keeps its link to us. */
+  #isOnOwnReplica(answers: readonly Answer[]): boolean {
+    return answers.some((answer) => 'isOurs' in answer && answer.isOurs && isSame(answer.address, this.#current));
   }
 
   #isOnPrimary(answers: readonly Answer[]): boolean {
@@ -140,7 +146,8 @@ export class SourceChoice {
       using side = await SideConnection.open({ ...this.#options, address, timeoutMs: answerTimeoutMs }, signal);
       const told = readRole(await side.command('ROLE'));
       const primary = told.role === 'slave' ? { ...told.primary, isUp: isUp(told.primary) } : undefined;
-      return { address, role: { role: told.role, primary }, info: await askInfo(side) };
+      const isOurs = primary !== undefined && this.#options.isOurs(address, primary);
+      return { address, role: { role: told.role, primary }, info: await askInfo(side), isOurs };
     } catch (error) {
       if (!(error instanceof LinkError)) throw error;
       return { address, error };
@@ -162,11 +169,7 @@ async function askInfo(side: SideConnection): Promise<ReplicationInfo | undefine
 /** All reasons in one line; hopeless only when each of them is. */
 function nobody(answers: readonly Answer[]): LinkError {
   const errors = answers.flatMap((answer) => ('error' in answer ? [answer.error] : []));
-  const reasons = answers.map((answer) =>
-    'error' in answer
-      ? answer.error.message
-      : `${formatAddress(answer.address)} is ${answer.role.primary?.isUp === true ? 'a replica that is behind us' : 'a replica without its primary'}`,
-  );
+  const reasons = answers.map((answer) => ('error' in answer ? answer.error.message : whyNot(answer)));
   const [first] = errors;
   const isHopeless = errors.length === answers.length && errors.every(({ retry }) => retry === 'never');
   return new LinkError(
@@ -178,4 +181,10 @@ function nobody(answers: readonly Answer[]): LinkError {
       ...(isHopeless && first !== undefined && { exitCode: first.exitCode }),
     },
   );
+}
+
+function whyNot({ address, role, isOurs }: Exclude<Answer, { error: LinkError }>): string {
+  const source = formatAddress(address);
+  if (isOurs) return `${source} is a replica of this journal`;
+  return `${source} is ${role.primary?.isUp === true ? 'a replica that is behind us' : 'a replica without its primary'}`;
 }

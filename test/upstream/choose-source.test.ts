@@ -15,12 +15,12 @@ function history(id = ours, offset = 600, before?: ReplicationInfo['before']): R
 }
 
 function primary(port: number, info: ReplicationInfo | undefined = history()): Answer {
-  return { address: at(port), role: { role: 'master' }, info };
+  return { address: at(port), role: { role: 'master' }, info, isOurs: false };
 }
 
-function replica(port: number, { up = true, offset = 600, id = ours } = {}): Answer {
+function replica(port: number, { up = true, offset = 600, id = ours, isOurs = false } = {}): Answer {
   const role = { role: 'slave', primary: { host: 'p', port: 9, isUp: up } } as const;
-  return { address: at(port), role, info: history(id, offset) };
+  return { address: at(port), role, info: history(id, offset), isOurs };
 }
 
 function silent(port: number, code = 'unreachable'): Answer {
@@ -37,6 +37,7 @@ describe('the one that is followed', () => {
     ['one that may not tell its role, when no other is there', [silent(1), silent(2, 'no-permission')], undefined, 2],
     ['nobody when all are silent', [silent(1), silent(2)], 1, undefined],
     ['nobody rather than a replica that is behind us', [silent(1), replica(2, { offset: 400 })], 1, undefined],
+    ['nobody rather than a replica of our own', [silent(1), replica(2, { isOurs: true })], 2, undefined],
     ['nobody rather than a replica that has lost its primary', [silent(1), replica(2, { up: false })], 1, undefined],
     [
       'a replica of another history, which has a primary somewhere',

@@ -39,6 +39,7 @@ class ChoiceRig {
       connect,
       clock: this.clock,
       random: () => 0,
+      isOurs: () => false,
       held: () => ({ id: fakeId, offset: 500 }),
       events: {
         rivals: (chosen, rivals) =>

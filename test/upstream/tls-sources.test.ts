@@ -77,6 +77,7 @@ function choiceOf(addresses: readonly SourceAddress[], tls: TlsSettings): Source
     connect: connectSocket,
     clock: systemClock,
     random: () => 0,
+    isOurs: () => false,
     held: () => undefined,
     events: { rivals: () => undefined },
   });
