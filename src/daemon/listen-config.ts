@@ -9,6 +9,7 @@ import { defaultUser } from '../downstream/accounts.ts';
 import type { Account } from '../downstream/accounts.ts';
 import type { ListenAddress, ListenTls } from '../downstream/listener.ts';
 import type { AnnouncedAddress } from '../redis/handshake.ts';
+import { parseSize } from './keep-local.ts';
 import type { Environment, Layers } from './layers.ts';
 import { readPassword, readPem, resolvePassword } from './secret-files.ts';
 
@@ -18,8 +19,11 @@ export interface ListenConfig {
   readonly tls: ListenTls | undefined;
   /** What the primary is told of it. Undefined: nothing. */
   readonly announce: AnnouncedAddress | undefined;
+  /** Bytes a second to journals that follow us, all together; undefined: as fast as it goes. */
+  readonly rates: { readonly stream: number | undefined; readonly base: number | undefined };
 }
 
+const rateLeast = 10_000;
 const loopback = '127.0.0.1';
 
 /** Undefined: nobody may come. `warnings` are added to. UsageError when something is missing or cannot be read. */
@@ -28,7 +32,10 @@ export function resolveListen(layers: Layers, environment: Environment, warnings
   const text = values.listen;
   if (text === undefined) {
     const unused = (
-      ['listen-password-file', 'listen-user', 'listen-tls-cert', 'listen-tls-key', 'listen-tls-ca', 'announce'] as const
+      [
+        ...(['listen-password-file', 'listen-user', 'listen-tls-cert', 'listen-tls-key', 'listen-tls-ca'] as const),
+        ...(['announce', 'max-rate', 'max-rate-base'] as const),
+      ] as const
     ).find((key) => [values[key]].flat().some((value) => value !== undefined));
     if (unused === undefined) return undefined;
     throw new UsageError('listen-missing', `${origin(unused)} is given, but there is no --listen`, {
@@ -43,7 +50,17 @@ export function resolveListen(layers: Layers, environment: Environment, warnings
       `--listen ${address.host}:${address.port}: without TLS, passwords and data go over the network as they are (--listen-tls-cert, --listen-tls-key)`,
     );
   }
-  return { address, accounts, tls, announce: resolveAnnounce(layers) };
+  const rates = { stream: resolveRate(layers, 'max-rate'), base: resolveRate(layers, 'max-rate-base') };
+  return { address, accounts, tls, announce: resolveAnnounce(layers), rates };
+}
+
+function resolveRate({ values, origin }: Layers, key: 'max-rate' | 'max-rate-base'): number | undefined {
+  const text = values[key];
+  const rate = text === undefined ? undefined : parseSize(text);
+  if (text === undefined || (rate !== undefined && rate >= rateLeast)) return rate;
+  throw new UsageError('bad-setting', `${origin(key)} is not a number of bytes a second`, {
+    hint: 'a number and a unit, from 0.01MB on: MB, GB, MiB, GiB; for example 5MB',
+  });
 }
 
 function resolveAnnounce({ values, origin }: Layers): AnnouncedAddress | undefined {

@@ -6,6 +6,7 @@ import { systemClock } from '../core/clock.ts';
 import type { Micros } from '../core/clock.ts';
 import type { JournalError } from '../core/errors.ts';
 import { formatPosition } from '../core/position.ts';
+import { RateLimit } from '../core/rate-limit.ts';
 import type { Offset } from '../core/position.ts';
 import { Accounts } from '../downstream/accounts.ts';
 import type { ClientEvents, ReplicaState } from '../downstream/client.ts';
@@ -105,7 +106,7 @@ export class Feeding implements AsyncDisposable {
 }
 
 export async function openListener(
-  { address, accounts, tls }: ListenConfig,
+  { address, accounts, tls, rates }: ListenConfig,
   history: History,
   disk: Disk,
   logger: Logger,
@@ -113,12 +114,17 @@ export async function openListener(
 ): Promise<Listener> {
   const listener = await Listener.open({
     ...{ address, tls, disk, history, isBehind: upstream?.isBehind },
+    rates: { stream: limited(rates.stream), base: limited(rates.base) },
     accounts: new Accounts(accounts),
     clock: systemClock,
     events: loggedClients(logger, upstream),
   });
   logger.info({ event: 'listening', host: address.host, port: listener.port, tls: tls !== undefined });
   return listener;
+}
+
+function limited(bytesPerSecond: number | undefined): RateLimit | undefined {
+  return bytesPerSecond === undefined ? undefined : new RateLimit(bytesPerSecond, systemClock);
 }
 
 function loggedClients(logger: Logger, upstream?: Pick<Upstream, 'moved' | 'acknowledged'>): ClientEvents {

@@ -16,6 +16,7 @@ import type { PsyncRequest } from './answer-psync.ts';
 import { Feed } from './feed.ts';
 import type { FeedBegun, FeedState } from './feed.ts';
 import type { History } from './history.ts';
+import type { LinkRates } from './link-feed.ts';
 import type { LiveTail } from './live-tail.ts';
 import type { Turns } from '../core/turns.ts';
 import { Outlet } from './outlet.ts';
@@ -26,6 +27,7 @@ export interface ClientOptions extends ConversationOptions {
   readonly history: History;
   readonly tail: LiveTail;
   readonly turns: Turns;
+  readonly rates: LinkRates;
   readonly events: ClientEvents;
 }
 
@@ -192,14 +194,14 @@ export class Client {
   }
 
   async #serve(request: PsyncRequest): Promise<void> {
-    const { disk, clock, history, tail, turns, events } = this.#options;
+    const { disk, clock, history, tail, turns, rates, events } = this.#options;
     const outlet = this.#outlet;
     const skills = this.#conversation.claims;
     const began = (answer: FeedBegun): void => {
       if (this.replica !== undefined) events.feeding(this.replica, answer);
     };
     const acknowledged = (): void => events.acknowledged?.();
-    this.#feed = new Feed({ disk, clock, history, tail, turns, outlet, request, skills, began, acknowledged });
+    this.#feed = new Feed({ disk, clock, history, tail, turns, rates, outlet, request, skills, began, acknowledged });
     try {
       await this.#feed.run();
     } catch (error) {

@@ -23,7 +23,7 @@ import { answerPsync } from './answer-psync.ts';
 import type { PsyncAnswer, PsyncRequest, ReplicaSkills } from './answer-psync.ts';
 import type { History, ServedTimeline } from './history.ts';
 import { LinkFeed } from './link-feed.ts';
-import type { LinkFeedEvents } from './link-feed.ts';
+import type { LinkFeedEvents, LinkRates } from './link-feed.ts';
 import type { LiveTail } from './live-tail.ts';
 import type { Outlet } from './outlet.ts';
 import { servedBase, servedBaseBytes } from './served-base.ts';
@@ -38,6 +38,7 @@ export interface FeedOptions {
   readonly outlet: Outlet;
   /** Capture goes first. */
   readonly turns: Turns;
+  readonly rates: LinkRates;
   readonly request: PsyncRequest;
   readonly skills: ReplicaSkills;
   readonly began: (answer: FeedBegun) => void;
@@ -156,7 +157,7 @@ export class Feed {
 
   /** Of another journal. */
   async #link(served: ServedTimeline, answer: FeedBegun): Promise<never> {
-    const { disk, clock, history, outlet, tail } = this.#options;
+    const { disk, clock, history, outlet, tail, rates } = this.#options;
     const events: LinkFeedEvents = {
       requireGoing: () => this.#requireSame(served),
       changedOr: (ms) => this.#changedOr(ms),
@@ -165,7 +166,7 @@ export class Feed {
         this.#next = next;
       },
     };
-    const link = new LinkFeed({ disk, clock, history, outlet, served, blocks: tail.blocks, events });
+    const link = new LinkFeed({ disk, clock, history, outlet, served, blocks: tail.blocks, rates, events });
     this.#tell(answer);
     if (answer.kind === 'full') await link.sendBase(this.#options.skills.heldBase);
     const from = answer.kind === 'full' ? answer.offset + 1 : answer.from;

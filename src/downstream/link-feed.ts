@@ -10,6 +10,7 @@ import type { BaseRecord } from '../../journal-format/base.ts';
 import type { Clock, Micros } from '../core/clock.ts';
 import { linkChunkBytes } from '../core/limits.ts';
 import type { Offset } from '../core/position.ts';
+import type { RateLimit } from '../core/rate-limit.ts';
 import { basePieces } from '../log/base-pieces.ts';
 import type { BlockCache } from '../log/block-cache.ts';
 import { FrameFollower } from '../log/frame-follower.ts';
@@ -30,7 +31,14 @@ export interface LinkFeedOptions {
   readonly blocks: BlockCache;
   readonly outlet: Outlet;
   readonly served: ServedTimeline;
+  readonly rates: LinkRates;
   readonly events: LinkFeedEvents;
+}
+
+/** For all journals that follow us together, of what is on the wire. Absent: as fast as it goes. */
+export interface LinkRates {
+  readonly base?: RateLimit | undefined;
+  readonly stream?: RateLimit | undefined;
 }
 
 export interface LinkFeedEvents {
@@ -64,13 +72,13 @@ export class LinkFeed {
 
   /** From where the other side has it, if it is this one. */
   async sendBase(held: HeldBase | undefined): Promise<void> {
-    const { disk, served, events } = this.#options;
+    const { disk, served, rates, events } = this.#options;
     const { record, rdbPath } = served.base;
     let at = goesOn(record, held) ? held.bytes : 0;
     await this.#send('base', at, encodeBase(record).bytes);
     for await (const { bytes } of basePieces(disk, rdbPath, record, at)) {
       events.requireGoing();
-      await this.#send('piece', at, bytes);
+      await this.#pace(await this.#send('piece', at, bytes), rates.base);
       at += bytes.length;
       await this.#sendState(stateEvery);
     }
@@ -102,8 +110,9 @@ export class LinkFeed {
   async #flush(): Promise<void> {
     const taken = this.#packer.take();
     if (taken === undefined) return;
-    await this.#send('log', taken.place, taken.body);
+    const wireBytes = await this.#send('log', taken.place, taken.body);
     this.#options.events.sentUpTo(this.#next);
+    await this.#pace(wireBytes, this.#options.rates.stream);
   }
 
   /** Unless that was done so short a time ago. */
@@ -117,14 +126,28 @@ export class LinkFeed {
     await this.#send('state', 0, encodeLinkState({ ...standing, durable, head: Math.max(standing.head, durable) }));
   }
 
-  async #send(kind: LinkFrameKind, place: number, raw: Buffer): Promise<void> {
+  /** The other side hears of us meanwhile, and how far it is behind. */
+  async #pace(bytes: number, limit: RateLimit | undefined): Promise<void> {
+    const { clock, events } = this.#options;
+    const until = limit?.sent(bytes) ?? -Infinity;
+    for (let left = until - clock.monotonic(); left > 0; left = until - clock.monotonic()) {
+      await events.changedOr(Math.min(lookMs, Math.ceil(left / 1000)));
+      await this.#sendState(stateEvery);
+      events.requireGoing();
+    }
+  }
+
+  /** Bytes on the wire. */
+  async #send(kind: LinkFrameKind, place: number, raw: Buffer): Promise<number> {
     const { outlet, events } = this.#options;
     const packed = await packBody(raw, compressionLevel);
     events.requireGoing();
-    outlet.send(this.#writer.header(kind, place, packed));
+    const header = this.#writer.header(kind, place, packed);
+    outlet.send(header);
     // What is sent as it is may be in memory that is used again.
     outlet.send(packed.meantLength === undefined ? Buffer.from(packed.bytes) : packed.bytes);
     await events.room(raw.length);
+    return header.length + packed.bytes.length;
   }
 }
 

@@ -21,6 +21,7 @@ import { Client } from './client.ts';
 import type { ClientEvents, ReplicaState } from './client.ts';
 import type { History, ServedTimeline } from './history.ts';
 import type { About, AboutStream, ReplicaLine } from './info.ts';
+import type { LinkRates } from './link-feed.ts';
 import { LiveTail } from './live-tail.ts';
 
 export interface ListenAddress {
@@ -46,6 +47,7 @@ export interface ListenerOptions {
   readonly history: History;
   /** Whether capture has more to do than it could do yet: replicas wait. Absent: nothing goes before them. */
   readonly isBehind?: (() => boolean) | undefined;
+  readonly rates?: LinkRates;
   readonly events: ClientEvents;
 }
 
@@ -154,13 +156,13 @@ export class Listener implements AsyncDisposable {
   }
 
   #meet(guest: Guest, socket: Socket): void {
-    const { accounts, disk, clock, history, events } = this.#options;
+    const { accounts, disk, clock, history, rates = {}, events } = this.#options;
     const about = (): About => this.#about();
     const [tail, turns] = [this.#tail, this.#turns];
     this.#clientId += 1;
     const clientId = this.#clientId;
     const offersLink = history.linkStanding !== undefined;
-    const shared = { accounts, about, offersLink, disk, clock, history, tail, turns, events };
+    const shared = { accounts, about, offersLink, disk, clock, history, tail, turns, rates, events };
     guest.client = new Client(socket, { ...shared, clientId });
   }
 

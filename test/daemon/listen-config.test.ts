@@ -72,14 +72,19 @@ describe('the address', () => {
     expect(refusal({ listen: text }).code).toMatch(/^(bad-listen|bad-setting)$/);
   });
 
-  test.each(['listen-password-file', 'listen-tls-cert', 'listen-tls-key', 'listen-tls-ca', 'announce'])(
-    'is missing where --%s is given',
-    (key) => {
-      const error = refusal({ [key]: 'x' });
-      expect(error).toMatchObject({ code: 'listen-missing', exitCode: 2 });
-      expect(error.message).toContain(`--${key}`);
-    },
-  );
+  test.each([
+    'listen-password-file',
+    'listen-tls-cert',
+    'listen-tls-key',
+    'listen-tls-ca',
+    'announce',
+    'max-rate',
+    'max-rate-base',
+  ])('is missing where --%s is given', (key) => {
+    const error = refusal({ [key]: 'x' });
+    expect(error).toMatchObject({ code: 'listen-missing', exitCode: 2 });
+    expect(error.message).toContain(`--${key}`);
+  });
 
   test('is missing where users are given', () => {
     expect(refusal({ 'listen-user': ['dr=/x'] }).code).toBe('listen-missing');
@@ -172,6 +177,21 @@ describe('what is announced', () => {
 
   test.each(['0', 'host', 'host:0', `${'x'.repeat(256)}:1`, 'a\nb:1'])('is not %j', (text) => {
     expect(refusal({ listen: '6380', announce: text }).code).toBe('bad-announce');
+  });
+});
+
+describe('what journals that follow us may take of the line', () => {
+  test('is as much as there is, or so many bytes a second', () => {
+    const rates = (values: Readonly<Record<string, string>>): unknown =>
+      resolved({ listen: '6380', ...values }, withPassword).listen.rates;
+    expect(rates({})).toEqual({ stream: undefined, base: undefined });
+    expect(rates({ 'max-rate': '5MB' })).toEqual({ stream: 5_000_000, base: undefined });
+    expect(rates({ 'max-rate-base': '0.01MB' })).toEqual({ stream: undefined, base: 10_000 });
+  });
+
+  test.each(['5', '0MB', '5kB', '-1MB', 'fast', '0.009MB'])('is not %j', (text) => {
+    expect(refusal({ listen: '6380', 'max-rate': text })).toMatchObject({ code: 'bad-setting', exitCode: 2 });
+    expect(refusal({ listen: '6380', 'max-rate-base': text }).message).toContain('--max-rate-base');
   });
 });
 

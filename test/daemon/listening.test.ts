@@ -15,7 +15,13 @@ const history: History = { now: () => undefined, upstream: () => upstream, watch
 test('passwords that are guessed are told of once a minute, and not what they were', async () => {
   const lines: LogLine[] = [];
   const accounts = [{ user: 'default', password: 'sesame' }] as const;
-  const config = { address: { host: '127.0.0.1', port: 0 }, accounts, tls: undefined, announce: undefined };
+  const config = {
+    address: { host: '127.0.0.1', port: 0 },
+    accounts,
+    tls: undefined,
+    announce: undefined,
+    rates: { stream: undefined, base: undefined },
+  };
   const logger = createSilentLogger((line) => void lines.push(line));
   await using listener = await openListener(config, history, localDisk, logger);
   for (let round = 0; round < 20; round += 1) {

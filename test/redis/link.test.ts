@@ -212,6 +212,25 @@ describeServers('over a link, the far journal', (binary) => {
     expect(await wait(20_000)).toBe(1);
   });
 
+  test('gets no more bytes a second than it is given, of a base and of the stream', async () => {
+    await using chain = await ChainRig.start(binary, 1);
+    const megabytes = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i += 1) await chain.near.client.call('SET', `large:${i}`, randomBytes(1_000_000));
+    };
+    /** Behind the first chunk of a MiB, which goes at once. */
+    const leastMs = 1500;
+    await megabytes(4);
+    await chain.near.attach({ args: ['--max-rate', '2MB', '--max-rate-base', '2MB'] });
+    let began = performance.now();
+    await chain.attach();
+    expect(performance.now() - began).toBeGreaterThan(leastMs);
+    began = performance.now();
+    await megabytes(4);
+    await chain.level();
+    expect(performance.now() - began).toBeGreaterThan(leastMs * 0.9);
+    await chain.expectSame();
+  });
+
   test('goes on with the plain protocol where the other knows no link, and back', async () => {
     const seed = Date.now() >>> 0;
     await using chain = await ChainRig.start(binary, seed);

@@ -22,7 +22,16 @@ export const runVerb: Verb = {
   settings: [
     ...(['source', 'user', 'password-file', 'tls-ca', 'tls-cert', 'tls-key', 'tls-server-name'] as const),
     ...(['tls-insecure', 'relative-ttl', 'keep-local', 'listen', 'listen-password-file', 'listen-user'] as const),
-    ...(['listen-tls-cert', 'listen-tls-key', 'listen-tls-ca', 'announce', 'ack', 'once', 'log-level'] as const),
+    ...([
+      'listen-tls-cert',
+      'listen-tls-key',
+      'listen-tls-ca',
+      'announce',
+      'ack',
+      'max-rate',
+      'max-rate-base',
+    ] as const),
+    ...(['once', 'log-level'] as const),
   ],
   sections: [
     [
