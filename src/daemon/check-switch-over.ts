@@ -87,11 +87,12 @@ export async function checkSwitchOver(options: CheckOptions): Promise<SwitchOver
     const status = await readStatus(disk, tree, clock);
     const { newest, held } = await heldBy(disk, tree, status);
     const relations = answers.map(({ info }) => info && relate(held, info));
-    const replicas = status.replicas.map(({ address, state, acknowledged }) => ({
-      ...{ address, isOnline: state === 'online', acknowledged: Number(acknowledged) },
+    const replicas = status.replicas.map(({ address, state, acknowledged, isJournal }) => ({
+      ...{ address, isOnline: state === 'online', acknowledged: Number(acknowledged), isJournal },
     }));
     const judgement = judge(relations, replicas);
-    const isFinal = judgement.verdict === 'nothing' || judgement.verdict === 'parted';
+    const isHeard = answers.some(({ info }) => info !== undefined);
+    const isFinal = !isHeard || judgement.verdict === 'nothing' || judgement.verdict === 'parted';
     if (isFinal || status.writer === null || clock.monotonic() >= deadline) {
       const loss = await lossOf(judgement, { disk, newest, held, relations, askedAt });
       const there = answers.map((answer, i) => thereOf(answer, relations[i]));

@@ -68,6 +68,8 @@ export type Compared = Relation | undefined;
 export interface FedReplica {
   readonly address: string;
   readonly isOnline: boolean;
+  /** It follows as one of us, and is no server. */
+  readonly isJournal: boolean;
   readonly acknowledged: Offset;
 }
 
@@ -82,7 +84,8 @@ export interface Judgement {
 /** `replicas` are those of the journal here. */
 export function judge(compared: readonly Compared[], replicas: readonly FedReplica[]): Judgement {
   const known = compared.filter((one) => one !== undefined && one.kind !== 'other');
-  const [promote] = replicas.filter(({ isOnline }) => isOnline).sort((a, b) => b.acknowledged - a.acknowledged);
+  const servers = replicas.filter(({ isOnline, isJournal }) => isOnline && !isJournal);
+  const [promote] = servers.sort((a, b) => b.acknowledged - a.acknowledged);
   const parted = known.find(({ kind }) => kind === 'parted');
   if (parted !== undefined) return { verdict: 'parted', bytes: parted.here, promote };
   const bytes = Math.max(0, ...known.map((one) => lossTo(promote, one)));

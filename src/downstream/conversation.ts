@@ -22,7 +22,7 @@ import {
 import { defaultUser } from './accounts.ts';
 import type { Accounts } from './accounts.ts';
 import { parseOffset } from '../core/position.ts';
-import { linkVersion } from '../redis/link-frame.ts';
+import { linkOffer, linkVersion } from '../redis/link-frame.ts';
 import type { PsyncRequest, ReplicaSkills } from './answer-psync.ts';
 import { infoText, roleReply, timeReply, versionUnknown } from './info.ts';
 import type { About } from './info.ts';
@@ -322,7 +322,7 @@ export class Conversation {
         case 'journal-link':
           if (!this.#options.offersLink || Number(value) !== linkVersion) return errorReply(noLink);
           this.#claims = { ...this.#claims, link: true };
-          break;
+          return statusReply(linkOffer);
         // Neither is ever answered.
         case 'ack':
         case 'getack':

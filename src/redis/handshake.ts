@@ -13,7 +13,7 @@ import { LinkError } from '../core/errors.ts';
 import { isReplicationId, offsetMax, parseOffset } from '../core/position.ts';
 import type { Offset, Position, ReplicationId } from '../core/position.ts';
 import { encodeCommand } from './commands-out.ts';
-import { linkVersion } from './link-frame.ts';
+import { linkOffer, linkVersion } from './link-frame.ts';
 import { printable, refusalOf, refused } from './refusals.ts';
 import type { Refusal } from './refusals.ts';
 import { parseReplicationInfo } from './replication-info.ts';
@@ -120,8 +120,8 @@ const transitions: Readonly<Record<HandshakeState, Readonly<Record<HandshakeEven
   capa: { ...otherwise, ok: 'advance', 'other-error': 'note' },
   // Only Valkey 8.0 and later know this option.
   version: { ...otherwise, ok: 'advance', 'other-error': 'advance' },
-  // Only journals do this one.
-  link: { ...otherwise, ok: 'advance', 'other-error': 'advance' },
+  // Only journals do this one, and say so.
+  link: { ...otherwise, ok: 'advance', 'other-status': 'advance', 'other-error': 'advance' },
   // A journal that cannot go on with it begins anew.
   base: { ...otherwise, ok: 'advance', 'other-error': 'advance' },
   psync: { ...otherwise, 'full-resync': 'done', continue: 'done' },
@@ -204,7 +204,7 @@ export class Handshake {
       case 'advance':
         if (this.#state === 'info') this.#server = serverVersionFromInfo(textOf(reply));
         if (this.#state === 'lineage') this.#lineage = parseReplicationInfo(textOf(reply));
-        if (this.#state === 'link') this.#isLinked = reply.kind === 'status';
+        if (this.#state === 'link') this.#isLinked = textOf(reply) === linkOffer;
         return this.#advance();
       case 'note':
         this.#notes.push(`${commandNames[this.#state]} answered: ${printable(textOf(reply))}`);

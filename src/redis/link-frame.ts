@@ -13,6 +13,8 @@ import { LinkError } from '../core/errors.ts';
 import { linkBodyBytesMax } from '../core/limits.ts';
 
 export const linkVersion = 1;
+/** What a journal answers to `REPLCONF journal-link`. Some servers take any option with OK, and know no link. */
+export const linkOffer = `journal-link ${linkVersion}`;
 
 export type LinkFrameKind = 'base' | 'piece' | 'log' | 'state';
 

@@ -46,8 +46,9 @@ test.each([
   expect(relate(own, other)).toEqual(expected);
 });
 
-const level: FedReplica = { address: 'r', isOnline: true, acknowledged: 500 };
-const late: FedReplica = { address: 'late', isOnline: true, acknowledged: 470 };
+const level: FedReplica = { address: 'r', isOnline: true, isJournal: false, acknowledged: 500 };
+const late: FedReplica = { ...level, address: 'late', acknowledged: 470 };
+const journal: FedReplica = { ...level, address: 'journal', isJournal: true };
 const same = { kind: 'same', shared: 500, there: 0, here: 0 } as const;
 const ahead = { ...same, there: 120 };
 
@@ -84,10 +85,11 @@ test.each([
     [],
     { verdict: 'parted', bytes: 20, promote: undefined },
   ],
+  ['what has reached a journal and no server', [same], [journal, late], { verdict: 'some', bytes: 30, promote: late }],
   [
     'nothing, but there is no replica',
     [same],
-    [{ ...level, isOnline: false }],
+    [{ ...level, isOnline: false }, journal],
     { verdict: 'no-replica', bytes: 0, promote: undefined },
   ],
 ] as const)('a switch-over loses %s', (_title, compared, replicas, expected) => {

@@ -26,6 +26,7 @@ function serve(socket: Socket, send: (socket: Socket) => Promise<void>): void {
     const text = bytes.toString('latin1');
     if (text.includes('PING')) socket.write('+PONG\r\n');
     else if (text.includes('INFO')) socket.write(`$${info.length}\r\n${info}\r\n`);
+    else if (text.includes('journal-link')) socket.write('-ERR Unrecognized REPLCONF option\r\n');
     else if (/capa|version/.test(text)) socket.write('+OK\r\n');
     else if (text.includes('PSYNC')) {
       socket.write(fullSync(fakeId, baseOffset, 'length'));
