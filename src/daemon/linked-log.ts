@@ -4,6 +4,7 @@
  *
  * Invariant: stamps never go back, and nothing that the other journal noted is written twice, though it may be told twice.
  */
+import type { Attach } from '../../journal-format/attach.ts';
 import type { Sample } from '../../journal-format/samples.ts';
 import type { Micros } from '../core/clock.ts';
 import type { Offset } from '../core/position.ts';
@@ -47,14 +48,8 @@ export class LinkedLog implements LinkedStreamSink {
       case 'sample':
         this.#sampled(note.samples.filter(({ stamp }) => stamp > this.#known.sampled));
         return;
-      case 'attach': {
-        const { id, stamp } = note.attach;
-        if (stamp <= this.#known.attached) return;
-        this.#known = { ...this.#known, attached: stamp };
-        // A name that the history had before is no switch back: it is told again of a time before the switch.
-        const isKnown = this.#writer.ids.some((entry) => entry.id === id);
-        this.#writer.attach(isKnown ? this.#writer.id : id, this.#notBefore(stamp));
-      }
+      case 'attach':
+        this.#attached(note.attach);
     }
   }
 
@@ -64,6 +59,15 @@ export class LinkedLog implements LinkedStreamSink {
 
   drain(): Promise<void> {
     return this.#writer.drain();
+  }
+
+  #attached({ id, stamp }: Attach): void {
+    const isKnown = this.#writer.ids.some((entry) => entry.id === id);
+    // What is known of interruptions may be by another clock; a name that we lack was not told before, whatever its stamp.
+    if (isKnown && stamp <= this.#known.attached) return;
+    this.#known = { ...this.#known, attached: Math.max(stamp, this.#known.attached) };
+    // A name that the history had before is no switch back: it is told again of a time before the switch.
+    this.#writer.attach(isKnown ? this.#writer.id : id, this.#notBefore(stamp));
   }
 
   #sampled(samples: readonly Sample[]): void {
