@@ -103,7 +103,7 @@ class Sites implements AsyncDisposable {
       fingerprint(this.client('r.b'), this.binary),
     ]);
     expect(explainDifference(p, r)).toEqual([]);
-    expect(r.position).toEqual(p.position);
+    expect(r.position, this.#course()).toEqual(p.position);
   }
 
   /** Each step says what it must. */
@@ -197,6 +197,14 @@ class Sites implements AsyncDisposable {
       '//',
     );
     return `primary      ${address}`.replace(/\s+/, ' ').split(' ')[1] ?? '';
+  }
+
+  /** What the journals went through. */
+  #course(): string {
+    const lines = [...this.journals].flatMap(([name, { lines }]) =>
+      lines.map((line) => JSON.stringify({ name, ...line })),
+    );
+    return lines.join('\n');
   }
 
   #cli(site: 'A' | 'B', words: readonly string[]): Promise<CliResult> {
