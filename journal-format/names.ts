@@ -35,6 +35,7 @@ export const fileNames = {
   removed: 'removed',
   delayedSocket: 'delayed.sock',
   delayedPause: 'delayed.json',
+  copies: 'copies',
   partial: 'partial',
   timeline: 'timeline',
   gap: 'gap',

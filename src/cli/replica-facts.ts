@@ -1,6 +1,6 @@
-/** Replicas that are fed, and the journal that is followed, as lines of a table of facts. */
+/** Replicas that are fed, delayed copies, and the journal that is followed, as lines of a table of facts. */
 import type { Status } from '../daemon/status.ts';
-import { formatBytes, formatSeconds, printable } from './units.ts';
+import { formatBytes, formatSeconds, formatTime, printable } from './units.ts';
 
 type Facts = (readonly [name: string, value: string])[];
 
@@ -21,6 +21,21 @@ export function replicaFacts({ replicas }: Pick<Status, 'replicas'>): Facts {
   });
   if (replicas.length > replicasShown) facts.push(['', `and ${replicas.length - replicasShown} more`]);
   return facts;
+}
+
+export function copyFacts({ copies }: Pick<Status, 'copies'>): Facts {
+  return copies.map((copy, i) => {
+    const { name, state, isRunning, delaySeconds, behindSeconds, pausedSince, lagBytes, heldBytes } = copy;
+    const since = pausedSince === null ? '' : ` since ${formatTime(pausedSince)}`;
+    const words = [
+      `${name}  ${isRunning ? '' : 'not running, '}${state}${since}`,
+      `delay ${formatSeconds(delaySeconds)}`,
+    ];
+    if (behindSeconds !== null) words.push(`dataset of ${formatSeconds(behindSeconds)} ago`);
+    if (lagBytes !== null) words.push(`${formatBytes(lagBytes)} behind`);
+    if (heldBytes > 0) words.push(`${formatBytes(heldBytes)} kept for it`);
+    return [i === 0 ? 'delayed' : '', printable(words.join(', '))];
+  });
 }
 
 /** How far we are behind a journal that is followed. */

@@ -54,6 +54,12 @@ export const commitBytesSoon = 512 * 1024;
  */
 export const reserveBytes = 16 * 1024 * 1024;
 
+/**
+ * Of the file system of a journal: with less, status warns, and what only delayed copies need of the journal is removed if
+ * --keep-local asks for it.
+ */
+export const freeBytesLow: number = 1024 * 1024 * 1024;
+
 /** A cache or settings file that is larger than this is not read. */
 export const smallFileBytesMax = 16 * 1024 * 1024;
 

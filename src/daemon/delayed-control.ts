@@ -57,8 +57,8 @@ export interface ControlOptions {
   readonly history: DelayedHistory;
   readonly replicas: () => readonly ReplicaState[];
   readonly warnings: () => Promise<readonly string[]>;
-  /** Somebody did something. */
-  readonly told: (verb: DelayedVerb, status: DelayedStatus) => void;
+  /** Somebody did something; they are answered afterwards. */
+  readonly told: (verb: DelayedVerb, status: DelayedStatus) => Promise<void>;
 }
 
 const requestSchema = z.discriminatedUnion('verb', [
@@ -84,7 +84,7 @@ export async function answerControl(options: ControlOptions, given: unknown): Pr
     if (request === undefined) throw new UsageError('bad-request', 'this is not a request that is known here');
     await act(options.history, request);
     const status = await statusOf(options);
-    if (request.verb !== 'status') options.told(request.verb, status);
+    if (request.verb !== 'status') await options.told(request.verb, status);
     return { status };
   } catch (error) {
     const { code, error: message, hint } = describe(error);

@@ -74,8 +74,12 @@ export interface Standing {
 
 const lookMs = 200;
 const durableLooks = 25;
-/** Between two PINGs of a primary 10 s go by, and a replica gives up after 60 s without a byte. */
+/**
+ * Between two PINGs of a primary 10 s go by: while it follows none are to be put between them, since their places are
+ * counted. Paused, they are all at one place, and there is nothing else for replicas that give up after a few seconds.
+ */
 const pingAfter: Micros = 15_000_000;
+const pingAfterPaused: Micros = 3_000_000;
 /** Of the journal, what is read ahead of what is due: a block. */
 const blockBytes: number = 2 * 1024 * 1024;
 
@@ -275,7 +279,8 @@ export class DelayedHistory implements History, AsyncDisposable {
   async #keepAlive(): Promise<void> {
     const served = this.#served;
     const silent = this.#options.clock.monotonic() - this.#lastSent;
-    if (served === undefined || silent < pingAfter || this.#watchers.isEmpty) return;
+    const patience = this.#paused === undefined ? pingAfter : pingAfterPaused;
+    if (served === undefined || silent < patience || this.#watchers.isEmpty) return;
     const next = this.#isFull(served)
       ? renamed(served, this.#reached.offset)
       : withPingBehind(served, this.#reached.offset);
@@ -337,7 +342,7 @@ export class DelayedHistory implements History, AsyncDisposable {
     this.#show({ number, directory, base, ids, durable: servedUpTo(pings, reached.offset), own }, reached);
   }
 
-  /** Retention knows nothing of those who are behind. */
+  /** Retention leaves it what it needs (copy-note.ts), unless it does not know of it, or the disk runs full. */
   async #lookForTrouble(): Promise<void> {
     const { disk, tree, events } = this.#options;
     const number = this.#served?.number;

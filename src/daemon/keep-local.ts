@@ -1,19 +1,22 @@
 /**
  * `--keep-local`: what it says, in words and as a rule, and the applying of it while a journal runs: at the start, when
- * there is a new base, and every few minutes. It never runs twice at once and never holds capture up.
+ * there is a new base, and every few minutes; more often while something is left only to delayed copies, which a disk that
+ * runs full comes before. It never runs twice at once and never holds capture up.
  *
- * Neighbours: log/retention.ts decides, log/removal.ts removes.
+ * Neighbours: log/retention.ts decides, log/removal.ts removes, copy-note.ts tells what delayed copies need.
  */
 import type { RemovedRecord } from '../../journal-format/removed.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Clock } from '../core/clock.ts';
 import { formatInstant } from '../core/instant.ts';
+import { freeBytesLow } from '../core/limits.ts';
 import { loadCatalog } from '../log/catalog.ts';
 import { applyRetention, finishRemovals } from '../log/removal.ts';
-import type { KeepRule } from '../log/retention.ts';
+import type { HeldFor, KeepRule } from '../log/retention.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import type { Disk } from '../storage/disk.ts';
 import { localDisk } from '../storage/local-disk.ts';
+import { clearCopies, holderOf, readCopies } from './copy-note.ts';
 import { describe } from './describe-error.ts';
 import type { Logger } from './logger.ts';
 
@@ -59,6 +62,8 @@ export interface RetentionState {
   readonly rule: string;
   /** What it asks for in vain while there is no newer base. */
   readonly heldBytes: number;
+  /** What it asks for, and is left to these delayed copies. */
+  readonly copies: readonly HeldFor[];
 }
 
 export interface RetentionOptions {
@@ -71,14 +76,21 @@ export interface RetentionOptions {
   readonly removed: (record: RemovedRecord) => void;
   /** Told when something begins to be held back, not each time. */
   readonly held: (bytes: number) => void;
+  /** The same, of something that is left to a delayed copy. */
+  readonly heldForCopy: (copy: HeldFor) => void;
+  /** There is so little room that a delayed copy was taken what it needs. */
+  readonly copyLost: (name: string) => void;
   readonly failed: (error: unknown) => void;
 }
 
 const intervalMs = 300_000;
+/** While it is for free room whether something stays. */
+const intervalHeldMs = 10_000;
 
 export class Retention implements AsyncDisposable {
   readonly #options: RetentionOptions;
   #heldBytes = 0;
+  #copies: readonly HeldFor[] = [];
   #running: Promise<void> | undefined;
   #again = false;
   #isOver = false;
@@ -90,7 +102,7 @@ export class Retention implements AsyncDisposable {
   }
 
   get state(): RetentionState {
-    return { rule: this.#options.keep.words, heldBytes: this.#heldBytes };
+    return { rule: this.#options.keep.words, heldBytes: this.#heldBytes, copies: this.#copies };
   }
 
   /** There may be something to remove now. */
@@ -115,27 +127,37 @@ export class Retention implements AsyncDisposable {
     }
     this.#running = undefined;
     if (this.#isOver) return;
-    this.#cancelTimer = this.#options.clock.after(intervalMs, () => {
+    const interval = this.#copies.length === 0 ? intervalMs : intervalHeldMs;
+    this.#cancelTimer = this.#options.clock.after(interval, () => {
       this.apply();
     });
   }
 
   async #once(): Promise<void> {
-    const { disk, clock, tree, keep, newest, removed, held } = this.#options;
+    const { disk, clock, tree, keep, newest, removed, held, heldForCopy, copyLost } = this.#options;
     await finishRemovals(disk, tree);
+    const now = clock.wall();
+    await clearCopies(disk, tree, now);
     const last = newest();
     if (last === undefined) return;
     const catalog = await loadCatalog(disk, tree);
     // A base that has just got its name may still turn out not to be on the medium, and be given up.
     const timelines = catalog.timelines.filter(({ number }) => number <= last);
-    const { heldBytes, removed: records } = await applyRetention(disk, tree, timelines, keep, clock.wall());
-    for (const record of records) removed(record);
-    if (heldBytes > 0 && this.#heldBytes === 0) held(heldBytes);
-    this.#heldBytes = heldBytes;
+    const holders = (await readCopies(disk, tree, now)).map(holderOf);
+    const shortBytes = holders.length === 0 ? 0 : freeBytesLow - (await disk.freeBytes(tree.directory));
+    const done = await applyRetention(disk, tree, timelines, keep, now, { holders, shortBytes });
+    for (const record of done.removed) removed(record);
+    for (const name of done.lost) copyLost(name);
+    if (done.heldBytes > 0 && this.#heldBytes === 0) held(done.heldBytes);
+    for (const copy of done.heldFor) if (!this.#copies.some(({ name }) => name === copy.name)) heldForCopy(copy);
+    this.#heldBytes = done.heldBytes;
+    this.#copies = done.heldFor;
   }
 }
 
 const heldHint = 'a base and all behind it go together: more can go once there is a newer base';
+const heldForCopyHint = `it goes all the same as soon as less than ${freeBytesLow / 2 ** 20} MiB are free on this disk`;
+const lostHint = 'its replicas keep what they have; journal serve resume goes on in what is left';
 
 /** The retention of a daemon. Not on the disk that waits for room: it makes some. */
 export function loggedRetention(
@@ -151,6 +173,12 @@ export function loggedRetention(
     },
     held: (bytes) => {
       logger.warn({ event: 'retention-held', rule: options.keep.words, bytes, hint: heldHint });
+    },
+    heldForCopy: ({ name, bytes }) => {
+      logger.warn({ event: 'delayed-copy-holds', copy: name, bytes, rule: options.keep.words, hint: heldForCopyHint });
+    },
+    copyLost: (copy) => {
+      logger.error({ event: 'delayed-copy-lost', copy, rule: options.keep.words, hint: lostHint });
     },
     failed: (error) => {
       logger.error({ event: 'retention-failed', ...describe(error) });

@@ -12,7 +12,8 @@ import type { Shift } from '../downstream/history.ts';
 import type { BaseEntry } from '../log/catalog.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import { localDisk } from '../storage/local-disk.ts';
-import { answerControl } from './delayed-control.ts';
+import { CopyNote } from './copy-note.ts';
+import { answerControl, controlPath } from './delayed-control.ts';
 import type { ControlOptions } from './delayed-control.ts';
 import { DelayedHistory } from './delayed-history.ts';
 import type { DelayedEvents } from './delayed-history.ts';
@@ -25,7 +26,8 @@ import { openListener } from './listening.ts';
 import type { Logger } from './logger.ts';
 import { PauseFile } from './pause-file.ts';
 import { shiftBy } from './shift.ts';
-import { readWriter } from './status.ts';
+import { copyWarnings, unknownCopyWarning } from './status-copies.ts';
+import { readStatus } from './status.ts';
 
 export interface DelayedServing {
   readonly tree: SourceTree;
@@ -46,6 +48,7 @@ export async function serveDelayed(options: DelayedServing, signal: AbortSignal)
   await using _door = await ControlDoor.open(control, localDisk, clock, async (request) =>
     answerControl(await ready.promise, request),
   );
+  await using note = await loggedNote(options);
   const failed = (error: unknown): void => {
     logger.error({ event: 'not-served', ...describe(error) });
   };
@@ -57,19 +60,31 @@ export async function serveDelayed(options: DelayedServing, signal: AbortSignal)
     ...{ disk: localDisk, clock, tree, delay },
     ...{ kept, pauseFile, shift, events },
   });
+  await note.follow(() => history.standing);
+  const warnings = (): Promise<string[]> => retentionWarnings(tree, note, behind(history, delay));
   const { state, reached } = history.standing;
   logger.info({ event: 'delayed', delaySeconds: delay / 1e6, ttl, state, position: reached?.position, control });
-  for (const warning of await retentionWarnings(tree, delay)) logger.warn({ event: 'warning', warning });
+  for (const warning of await warnings()) logger.warn({ event: 'warning', warning });
   await using listener = await openListener(listen, history, localDisk, logger);
   ready.resolve({
-    ...{ source: tree.source, delay, ttl, history },
+    ...{ source: tree.source, delay, ttl, history, warnings },
     replicas: () => listener.replicas,
-    warnings: () => retentionWarnings(tree, behind(history, delay)),
-    told: (verb, { position, instant }) => {
+    told: async (verb, { position, instant }) => {
+      await note.refresh();
       logger.info({ event: verb, position, instant });
     },
   });
   if (!signal.aborted) await once(signal, 'abort');
+}
+
+function loggedNote({ tree, delay, control, logger }: DelayedServing): Promise<CopyNote> {
+  return CopyNote.open({
+    ...{ disk: localDisk, clock: systemClock, tree, delay },
+    name: control === controlPath(tree) ? 'delayed' : control,
+    failed: (error) => {
+      logger.warn({ event: 'copy-not-noted', ...describe(error) });
+    },
+  });
 }
 
 function pausePath(control: string): string {
@@ -93,13 +108,15 @@ function behind({ standing: { instant } }: DelayedHistory, delay: Micros): Micro
   return Math.max(delay, systemClock.wall() - (instant ?? systemClock.wall()));
 }
 
-/** What the living writer keeps is not what is needed here; it asks nobody. */
-async function retentionWarnings(tree: SourceTree, needed: Micros): Promise<string[]> {
-  const { live } = await readWriter(localDisk, tree);
-  const words = live?.retention?.rule ?? '';
-  const keep = parseKeepLocal(words.replace(/^--keep-local /, ''));
-  if (keep?.rule.kind !== 'age' || keep.rule.micros >= needed) return [];
-  return [
-    `the journal is kept for less time (${words}) than this copy is behind: what is still to be served may be removed before`,
-  ];
+async function retentionWarnings(tree: SourceTree, note: CopyNote, needed: Micros): Promise<string[]> {
+  const { copies, retention } = await readStatus(localDisk, tree, systemClock);
+  if (note.trouble === undefined)
+    return copyWarnings(
+      copies.filter(({ name }) => name === note.name),
+      retention?.rule,
+    );
+  const rule = retention?.rule;
+  const keep = rule === undefined ? undefined : parseKeepLocal(rule.replace(/^--keep-local /, ''));
+  if (rule === undefined || (keep?.rule.kind === 'age' && keep.rule.micros >= needed)) return [];
+  return [unknownCopyWarning(rule)];
 }

@@ -133,7 +133,14 @@ const schema: z.ZodType<RunState> = z.object({
     })
     .nullable()
     .default(null),
-  retention: z.object({ rule: z.string(), heldBytes: z.number() }).nullable().default(null),
+  retention: z
+    .object({
+      rule: z.string(),
+      heldBytes: z.number(),
+      copies: z.array(z.object({ name: z.string(), bytes: z.number() })).default([]),
+    })
+    .nullable()
+    .default(null),
   ack: z.enum(['local', 'remote']).default('local'),
   link: z.object({ hops: z.int(), isUp: z.boolean(), hop: lag, total: lag }).nullable().default(null),
   replicas: z

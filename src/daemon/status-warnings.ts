@@ -3,13 +3,13 @@
  * end, clocks that differ.
  * Neighbour: status.ts.
  */
+import { freeBytesLow } from '../core/limits.ts';
 import type { Catalog } from '../log/catalog.ts';
 import type { Holder } from '../storage/writer-lock.ts';
 import type { RunState } from './state-file.ts';
 import type { StatusClock } from './status-time.ts';
 import type { UnendedCommand } from './unended-command.ts';
 
-const freeBytesLow = 1024 * 1024 * 1024;
 /** Clocks that differ by more are worth a warning. */
 const clockErrorSeconds = 1;
 

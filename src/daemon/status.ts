@@ -22,10 +22,13 @@ import type { UncertainSpan } from '../restore/locate/uncertain.ts';
 import type { Disk } from '../storage/disk.ts';
 import { WriterLock } from '../storage/writer-lock.ts';
 import type { Holder } from '../storage/writer-lock.ts';
+import { readCopies } from './copy-note.ts';
 import type { DiskState } from './disk-watch.ts';
 import type { RetentionState } from './keep-local.ts';
 import { readRunState } from './state-file.ts';
 import type { Degraded, RunError, RunState } from './state-file.ts';
+import { copyWarnings, statusCopies } from './status-copies.ts';
+import type { StatusCopy } from './status-copies.ts';
 import { damagedOf, gapsIn, intervalOf, orphansIn, removedOf, replicasOf } from './status-lists.ts';
 import type {
   StatusDamaged,
@@ -95,6 +98,8 @@ export interface Status {
   readonly link: LinkLag | null;
   /** Those that the living writer feeds. */
   readonly replicas: readonly StatusReplica[];
+  /** Delayed copies that are served from this directory, or are paused. */
+  readonly copies: readonly StatusCopy[];
   /** What the living writer says of its disk. */
   readonly disk: DiskState | null;
   readonly writer: Holder | null;
@@ -153,6 +158,11 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
   if (newest !== undefined && newest.end < newest.stoppedAt) {
     damage.push(`the journal is damaged: it ends at offset ${newest.end}, but ${newest.stoppedAt} had been durable`);
   }
+  const standingNow = standing(newest, live, writer !== undefined, now);
+  const { timeline, position } = standingNow;
+  const retention = live?.retention ?? null;
+  const place = { now, timeline, durable: position.durable, removed: catalog.removed, retention };
+  const copies = statusCopies(await readCopies(disk, tree, now), place);
   const marksLost = damagedMarks.map(({ message }) => `a mark is damaged: ${message}`);
   const warnings = [
     ...damage,
@@ -161,6 +171,7 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
     ...unendedWarnings(live?.unended ?? null),
     ...clockWarnings(live?.clock),
     ...ackWarnings(live),
+    ...copyWarnings(copies, retention?.rule),
   ];
   return {
     source: tree.source,
@@ -169,7 +180,7 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
     checkedAt: formatInstant(now),
     address: live?.source ?? newest?.record.address ?? null,
     server: live?.server ?? newest?.record.server ?? null,
-    ...standing(newest, live, writer !== undefined, now),
+    ...standingNow,
     sync: live?.state === 'syncing' ? live.sync : null,
     ...coverage(await withSizes(disk, catalog.timelines), catalog.damaged),
     uncertain: spans.map((span) => uncertainOf(span, catalog)),
@@ -178,10 +189,11 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
     marks: marks.length,
     freeBytes,
     removed: catalog.removed.map(removedOf),
-    retention: live?.retention ?? null,
+    retention,
     ack: live?.ack ?? null,
     link: live?.link ?? null,
     replicas: live === undefined ? [] : replicasOf(live.replicas, Number(live.position?.durable ?? 0)),
+    copies,
     disk: live === undefined ? null : diskOf(live, now),
     writer: writer ?? null,
     degraded: live?.degraded ?? null,

@@ -12,17 +12,15 @@ import type { Disk } from '../storage/disk.ts';
 import { publish } from '../storage/publish.ts';
 import type { Timeline } from './catalog.ts';
 import { readRemoved } from './removed.ts';
-import { planRetention } from './retention.ts';
-import type { KeepRule } from './retention.ts';
+import { noDemands, planRetention } from './retention.ts';
+import type { Demands, KeepRule, RetentionPlan } from './retention.ts';
 import { withSizes } from './segment-sizes.ts';
 import { timelineDirectory, timelineNumbers } from './source-tree.ts';
 import type { SourceTree } from './source-tree.ts';
 import { removeTimeline } from './timeline-store.ts';
 
-export interface Retained {
+export interface Retained extends Omit<RetentionPlan, 'remove'> {
   readonly removed: readonly RemovedRecord[];
-  /** What the rule asks for in vain while there is no newer base. */
-  readonly heldBytes: number;
 }
 
 /** Applies the rule to these timelines, of which the last one stays; `rule` in words is kept with what goes. */
@@ -32,6 +30,7 @@ export async function applyRetention(
   timelines: readonly Timeline[],
   keep: { readonly rule: KeepRule; readonly words: string },
   now: Micros,
+  demands: Demands = noDemands,
 ): Promise<Retained> {
   const kept = (await withSizes(disk, timelines)).map(({ number, lastStamp, base, segments }) => ({
     number,
@@ -40,7 +39,8 @@ export async function applyRetention(
     segments,
   }));
   // Age counts from the last thing that was received: neither a clock that was set nor a journal that was away ages it.
-  const { remove, heldBytes } = planRetention(kept, keep.rule, Math.min(now, kept.at(-1)?.last ?? now));
+  const newest = kept.at(-1)?.last ?? now;
+  const { remove, ...rest } = planRetention(kept, keep.rule, Math.min(now, newest), demands);
   const removed: RemovedRecord[] = [];
   for (const timeline of timelines) {
     if (!remove.includes(timeline.number)) continue;
@@ -49,7 +49,7 @@ export async function applyRetention(
     await removeTimeline(disk, tree, timeline.directory);
     removed.push(record);
   }
-  return { removed, heldBytes };
+  return { removed, ...rest };
 }
 
 /** What a crash, or a failure, left of timelines that are recorded as removed. Returns what was done, for the log. */

@@ -23,6 +23,7 @@ export interface SourceTree {
   readonly reserve: string;
   readonly removed: string;
   readonly partial: string;
+  readonly copies: string;
 }
 
 export function sourceTree(root: string, source: string): SourceTree {
@@ -42,6 +43,7 @@ export function sourceTree(root: string, source: string): SourceTree {
     reserve: join(directory, 'reserve'),
     removed: join(directory, 'removed'),
     partial: join(directory, fileNames.partial),
+    copies: join(directory, fileNames.copies),
   };
 }
 

@@ -232,7 +232,7 @@ describe('a delayed copy', () => {
     await rig.history.pause();
     const { ownId } = rig;
     const leave = rig.history.watch(() => undefined);
-    await rig.pass(16_000);
+    await rig.pass(4_000);
     leave();
     const served = await rig.bytes();
     expect(served.length).toBe(first - start + ping.length);

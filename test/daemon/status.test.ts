@@ -93,6 +93,7 @@ test('an empty source is told as empty, with every key there', async () => {
     ack: null,
     link: null,
     replicas: [],
+    copies: [],
     disk: null,
     freeBytes: expect.any(Number) as number,
     writer: null,

@@ -4,7 +4,7 @@ import { loadCatalog } from '../../src/log/catalog.ts';
 import { recover } from '../../src/log/recovery.ts';
 import { applyRetention } from '../../src/log/removal.ts';
 import { planRetention } from '../../src/log/retention.ts';
-import type { KeptTimeline } from '../../src/log/retention.ts';
+import type { Holder, KeepRule, KeptTimeline, RetentionPlan } from '../../src/log/retention.ts';
 import { writeMark } from '../../src/log/timeline-store.ts';
 import { verifySource } from '../../src/log/verify.ts';
 import { explainRemoved } from '../../src/restore/locate/locate-removed.ts';
@@ -28,31 +28,83 @@ describe('the plan', () => {
   const age = (micros: number): { kind: 'age'; micros: number } => ({ kind: 'age', micros });
 
   test('removes timelines of which the last instant is too old, the oldest first', () => {
-    expect(planRetention(three, age(100), 350)).toEqual({ remove: [1, 2], heldBytes: 0 });
-    expect(planRetention(three, age(150), 350)).toEqual({ remove: [1], heldBytes: 0 });
-    expect(planRetention(three, age(250), 350)).toEqual({ remove: [], heldBytes: 0 });
+    expect(planRetention(three, age(100), 350)).toMatchObject({ remove: [1, 2], heldBytes: 0 });
+    expect(planRetention(three, age(150), 350)).toMatchObject({ remove: [1], heldBytes: 0 });
+    expect(planRetention(three, age(250), 350)).toMatchObject({ remove: [], heldBytes: 0 });
   });
 
   test('never removes the newest, and says how much of it would go if there were a newer base', () => {
-    expect(planRetention(three, age(53), 350)).toEqual({ remove: [1, 2], heldBytes: 10 });
-    expect(planRetention(three, age(1), 10_000)).toEqual({ remove: [1, 2], heldBytes: 20 });
+    expect(planRetention(three, age(53), 350)).toMatchObject({ remove: [1, 2], heldBytes: 10 });
+    expect(planRetention(three, age(1), 10_000)).toMatchObject({ remove: [1, 2], heldBytes: 20 });
   });
 
   test('keeps what is younger even when a later timeline is older, as after a clock that was set back', () => {
     const [first, second, third] = [timeline(1, 500, 10), timeline(2, 200, 10), timeline(3, 300, 10)];
-    expect(planRetention([first, second, third], age(100), 450)).toEqual({ remove: [], heldBytes: 0 });
+    expect(planRetention([first, second, third], age(100), 450)).toMatchObject({ remove: [], heldBytes: 0 });
   });
 
   test('removes the oldest until what is left is no larger than it may be', () => {
-    expect(planRetention(three, size(90), 0)).toEqual({ remove: [], heldBytes: 0 });
-    expect(planRetention(three, size(89), 0)).toEqual({ remove: [1], heldBytes: 0 });
-    expect(planRetention(three, size(60), 0)).toEqual({ remove: [1], heldBytes: 0 });
-    expect(planRetention(three, size(59), 0)).toEqual({ remove: [1, 2], heldBytes: 0 });
-    expect(planRetention(three, size(20), 0)).toEqual({ remove: [1, 2], heldBytes: 10 });
+    expect(planRetention(three, size(90), 0)).toMatchObject({ remove: [], heldBytes: 0 });
+    expect(planRetention(three, size(89), 0)).toMatchObject({ remove: [1], heldBytes: 0 });
+    expect(planRetention(three, size(60), 0)).toMatchObject({ remove: [1], heldBytes: 0 });
+    expect(planRetention(three, size(59), 0)).toMatchObject({ remove: [1, 2], heldBytes: 0 });
+    expect(planRetention(three, size(20), 0)).toMatchObject({ remove: [1, 2], heldBytes: 10 });
   });
 
   test('of nothing is nothing', () => {
-    expect(planRetention([], size(1), 0)).toEqual({ remove: [], heldBytes: 0 });
+    expect(planRetention([], size(1), 0)).toEqual({ remove: [], heldBytes: 0, heldFor: [], lost: [] });
+  });
+
+  const copy = (from: number, name = 'copy'): Holder => ({ name, from });
+  const plan = (rule: KeepRule, holders: readonly Holder[], shortBytes = 0): Omit<RetentionPlan, 'heldBytes'> => {
+    const { heldBytes: _, ...rest } = planRetention(three, rule, 10_000, { holders, shortBytes });
+    return rest;
+  };
+
+  test.each([
+    ['age', age(1)],
+    ['size', size(1)],
+  ] as const)('by %s leaves a delayed copy what it needs, and all behind it, and says how much', (_, rule) => {
+    expect(plan(rule, [copy(1)])).toEqual({ remove: [], heldFor: [{ name: 'copy', bytes: 60 }], lost: [] });
+    expect(plan(rule, [copy(2)])).toEqual({ remove: [1], heldFor: [{ name: 'copy', bytes: 30 }], lost: [] });
+    expect(plan(rule, [copy(3)])).toEqual({ remove: [1, 2], heldFor: [], lost: [] });
+  });
+
+  test('leaves everything to a copy for which nothing is due yet, and nothing to one that has lost its place', () => {
+    expect(plan(size(1), [copy(0)]).remove).toEqual([]);
+    expect(plan(size(1), [copy(Infinity)])).toEqual({ remove: [1, 2], heldFor: [], lost: [] });
+  });
+
+  test('says of a copy only what the rule asks for', () => {
+    expect(plan(size(89), [copy(1)])).toEqual({ remove: [], heldFor: [{ name: 'copy', bytes: 30 }], lost: [] });
+    expect(plan(size(90), [copy(1)])).toEqual({ remove: [], heldFor: [], lost: [] });
+  });
+
+  test('goes by the copy that is furthest back, and tells of each what is kept for it', () => {
+    const heldFor = [
+      { name: 'near', bytes: 30 },
+      { name: 'far', bytes: 60 },
+    ];
+    expect(plan(size(1), [copy(2, 'near'), copy(1, 'far')])).toEqual({ remove: [], heldFor, lost: [] });
+  });
+
+  test('removes for want of room what a copy needs, the oldest, no more than makes room, and says whose it was', () => {
+    expect(plan(size(1), [copy(1)], 1)).toEqual({
+      remove: [1],
+      heldFor: [{ name: 'copy', bytes: 30 }],
+      lost: ['copy'],
+    });
+    expect(plan(size(1), [copy(2)], 30)).toMatchObject({ remove: [1], lost: [] });
+    expect(plan(size(1), [copy(2), copy(1, 'far')], 31)).toEqual({
+      remove: [1, 2],
+      heldFor: [],
+      lost: ['copy', 'far'],
+    });
+  });
+
+  test('removes nothing for want of room that the rule does not ask for, and never the newest', () => {
+    expect(plan(size(90), [copy(1)], 1000)).toEqual({ remove: [], heldFor: [], lost: [] });
+    expect(plan(size(1), [copy(1)], 1000).remove).toEqual([1, 2]);
   });
 });
 

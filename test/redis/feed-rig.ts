@@ -127,11 +127,15 @@ export class FeedRig implements AsyncDisposable {
 /** A stock server that was told REPLICAOF. */
 export class FedReplica implements AsyncDisposable {
   readonly server: RedisServer;
-  readonly client: RespClient;
+  #client: RespClient;
 
   private constructor(server: RedisServer, client: RespClient) {
     this.server = server;
-    this.client = client;
+    this.#client = client;
+  }
+
+  get client(): RespClient {
+    return this.#client;
   }
 
   static async start(
@@ -150,6 +154,13 @@ export class FedReplica implements AsyncDisposable {
   async follow(port: number, isJournal: boolean): Promise<void> {
     await this.client.call('CONFIG', 'SET', 'masterauth', isJournal ? password : '');
     await this.client.call('REPLICAOF', '127.0.0.1', port);
+  }
+
+  /** After it was killed: with what it had saved, and told the same again. */
+  async restart(): Promise<void> {
+    await this.server.restart();
+    await this.#client.close();
+    this.#client = await this.server.connect();
   }
 
   async info(section: string): Promise<ReadonlyMap<string, string>> {

@@ -6,7 +6,7 @@ import type { Status } from '../../daemon/status.ts';
 import { chooseSource, listSources, sourceTree } from '../../log/source-tree.ts';
 import type { SourceTree } from '../../log/source-tree.ts';
 import type { Output, Style } from '../output.ts';
-import { linkFacts, replicaFacts } from '../replica-facts.ts';
+import { copyFacts, linkFacts, replicaFacts } from '../replica-facts.ts';
 import { formatFacts } from '../table.ts';
 import { formatBytes, formatCount, formatSeconds, formatTime, printable } from '../units.ts';
 import type { Verb, VerbContext } from '../verb.ts';
@@ -36,7 +36,7 @@ export const statusVerb: Verb = {
       'JSON',
       [
         'One document: source, state, healthy, timeline, position {id, received, durable, shipped}, lag, intervals[],',
-        'gaps[], lastBase, segments, bases, disk, writer, error, warnings[] and more. With several sources and no --name it is',
+        'gaps[], lastBase, segments, bases, disk, writer, replicas[], copies[], error, warnings[] and more. With several sources and no --name it is',
         '{"sources": [...]}. lag.bytes are received but not durable; lag.seconds have gone by since the last byte came',
         '(a primary without writes sends one in ten seconds).',
       ],
@@ -86,6 +86,7 @@ export function describeStatus(status: Status, output: Output): string[] {
       ...standingFacts(status),
       ...linkFacts(status),
       ...replicaFacts(status),
+      ...copyFacts(status),
       ...coverageFacts(status),
       ...troubleFacts(status),
     ]),
