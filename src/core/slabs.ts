@@ -41,6 +41,14 @@ export class Slab implements Disposable {
   }
 }
 
+/** Each has been taken when the next one is asked for, unless it is retained. */
+export function* released<T extends { readonly slab: Slab }>(pieces: readonly T[]): Generator<T, void, undefined> {
+  for (const piece of pieces) {
+    yield piece;
+    piece.slab.release();
+  }
+}
+
 export class SlabPool {
   readonly #size: number;
   readonly #keep: number;

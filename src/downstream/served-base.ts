@@ -2,6 +2,7 @@
  * The base of what is served, as replicas get it: the journal's, or where what expires ends later, one with these times. How
  * large that becomes has to be known before the first byte is sent.
  */
+import { released } from '../core/slabs.ts';
 import { basePieces } from '../log/base-pieces.ts';
 import type { BasePiece } from '../log/base-pieces.ts';
 import type { BaseEntry } from '../log/catalog.ts';
@@ -43,11 +44,4 @@ async function* laterBase(
   const filter = new RdbFilter({ ttl });
   for await (const { bytes } of basePieces(disk, rdbPath, record)) yield* released(filter.push(bytes));
   yield* released(filter.finish());
-}
-
-function* released(pieces: readonly BasePiece[]): Generator<BasePiece, void, undefined> {
-  for (const piece of pieces) {
-    yield piece;
-    piece.slab.release();
-  }
 }

@@ -4,6 +4,7 @@
  */
 import { InterruptedError } from '../../core/errors.ts';
 import type { ExitCode } from '../../core/errors.ts';
+import { released } from '../../core/slabs.ts';
 import { datasetKeys } from '../../inspect/dataset-keys.ts';
 import { chooseSource } from '../../log/source-tree.ts';
 import { parseGlobBytes } from '../../redis/glob.ts';
@@ -126,10 +127,7 @@ async function preambleWritten(
 ): Promise<void> {
   const filter = selection && new RdbFilter({ selection });
   const sendAll = async (chunks: readonly WrittenChunk[]): Promise<void> => {
-    for (const { bytes, slab } of chunks) {
-      await send(bytes);
-      slab.release();
-    }
+    for (const { bytes } of released(chunks)) await send(bytes);
   };
   await using file = await io.disk.open(await dataset.save(), 'read');
   for await (const { bytes } of filePieces(file)) {

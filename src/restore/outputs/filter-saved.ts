@@ -4,6 +4,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { UsageError } from '../../core/errors.ts';
+import { released } from '../../core/slabs.ts';
 import type { KeyChoice } from '../../redis/key-selection.ts';
 import { RdbFilter } from '../../redis/rdb-filter.ts';
 import type { FilterOptions, SameName } from '../../redis/rdb-filter.ts';
@@ -84,10 +85,7 @@ async function run(
 ): Promise<RdbFilter> {
   const filter = new RdbFilter(options);
   const takeAll = async (chunks: readonly WrittenChunk[]): Promise<void> => {
-    for (const chunk of chunks) {
-      await take(chunk);
-      chunk.slab.release();
-    }
+    for (const chunk of released(chunks)) await take(chunk);
   };
   await using file = await disk.open(saved, 'read');
   for await (const { bytes } of filePieces(file)) await takeAll(filter.push(bytes));

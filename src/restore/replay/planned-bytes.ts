@@ -5,13 +5,13 @@
  * removes the keys that had elapsed. Shared by whatever takes it, files
  * or a scratch server, so that no two of them can get something else.
  */
+import { released } from '../../core/slabs.ts';
 import type { Slab } from '../../core/slabs.ts';
 import type { RangeChunk } from '../../log/read-range.ts';
 import type { Disk } from '../../storage/disk.ts';
 import { encodeCommand } from '../../redis/commands-out.ts';
 import type { KeyChoice } from '../../redis/key-selection.ts';
 import { RdbFilter } from '../../redis/rdb-filter.ts';
-import type { WrittenChunk } from '../../redis/rdb-writer.ts';
 import { hashFieldTtlInexactOnAofLoad } from '../../redis/server-version.ts';
 import { TtlJudge } from '../../redis/ttl-rule.ts';
 import type { TtlRule } from '../../redis/ttl-rule.ts';
@@ -213,14 +213,6 @@ function rewritersOf(plan: Plan, along: CameAlong | undefined): readonly StreamR
     ...(keys === undefined ? [] : [neededStream(record, keys, along)]),
     ...(passesOverElapsed(plan) ? [replayedHpersist(record)] : []),
   ];
-}
-
-/** Each has been taken when the next one is asked for, unless it is retained. */
-function* released(chunks: readonly WrittenChunk[]): Generator<WrittenChunk, void, undefined> {
-  for (const chunk of chunks) {
-    yield chunk;
-    chunk.slab.release();
-  }
 }
 
 /** By the server that replays; a directory's own is told by hash-field-ttl.ts. */
