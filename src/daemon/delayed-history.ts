@@ -38,6 +38,7 @@ import { notDurable, nothingServed, positionRemoved, requireAhead } from './dela
 import { DueSources } from './due-sources.ts';
 import type { DueSource } from './due-sources.ts';
 import type { InstantRequest } from './instant-history.ts';
+import { Looking, lookMs } from './looking.ts';
 import type { PauseFile } from './pause-file.ts';
 
 export interface DelayedOptions {
@@ -72,7 +73,6 @@ export interface Standing {
   readonly trouble: CoverageError | undefined;
 }
 
-const lookMs = 200;
 const durableLooks = 25;
 /**
  * Between two PINGs of a primary 10 s go by: while it follows none are to be put between them, since their places are
@@ -91,6 +91,7 @@ interface Pause {
 export class DelayedHistory implements History, AsyncDisposable {
   readonly #options: DelayedOptions;
   readonly #watchers = new Watchers();
+  readonly #looking: Looking;
   readonly #stamper: Stamper;
   readonly #sources: DueSources;
   #served: OwnTimeline | undefined;
@@ -100,16 +101,20 @@ export class DelayedHistory implements History, AsyncDisposable {
   #due: { readonly names: number; readonly boundary: DueBoundary } | undefined;
   #instant: Micros | undefined;
   #trouble: CoverageError | undefined;
-  #hasFailed = false;
   /** By the monotonic clock. */
   #lastSent: Micros = 0;
   #turn: Promise<unknown> = Promise.resolve();
-  #cancel: (() => void) | undefined;
-  #isClosed = false;
 
   private constructor(options: DelayedOptions) {
     this.#options = options;
-    this.#stamper = new Stamper(options.clock, 0);
+    const { clock, events } = options;
+    this.#looking = new Looking({
+      ...{ clock, look: () => this.#inTurn(() => this.#look()) },
+      failed: (error) => {
+        events.failed(error);
+      },
+    });
+    this.#stamper = new Stamper(clock, 0);
     this.#sources = new DueSources(options.disk, options.tree, options.kept);
   }
 
@@ -117,8 +122,7 @@ export class DelayedHistory implements History, AsyncDisposable {
   static async open(options: DelayedOptions): Promise<DelayedHistory> {
     const history = new DelayedHistory(options);
     await history.#recall();
-    await history.#look();
-    history.#schedule();
+    await history.#looking.begin();
     return history;
   }
 
@@ -185,34 +189,16 @@ export class DelayedHistory implements History, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isClosed = true;
-    this.#cancel?.();
+    this.#looking[Symbol.dispose]();
     await this.#turn;
     await this.#forgetDue();
   }
 
-  #schedule(): void {
-    if (this.#isClosed) return;
-    this.#cancel = this.#options.clock.after(lookMs, () => {
-      void this.#look().then(() => {
-        this.#schedule();
-      });
-    });
-  }
-
   async #look(): Promise<void> {
-    try {
-      await this.#inTurn(async () => {
-        const horizon = this.#stamper.now() - this.#options.delay;
-        if (this.#paused === undefined) await this.#follow(horizon, 'near');
-        await this.#lookForTrouble();
-        await this.#keepAlive();
-      });
-      this.#hasFailed = false;
-    } catch (error) {
-      if (!this.#hasFailed) this.#options.events.failed(error);
-      this.#hasFailed = true;
-    }
+    const horizon = this.#stamper.now() - this.#options.delay;
+    if (this.#paused === undefined) await this.#follow(horizon, 'near');
+    await this.#lookForTrouble();
+    await this.#keepAlive();
   }
 
   /** One thing after the other, whoever asks. */

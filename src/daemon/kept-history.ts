@@ -14,6 +14,7 @@ import { timelineNumbers } from '../log/source-tree.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import type { Disk } from '../storage/disk.ts';
 import { readAddress } from '../upstream/address.ts';
+import { Looking } from './looking.ts';
 import type { RunState } from './state-file.ts';
 import { readWriter } from './status.ts';
 
@@ -25,29 +26,27 @@ export interface KeptHistoryOptions {
   readonly failed: (error: unknown) => void;
 }
 
-const lookMs = 200;
 /** Without a writer somebody may still be copying files there. */
 const lookAnewMs = 5000;
 
 export class KeptHistory implements History, Disposable {
   readonly #options: KeptHistoryOptions;
   readonly #watchers = new Watchers();
+  readonly #looking: Looking;
   #served: ServedTimeline | undefined;
   #upstream: UpstreamState = { sources: [], host: '?', port: 0, isUp: false, since: 0, version: undefined };
   #loadedAt = -Infinity;
-  #hasFailed = false;
-  #isClosed = false;
-  #cancel: (() => void) | undefined;
 
   private constructor(options: KeptHistoryOptions) {
     this.#options = options;
+    const { clock, failed } = options;
+    this.#looking = new Looking({ clock, look: () => this.#look(), failed });
   }
 
   /** Looks once, and then again and again until disposal. */
   static async open(options: KeptHistoryOptions): Promise<KeptHistory> {
     const history = new KeptHistory(options);
-    await history.#look();
-    history.#schedule();
+    await history.#looking.begin();
     return history;
   }
 
@@ -64,31 +63,14 @@ export class KeptHistory implements History, Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#isClosed = true;
-    this.#cancel?.();
-  }
-
-  #schedule(): void {
-    if (this.#isClosed) return;
-    this.#cancel = this.#options.clock.after(lookMs, () => {
-      void this.#look().then(() => {
-        this.#schedule();
-      });
-    });
+    this.#looking[Symbol.dispose]();
   }
 
   async #look(): Promise<void> {
-    const { disk, tree, failed } = this.#options;
-    try {
-      const { words, live } = await readWriter(disk, tree);
-      this.#lookUpstream(words, live);
-      if (this.#isOld(live)) await this.#load(live);
-      else this.#serve(this.#served, durableOf(this.#served, live));
-      this.#hasFailed = false;
-    } catch (error) {
-      if (!this.#hasFailed) failed(error);
-      this.#hasFailed = true;
-    }
+    const { words, live } = await readWriter(this.#options.disk, this.#options.tree);
+    this.#lookUpstream(words, live);
+    if (this.#isOld(live)) await this.#load(live);
+    else this.#serve(this.#served, durableOf(this.#served, live));
   }
 
   /** Whether the timeline has to be read again: it is another, or has another name, or nobody tells how far it is. */

@@ -56,13 +56,10 @@ export class Feeding implements AsyncDisposable {
     upstream: Upstream,
     { disk, logger }: { readonly disk: Disk; readonly logger: Logger },
   ): Promise<Feeding> {
-    const failed = (error: unknown): void => {
-      logger.error({ event: 'not-served', ...describe(error) });
-    };
     const { current, sources, standing } = upstream;
     const { host, port } = current;
     const history = new CapturedHistory(
-      { disk, clock: systemClock, capture, standing, failed },
+      { disk, clock: systemClock, capture, standing, failed: notServed(logger) },
       { host, port, sources },
     );
     return new Feeding(history, await openListener(config, history, disk, logger, upstream));
@@ -121,6 +118,13 @@ export async function openListener(
   });
   logger.info({ event: 'listening', host: address.host, port: listener.port, tls: tls !== undefined });
   return listener;
+}
+
+/** Tells why nobody is fed just now. */
+export function notServed(logger: Logger): (error: unknown) => void {
+  return (error) => {
+    logger.error({ event: 'not-served', ...describe(error) });
+  };
 }
 
 function limited(bytesPerSecond: number | undefined): RateLimit | undefined {

@@ -22,7 +22,7 @@ import { KeptHistory } from './kept-history.ts';
 import { parseKeepLocal } from './keep-local.ts';
 import type { ServedTtl } from './instant-history.ts';
 import type { ListenConfig } from './listen-config.ts';
-import { openListener } from './listening.ts';
+import { notServed, openListener } from './listening.ts';
 import type { Logger } from './logger.ts';
 import { PauseFile } from './pause-file.ts';
 import { shiftBy } from './shift.ts';
@@ -49,10 +49,7 @@ export async function serveDelayed(options: DelayedServing, signal: AbortSignal)
     answerControl(await ready.promise, request),
   );
   await using note = await loggedNote(options);
-  const failed = (error: unknown): void => {
-    logger.error({ event: 'not-served', ...describe(error) });
-  };
-  using kept = await KeptHistory.open({ disk: localDisk, clock, tree, failed });
+  using kept = await KeptHistory.open({ disk: localDisk, clock, tree, failed: notServed(logger) });
   const pauseFile = new PauseFile(localDisk, pausePath(control));
   const events = loggedEvents(logger);
   const shift = ttl === 'shift' ? (base: BaseEntry): Promise<Shift> => shiftBy(localDisk, base, delay) : undefined;

@@ -9,12 +9,11 @@ import { formatInstant } from '../core/instant.ts';
 import { formatPosition } from '../core/position.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import { localDisk } from '../storage/local-disk.ts';
-import { describe } from './describe-error.ts';
 import { InstantHistory } from './instant-history.ts';
 import type { InstantRequest, ServedTtl } from './instant-history.ts';
 import { KeptHistory } from './kept-history.ts';
 import type { ListenConfig } from './listen-config.ts';
-import { openListener } from './listening.ts';
+import { notServed, openListener } from './listening.ts';
 import type { Logger } from './logger.ts';
 import { serveDelayed } from './serve-delayed.ts';
 import { writerName } from './version.ts';
@@ -48,12 +47,7 @@ export async function runServe(options: ServeOptions, signal: AbortSignal): Prom
 }
 
 function openKept({ tree, logger }: ServeOptions): Promise<KeptHistory> {
-  return KeptHistory.open({
-    ...{ disk: localDisk, clock: systemClock, tree },
-    failed: (error) => {
-      logger.error({ event: 'not-served', ...describe(error) });
-    },
-  });
+  return KeptHistory.open({ disk: localDisk, clock: systemClock, tree, failed: notServed(logger) });
 }
 
 async function openMoment(
