@@ -10,7 +10,6 @@ import { CoverageError, LinkError } from '../core/errors.ts';
 import { formatInstant } from '../core/instant.ts';
 import { formatPosition } from '../core/position.ts';
 import type { Offset } from '../core/position.ts';
-import { withCatalog } from '../log/catalog.ts';
 import type { Timeline } from '../log/catalog.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import type { ReplicationInfo } from '../redis/replication-info.ts';
@@ -19,7 +18,7 @@ import type { Disk } from '../storage/disk.ts';
 import { formatAddress } from '../upstream/address.ts';
 import { askHistory } from '../upstream/probe.ts';
 import type { SourceConfig } from './config.ts';
-import { readStatus } from './status.ts';
+import { readStatusOf } from './status.ts';
 import type { SourceState, Status } from './status.ts';
 import { judge, relate } from './switch-over.ts';
 import type { Held, Judgement, Relation, Verdict } from './switch-over.ts';
@@ -84,8 +83,9 @@ export async function checkSwitchOver(options: CheckOptions): Promise<SwitchOver
   const askedAt = clock.wall();
   const deadline = clock.monotonic() + patienceMs * 1000;
   for (;;) {
-    const status = await readStatus(disk, tree, clock);
-    const { newest, held } = await heldBy(disk, tree, status);
+    const { status, newest } = await readStatusOf(disk, tree, clock);
+    if (newest === undefined) throw nothingHere(tree);
+    const held = { ids: newest.ids, durable: Number(status.position.durable ?? newest.base.record.offset) };
     const relations = answers.map(({ info }) => info && relate(held, info));
     const replicas = status.replicas.map(({ address, state, acknowledged, isJournal }) => ({
       ...{ address, isOnline: state === 'online', acknowledged: Number(acknowledged), isJournal },
@@ -122,19 +122,10 @@ async function ask(
   }
 }
 
-async function heldBy(
-  disk: Disk,
-  tree: SourceTree,
-  { timeline, position }: Status,
-): Promise<{ readonly newest: Timeline; readonly held: Held }> {
-  const { timelines } = await withCatalog(disk, tree, (catalog) => Promise.resolve(catalog));
-  const newest = timelines.find(({ number }) => number === timeline);
-  if (newest === undefined) {
-    throw new CoverageError('nothing-covered', `nothing of ${tree.source} has been journaled yet, or it is damaged`, {
-      hint: 'journal status says which',
-    });
-  }
-  return { newest, held: { ids: newest.ids, durable: Number(position.durable ?? newest.base.record.offset) } };
+function nothingHere({ source }: SourceTree): CoverageError {
+  return new CoverageError('nothing-covered', `nothing of ${source} has been journaled yet, or it is damaged`, {
+    hint: 'journal status says which',
+  });
 }
 
 interface LossContext {

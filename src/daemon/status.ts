@@ -146,6 +146,15 @@ const durableWithinMicros: Micros = 5_000_000;
 const uncertainSegments = 256;
 
 export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Promise<Status> {
+  return (await readStatusOf(disk, tree, clock)).status;
+}
+
+/** With the timeline that it is the status of, from the same look at the files; undefined where there is none. */
+export async function readStatusOf(
+  disk: Disk,
+  tree: SourceTree,
+  clock: Clock,
+): Promise<{ readonly status: Status; readonly newest: Timeline | undefined }> {
   const now = clock.wall();
   const { writer, words, live } = await readWriter(disk, tree);
   const { catalog, spans, damage } = await tryCatalog(disk, tree);
@@ -173,7 +182,7 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
     ...ackWarnings(live),
     ...copyWarnings(copies, retention?.rule),
   ];
-  return {
+  const status: Status = {
     source: tree.source,
     state,
     healthy: isWell(state, live) && damage.length === 0,
@@ -201,6 +210,7 @@ export async function readStatus(disk: Disk, tree: SourceTree, clock: Clock): Pr
     nextAttemptAt: live?.nextAttemptAt ?? null,
     warnings,
   };
+  return { status, newest };
 }
 
 /** Who writes, if anybody; the words found; and those words again if they are of the writer that lives. */
