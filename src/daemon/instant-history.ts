@@ -3,7 +3,7 @@
  * stays linked by PINGs. That history begins with the process: it is nobody's, so that no server can take what comes out of
  * it for more of the primary's.
  */
-import type { Clock, Micros } from '../core/clock.ts';
+import type { Clock } from '../core/clock.ts';
 import { UsageError } from '../core/errors.ts';
 import type { History, OwnTimeline, ServedTimeline, Shift, UpstreamState } from '../downstream/history.ts';
 import { ownId, withPingBehind } from '../downstream/own-numbering.ts';
@@ -73,9 +73,9 @@ export class InstantHistory implements History, Disposable {
       const timeline = catalog.timelines.find(({ number }) => number === cut.timeline);
       if (timeline === undefined) throw new RangeError(`the cut is on timeline ${cut.timeline}, which is not there`);
       requireAbsoluteTtls(timeline, cut);
-      const since = async (): Promise<Micros> => clock.wall() - (await primaryTimeOf(disk, timeline, cut));
-      const shift = ttl === 'shift' ? await shiftBy(disk, timeline.base, await since()) : undefined;
-      return new InstantHistory(timeline, cut, clock, shift);
+      if (ttl === 'keep') return new InstantHistory(timeline, cut, clock, undefined);
+      const since = clock.wall() - (await primaryTimeOf(disk, timeline, cut));
+      return new InstantHistory(timeline, cut, clock, await shiftBy(disk, timeline.base, since));
     });
   }
 
