@@ -1,6 +1,6 @@
 /** A setting that is an amount of memory, in bytes. */
+import { parseSize } from '../core/amounts.ts';
 import { UsageError } from '../core/errors.ts';
-import { parseSize } from '../daemon/keep-local.ts';
 import type { Layers } from '../daemon/layers.ts';
 
 /** Undefined where it is left out. UsageError (exit 2) when it is no size. */

@@ -6,6 +6,7 @@
  * Neighbours: log/retention.ts decides, log/removal.ts removes, copy-note.ts tells what delayed copies need.
  */
 import type { RemovedRecord } from '../../journal-format/removed.ts';
+import { parseDuration, parseSize } from '../core/amounts.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Clock } from '../core/clock.ts';
 import { formatInstant } from '../core/instant.ts';
@@ -26,34 +27,13 @@ export interface KeepLocal {
   readonly words: string;
 }
 
-const amountPattern = /^(\d{1,9}(?:\.\d{1,3})?) ?([A-Za-z]{1,3})$/;
-const ageUnits: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
-const sizeUnits: Readonly<Record<string, number>> = {
-  MB: 1e6,
-  GB: 1e9,
-  TB: 1e12,
-  MiB: 2 ** 20,
-  GiB: 2 ** 30,
-  TiB: 2 ** 40,
-};
-
-/** `200GB`, `1.5TiB`; undefined for anything else. */
-export function parseSize(text: string): number | undefined {
-  const [, digits = '', unit = ''] = amountPattern.exec(text) ?? [];
-  const bytes = sizeUnits[unit];
-  return bytes === undefined ? undefined : Math.round(Number(digits) * bytes);
-}
-
 /** `7d`, `36h`, `200GB`, `1.5TiB`; undefined for anything else, and for nothing at all to be kept. */
 export function parseKeepLocal(text: string): KeepLocal | undefined {
-  const [, digits = '', unit = ''] = amountPattern.exec(text) ?? [];
-  const amount = Number(digits);
-  const seconds = ageUnits[unit];
-  const bytes = sizeUnits[unit];
-  if (digits === '' || amount <= 0) return undefined;
-  const words = `--keep-local ${digits}${unit}`;
-  if (seconds !== undefined) return { rule: { kind: 'age', micros: Math.round(amount * seconds * 1e6) }, words };
-  if (bytes !== undefined) return { rule: { kind: 'size', bytes: Math.round(amount * bytes) }, words };
+  const words = `--keep-local ${text.replace(' ', '')}`;
+  const micros = parseDuration(text) ?? 0;
+  if (micros > 0) return { rule: { kind: 'age', micros }, words };
+  const bytes = parseSize(text) ?? 0;
+  if (bytes > 0) return { rule: { kind: 'size', bytes }, words };
   return undefined;
 }
 

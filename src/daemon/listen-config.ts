@@ -4,12 +4,12 @@
  *
  * Invariant: no listener without a password, none beyond this machine unless its address is spelled out.
  */
+import { parseSize } from '../core/amounts.ts';
 import { UsageError } from '../core/errors.ts';
 import { defaultUser } from '../downstream/accounts.ts';
 import type { Account } from '../downstream/accounts.ts';
 import type { ListenAddress, ListenTls } from '../downstream/listener.ts';
 import type { AnnouncedAddress } from '../redis/handshake.ts';
-import { parseSize } from './keep-local.ts';
 import type { Environment, Layers } from './layers.ts';
 import { readPassword, readPem, resolvePassword } from './secret-files.ts';
 

@@ -3,6 +3,7 @@
  * pause must not lose, next to the socket.
  */
 import { once } from 'node:events';
+import { parseDuration } from '../core/amounts.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Micros } from '../core/clock.ts';
 import { formatPosition } from '../core/position.ts';
@@ -19,7 +20,6 @@ import { DelayedHistory } from './delayed-history.ts';
 import type { DelayedEvents } from './delayed-history.ts';
 import { describe } from './describe-error.ts';
 import { KeptHistory } from './kept-history.ts';
-import { parseKeepLocal } from './keep-local.ts';
 import type { ServedTtl } from './instant-history.ts';
 import type { ListenConfig } from './listen-config.ts';
 import { notServed, openListener } from './listening.ts';
@@ -113,7 +113,7 @@ async function retentionWarnings(tree: SourceTree, note: CopyNote, needed: Micro
       retention?.rule,
     );
   const rule = retention?.rule;
-  const keep = rule === undefined ? undefined : parseKeepLocal(rule.replace(/^--keep-local /, ''));
-  if (rule === undefined || (keep?.rule.kind === 'age' && keep.rule.micros >= needed)) return [];
+  const kept = parseDuration(rule?.replace(/^--keep-local /, '') ?? '');
+  if (rule === undefined || (kept !== undefined && kept >= needed)) return [];
   return [unknownCopyWarning(rule)];
 }

@@ -3,10 +3,10 @@
  * help and its settings.
  */
 import { resolve } from 'node:path';
+import { parseDuration } from '../../core/amounts.ts';
 import type { Micros } from '../../core/clock.ts';
 import { UsageError } from '../../core/errors.ts';
 import { controlPath, delayedVerbs } from '../../daemon/delayed-control.ts';
-import { parseKeepLocal } from '../../daemon/keep-local.ts';
 import { resolveListen } from '../../daemon/listen-config.ts';
 import type { ServedTtl } from '../../daemon/instant-history.ts';
 import type { ServedPart } from '../../daemon/serve.ts';
@@ -147,7 +147,7 @@ function servedTtl({ values: { ttl }, origin }: VerbContext['layers']): ServedTt
 }
 
 function parseDelay(text: string, origin: string): Micros {
-  const keep = parseKeepLocal(text);
-  if (keep?.rule.kind === 'age') return keep.rule.micros;
+  const micros = parseDuration(text) ?? 0;
+  if (micros > 0) return micros;
   throw new UsageError('bad-delay', `${origin} is not a time span`, { hint: 'write 90s, 15m, 2h or 1d' });
 }

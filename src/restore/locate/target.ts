@@ -12,6 +12,7 @@
  * two instants that a clock showed alike. Whether the journal holds the target is not asked here.
  */
 import { markNameCharactersMax } from '../../../journal-format/limits.ts';
+import { secondsPerUnit } from '../../core/amounts.ts';
 import type { Micros } from '../../core/clock.ts';
 import { CoverageError, UsageError } from '../../core/errors.ts';
 import { type Offset, parseOffset } from '../../core/position.ts';
@@ -31,7 +32,6 @@ export interface TargetContext {
 }
 
 const microsPerSecond = 1_000_000;
-const secondsPerUnit: Readonly<Record<string, number>> = { d: 86_400, h: 3600, m: 60, s: 1 };
 
 /** Longer than every valid target. */
 const targetLengthMax = 512;
