@@ -35,7 +35,7 @@ export class CapturedHistory implements History {
 
   constructor(options: CapturedHistoryOptions, upstream: Pick<UpstreamState, 'host' | 'port' | 'sources'>) {
     this.#options = options;
-    this.#upstream = { ...upstream, isUp: false, since: options.clock.monotonic(), version: undefined };
+    this.#upstream = { ...upstream, isUp: false, since: options.clock.monotonic(), server: undefined };
     this.moved();
   }
 

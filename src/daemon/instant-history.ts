@@ -54,9 +54,14 @@ export class InstantHistory implements History, Disposable {
       durable: cut.offset,
       own: { pings: [], names: timeline.ids.length, shift },
     };
-    const version = timeline.record.server.version;
     const since = clock.monotonic();
-    this.#upstream = { sources: [], ...readAddress(timeline.record.address), isUp: true, since, version };
+    this.#upstream = {
+      sources: [],
+      ...readAddress(timeline.record.address),
+      isUp: true,
+      since,
+      server: sourceServer(timeline),
+    };
     this.#schedule();
   }
 

@@ -3,15 +3,16 @@
  * far it is: the writer tells each second what is durable (state-file.ts), and where there is no writer all that is whole
  * counts, as it would for the next one.
  */
-import type { Clock } from '../core/clock.ts';
+import type { Clock, Micros } from '../core/clock.ts';
 import type { Offset } from '../core/position.ts';
-import type { History, ServedTimeline, UpstreamState } from '../downstream/history.ts';
+import type { History, LinkStanding, ServedTimeline, UpstreamState } from '../downstream/history.ts';
 import { Watchers } from '../downstream/watchers.ts';
 import { loadTimeline } from '../log/catalog.ts';
 import type { Timeline } from '../log/catalog.ts';
 import { readRemoved } from '../log/removed.ts';
 import { timelineNumbers } from '../log/source-tree.ts';
 import type { SourceTree } from '../log/source-tree.ts';
+import { namedServer } from '../redis/server-version.ts';
 import type { Disk } from '../storage/disk.ts';
 import { readAddress } from '../upstream/address.ts';
 import { Looking } from './looking.ts';
@@ -34,7 +35,9 @@ export class KeptHistory implements History, Disposable {
   readonly #watchers = new Watchers();
   readonly #looking: Looking;
   #served: ServedTimeline | undefined;
-  #upstream: UpstreamState = { sources: [], host: '?', port: 0, isUp: false, since: 0, version: undefined };
+  #upstream: UpstreamState = { sources: [], host: '?', port: 0, isUp: false, since: 0, server: undefined };
+  /** The last words of whoever wrote last. */
+  #words: RunState | undefined;
   #loadedAt = -Infinity;
 
   private constructor(options: KeptHistoryOptions) {
@@ -56,6 +59,10 @@ export class KeptHistory implements History, Disposable {
 
   upstream(): UpstreamState {
     return this.#upstream;
+  }
+
+  linkStanding(): LinkStanding {
+    return standingOf(this.#words, this.#upstream.isUp, this.#options.clock.wall());
   }
 
   watch(changed: () => void): () => void {
@@ -101,8 +108,22 @@ export class KeptHistory implements History, Disposable {
   #lookUpstream(words: RunState | undefined, live: RunState | undefined): void {
     const isUp = live?.state === 'streaming';
     const since = isUp === this.#upstream.isUp && !isUp ? this.#upstream.since : this.#options.clock.monotonic();
-    this.#upstream = { sources: [], ...readAddress(words?.source ?? ''), isUp, since, version: words?.server?.version };
+    const server = namedServer(words?.server);
+    this.#upstream = { sources: [], ...readAddress(words?.source ?? ''), isUp, since, server };
+    this.#words = words;
   }
+}
+
+/** As the writer would tell it, who has the same clock and told a moment ago what its stamps are from that. */
+function standingOf(words: RunState | undefined, isUp: boolean, wall: Micros): LinkStanding {
+  const { link = null, clock, head } = words ?? {};
+  const ahead = link === null ? clock?.wallError : clock?.skew;
+  return {
+    isUp: isUp && link?.isUp !== false,
+    hops: link === null ? 0 : link.hops + 1,
+    stamp: wall - Math.round((ahead ?? 0) * 1_000_000),
+    head: Number(head ?? 0),
+  };
 }
 
 /** What the writer says of this timeline; undefined: nothing, and the files count. */

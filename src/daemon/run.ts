@@ -203,13 +203,14 @@ class Run {
 
   /** What changes all the time, for the state file. */
   moving(): RunChange {
-    const progress = this.#capture?.progress;
-    if (progress === undefined) return { sync: this.#sync };
-    const { timeline, id, received, durable, lastStamp, sealing, clock } = progress;
+    const capture = this.#capture;
+    if (capture?.progress === undefined) return { sync: this.#sync };
+    const { timeline, id, received, durable, lastStamp, sealing, clock } = capture.progress;
     return {
       timeline,
       id,
       position: { received: String(received), durable: String(durable) },
+      head: String(this.#link.head(capture)),
       lastStamp: formatInstant(lastStamp),
       unended: this.#unended.state,
       replicas: this.#feeding?.replicas ?? [],
@@ -295,7 +296,7 @@ class Run {
         this.#link.forget();
         accepted(isLinked);
         if (server !== undefined) this.#state?.update({ server: { kind: server.kind, version: server.version } });
-        this.#feeding?.upstreamIs({ version: server?.version });
+        this.#feeding?.upstreamIs({ server });
         const what = server === undefined ? 'unknown' : formatServerVersion(server);
         logger.info({ event: 'connected', server: what, ...(isLinked && { link: linkVersion }) });
         for (const note of notes) logger.warn({ event: 'note', note });

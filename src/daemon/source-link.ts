@@ -69,11 +69,17 @@ export class SourceLink {
     return { role: 'slave', isJournal: true, primary: { host, port, isUp: this.#state?.isUp === true } };
   }
 
+  /** The last byte that the primary is known to have. */
+  head(capture: Capture): Offset {
+    return this.#state?.head ?? capture.reach.head;
+  }
+
   /** For a journal that follows us. */
   standing(capture: Capture, { isUp }: Pick<UpstreamState, 'isUp'>): LinkStanding {
     const state = this.#state;
-    const { stamp, head } = capture.reach;
+    const { stamp } = capture.reach;
+    const head = this.head(capture);
     if (state === undefined) return { isUp, hops: 0, stamp, head };
-    return { isUp: isUp && state.isUp, hops: state.hops + 1, stamp, head: state.head };
+    return { isUp: isUp && state.isUp, hops: state.hops + 1, stamp, head };
   }
 }

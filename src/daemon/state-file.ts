@@ -42,6 +42,8 @@ export interface RunState {
   /** Its replication id. */
   readonly id: string | null;
   readonly position: { readonly received: string; readonly durable: string } | null;
+  /** The last byte that the primary is known to have; null before that is known. */
+  readonly head: string | null;
   /** Stamp of the last byte received. */
   readonly lastStamp: string | null;
   /** Bytes of a full sync under way; `size` where the primary told it. */
@@ -110,6 +112,7 @@ const schema: z.ZodType<RunState> = z.object({
   timeline: z.int().nullable(),
   id: z.string().nullable(),
   position: z.object({ received: offset, durable: offset }).nullable(),
+  head: offset.nullable().default(null),
   lastStamp: instant.nullable(),
   sync: z.object({ received: z.int(), size: z.int().nullable() }).nullable(),
   clock: z.object({ skew: z.number().nullable(), sampledAt: instant.nullable(), wallError: z.number() }),
@@ -215,6 +218,7 @@ export class StateWriter implements AsyncDisposable {
       timeline: null,
       id: null,
       position: null,
+      head: null,
       lastStamp: null,
       sync: null,
       clock: { skew: null, sampledAt: null, wallError: 0 },

@@ -33,7 +33,9 @@ export type PsyncAnswer =
 
 /** What a replica said of itself. */
 export interface ReplicaSkills {
-  /** It is a journal, and wants link frames. */
+  /** It is a journal, which loads nothing: whatever it says to be beside, for servers that want to know. */
+  readonly isJournal?: true;
+  /** It gets link frames. */
   readonly link?: true;
   /** The beginning of a base that it holds already. */
   readonly heldBase?: HeldBase;
@@ -67,9 +69,8 @@ function reachOf(ids: readonly IdEntry[], id: string): Offset | undefined {
  * Only Valkey 8.0 and later tell their version, so of others it shows when they load. Valkey 9 takes RDB 80 and, like all
  * Valkeys, nothing of Redis beyond 11 (read in 9.1.2).
  */
-function whyNotLoaded(rdb: RdbFormat, { valkey, link }: ReplicaSkills): string | undefined {
-  // A journal loads nothing.
-  if (link === true) return undefined;
+function whyNotLoaded(rdb: RdbFormat, { valkey, isJournal }: ReplicaSkills): string | undefined {
+  if (isJournal === true) return undefined;
   const isFit =
     rdb.magic === 'VALKEY' ? valkey !== undefined && valkey[0] >= 9 : valkey === undefined || rdb.version <= 11;
   if (isFit) return undefined;

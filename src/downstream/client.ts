@@ -52,7 +52,7 @@ export interface ReplicaState {
   readonly host: string;
   readonly port: number;
   readonly state: FeedState;
-  /** Another journal, over a link. */
+  /** Another journal, be it over a link or by the plain protocol. */
   readonly isJournal: boolean;
   /** The last byte that it says to have; 0 before it did. */
   readonly acknowledged: Offset;
@@ -112,7 +112,7 @@ export class Client {
       host: claims.host ?? this.#socket.remoteAddress ?? '?',
       port: claims.port,
       state: feed.state,
-      isJournal: claims.link === true,
+      isJournal: claims.isJournal === true,
       acknowledged: feed.acknowledged,
       sent: Math.max(0, feed.next - 1),
       silentMs: (this.#options.clock.monotonic() - feed.lastSign) / 1000,

@@ -24,7 +24,7 @@ import type { Accounts } from './accounts.ts';
 import { parseOffset } from '../core/position.ts';
 import { linkOffer, linkVersion } from '../redis/link-frame.ts';
 import type { PsyncRequest, ReplicaSkills } from './answer-psync.ts';
-import { infoText, roleReply, timeReply, versionUnknown } from './info.ts';
+import { infoText, roleReply, serverOf, timeReply } from './info.ts';
 import type { About } from './info.ts';
 
 export interface ConversationOptions {
@@ -197,11 +197,11 @@ export class Conversation {
   }
 
   #greeting(): string {
-    const { upstream } = this.#options.about();
+    const { kind, version } = serverOf(this.#options.about().upstream);
     return mapReply(
       [
-        ['server', bulkReply('redis')],
-        ['version', bulkReply(upstream.version ?? versionUnknown)],
+        ['server', bulkReply(kind)],
+        ['version', bulkReply(version)],
         ['proto', integerReply(this.#resp)],
         ['id', integerReply(this.#options.clientId)],
         ['mode', bulkReply('standalone')],
@@ -320,6 +320,8 @@ export class Conversation {
         case 'capa':
           break;
         case 'journal-link':
+          // Only a journal asks for it, and is one without it, too.
+          this.#claims = { ...this.#claims, isJournal: true };
           if (!this.#options.offersLink || Number(value) !== linkVersion) return errorReply(noLink);
           this.#claims = { ...this.#claims, link: true };
           return statusReply(linkOffer);

@@ -7,6 +7,7 @@ import type { Micros } from '../core/clock.ts';
 import type { Offset } from '../core/position.ts';
 import type { BaseEntry } from '../log/catalog.ts';
 import type { LinkState } from '../redis/link-state.ts';
+import type { ServerVersion } from '../redis/server-version.ts';
 
 /** The timeline that the source's history goes on in: only it can be followed. */
 export interface ServedTimeline {
@@ -64,8 +65,8 @@ export interface UpstreamState {
   readonly isUp: boolean;
   /** By the monotonic clock: when the last byte came, or the link was lost. */
   readonly since: Micros;
-  /** As INFO tells it, for those who ask us; undefined until it is known. */
-  readonly version: string | undefined;
+  /** Whose commands and RDBs these are, for those who ask us; undefined until it is known. */
+  readonly server: ServerVersion | undefined;
 }
 
 /** What a journal that follows us is told besides the stream. */

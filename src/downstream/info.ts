@@ -5,6 +5,7 @@
 import type { Micros } from '../core/clock.ts';
 import type { Offset, ReplicationId } from '../core/position.ts';
 import { arrayReply, bulkReply, integerReply } from '../redis/replies-out.ts';
+import type { ServerVersion } from '../redis/server-version.ts';
 import type { UpstreamState } from './history.ts';
 
 /** A replica of ours, in the words of INFO. */
@@ -44,7 +45,9 @@ type Fields = readonly (readonly [name: string, value: string | number])[];
 
 const noId = '0'.repeat(40);
 /** Exporters want one; of a source that has not told its own, the oldest that is supported. */
-export const versionUnknown = '6.0.0';
+const unknownServer: ServerVersion = { kind: 'redis', version: '6.0.0', major: 6, minor: 0 };
+/** What every Valkey says to be compatible with (read in 8.0.1 to 9.1.2). */
+const valkeyRedisVersion = '7.2.4';
 
 const sections: Readonly<Record<string, (about: About) => Fields>> = { server, clients, replication };
 const all: ReadonlySet<string> = new Set(['', 'default', 'all', 'everything']);
@@ -78,13 +81,33 @@ function sectionText(name: string, fields: Fields): string {
   return [title, ...fields.map(([field, value]) => `${field}:${value}`), ''].join('\r\n');
 }
 
+/** As HELLO names the primary, and as clients tell servers apart. */
+export function serverOf({ server: told }: UpstreamState): ServerVersion {
+  return told ?? unknownServer;
+}
+
 function server({ runId, port, uptime, upstream }: About): Fields {
   return [
-    ['redis_version', upstream.version ?? versionUnknown],
-    ['redis_mode', 'standalone'],
+    ...serverFields(serverOf(upstream)),
     ['run_id', runId],
     ['tcp_port', port],
     ['uptime_in_seconds', seconds(uptime)],
+  ];
+}
+
+/** Of the primary: what comes out of here is its. */
+function serverFields({ kind, version }: ServerVersion): Fields {
+  if (kind === 'redis') {
+    return [
+      ['redis_version', version],
+      ['redis_mode', 'standalone'],
+    ];
+  }
+  return [
+    ['redis_version', valkeyRedisVersion],
+    ['server_name', 'valkey'],
+    ['valkey_version', version],
+    ['server_mode', 'standalone'],
   ];
 }
 

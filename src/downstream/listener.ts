@@ -15,6 +15,7 @@ import { LinkError, UsageError } from '../core/errors.ts';
 import { clientsMax, feedSocketBytesMax, strangersMax } from '../core/limits.ts';
 import { Turns } from '../core/turns.ts';
 import { errorReply } from '../redis/replies-out.ts';
+import { serverVersionFromAux } from '../redis/server-version.ts';
 import type { Disk } from '../storage/disk.ts';
 import type { Accounts } from './accounts.ts';
 import { Client } from './client.ts';
@@ -187,13 +188,16 @@ export class Listener implements AsyncDisposable {
     const { clock, history } = this.#options;
     const now = clock.monotonic();
     const stream = history.now();
+    const upstream = history.upstream();
+    // Until it has been reached, what wrote the base: a journal that follows us must know what TTLs it has to expect.
+    const server = upstream.server ?? (stream && serverVersionFromAux(new Map(Object.entries(stream.base.record.aux))));
     return {
       runId: this.#runId,
       port: this.port,
       uptime: now - this.#startedAt,
       now,
       wall: clock.wall(),
-      upstream: history.upstream(),
+      upstream: { ...upstream, server },
       stream: stream && streamOf(stream),
       replicas: this.replicas.map(lineOf),
     };

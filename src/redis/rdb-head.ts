@@ -71,9 +71,12 @@ export class RdbHeadReader {
   }
 }
 
-/** Asserts that an RDB is the state at `announced`. One made by SAVE has no position, and is accepted. */
-export function checkPosition(aux: ReadonlyMap<string, string>, announced: Position): void {
-  const id = aux.get('repl-id') ?? announced.id;
+/**
+ * Asserts that an RDB is the state at `announced`. One made by SAVE has no position, and is accepted. That of a journal may be
+ * older than the name that the history has by now, or has there.
+ */
+export function checkPosition(aux: ReadonlyMap<string, string>, announced: Position, isOfJournal = false): void {
+  const id = isOfJournal ? announced.id : (aux.get('repl-id') ?? announced.id);
   const offset = aux.get('repl-offset') ?? String(announced.offset);
   if (id === announced.id && offset === String(announced.offset)) return;
   throw new IntegrityError(

@@ -21,6 +21,14 @@ export function serverVersionFromInfo(info: string): ServerVersion | undefined {
   return pick(fields.get('valkey_version'), fields.get('redis_version'));
 }
 
+/** As a file of ours names it; it may not have been known. */
+export function namedServer(
+  named: { readonly kind: string; readonly version: string } | null | undefined,
+): ServerVersion | undefined {
+  const kind = named?.kind;
+  return kind === 'redis' || kind === 'valkey' ? parseVersion(kind, named?.version ?? '') : undefined;
+}
+
 /** From the AUX fields at the head of an RDB: `valkey-ver` (Valkey 8.0 and later), `redis-ver`. */
 export function serverVersionFromAux(aux: ReadonlyMap<string, string>): ServerVersion | undefined {
   return pick(aux.get('valkey-ver'), aux.get('redis-ver'));

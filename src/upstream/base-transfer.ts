@@ -13,13 +13,15 @@ import type { ServerVersion } from '../redis/server-version.ts';
 
 export class BaseTransfer {
   readonly #position: Position;
+  readonly #isOfJournal: boolean;
   readonly #transfer = new RdbTransfer();
   readonly #headReader = new RdbHeadReader();
   #head: RdbHead | undefined;
 
-  /** `position` was announced. */
-  constructor(position: Position) {
+  /** `position` was announced, by a journal or by a server. */
+  constructor(position: Position, isOfJournal: boolean) {
     this.#position = position;
+    this.#isOfJournal = isOfJournal;
   }
 
   get received(): number {
@@ -51,6 +53,6 @@ export class BaseTransfer {
   #readHead(part: Buffer): void {
     if (this.#head !== undefined) return;
     this.#head = this.#headReader.push(part);
-    if (this.#head !== undefined) checkPosition(this.#head.aux, this.#position);
+    if (this.#head !== undefined) checkPosition(this.#head.aux, this.#position, this.#isOfJournal);
   }
 }

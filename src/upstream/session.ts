@@ -318,7 +318,8 @@ export class ReplicaSession {
     this.#acker = new Acker('transfer');
     events.fullSync({ id: position.id, offset: position.offset });
     const full = await sink.beginFullSync(this.#fullSync(position, sink.stamp()));
-    return { name: 'transfer', transfer: new BaseTransfer(position), sink: full, position };
+    const transfer = new BaseTransfer(position, this.#lineage?.isJournal === true);
+    return { name: 'transfer', transfer, sink: full, position };
   }
 
   #transfer(phase: Phase & { name: 'transfer' }, bytes: Buffer, slab: Slab | undefined): void {

@@ -74,7 +74,7 @@ class Rig implements AsyncDisposable {
   }
 
   async open(): Promise<void> {
-    const upstream = { sources: [], host: 'h', port: 1, isUp: false, since: 0, version: undefined };
+    const upstream = { sources: [], host: 'h', port: 1, isUp: false, since: 0, server: undefined };
     this.#history = await DelayedHistory.open({
       ...{ disk: localDisk, clock: this.clock, tree: this.journal.tree, delay, pauseFile: this.pauseFile },
       kept: { now: () => this.#served, upstream: () => upstream },

@@ -9,7 +9,7 @@ import type { History } from '../../src/downstream/history.ts';
 import { encodeCommand } from '../../src/redis/commands-out.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 
-const upstream = { host: 'h', port: 1, isUp: true, since: 0, version: undefined, sources: [] };
+const upstream = { host: 'h', port: 1, isUp: true, since: 0, server: undefined, sources: [] };
 const history: History = { now: () => undefined, upstream: () => upstream, watch: () => () => undefined };
 
 test('passwords that are guessed are told of once a minute, and not what they were', async () => {

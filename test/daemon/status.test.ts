@@ -46,6 +46,7 @@ function say(tree: SourceTree, clock: ManualClock, words: Partial<RunState>): vo
     timeline: null,
     id: null,
     position: null,
+    head: null,
     lastStamp: null,
     sync: null,
     clock: { skew: null, sampledAt: null, wallError: 0 },

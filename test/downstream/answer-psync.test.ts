@@ -88,6 +88,18 @@ describe('the answer to PSYNC', () => {
     expect(asked(of('REDIS', 11), [8, 0])).toBe('full');
   });
 
+  it('refuses none to a journal, which loads nothing, whatever it says to be', () => {
+    for (const rdb of [
+      { magic: 'VALKEY', version: 80 },
+      { magic: 'REDIS', version: 12 },
+    ] as const) {
+      const offered = { ...history, base: { offset: 100, rdb } };
+      for (const valkey of [undefined, [9, 1]] as const) {
+        expect(answerPsync(offered, { id: '?', offset: '-1' }, { valkey, isJournal: true })).toEqual(full);
+      }
+    }
+  });
+
   it('does not ask what a replica can load that needs no RDB', () => {
     const offered: OfferedHistory = { ...history, base: { offset: 100, rdb: { magic: 'VALKEY', version: 80 } } };
     expect(ask(c, 350, offered)).toMatchObject({ kind: 'continue' });

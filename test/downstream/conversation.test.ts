@@ -3,6 +3,7 @@ import { Accounts } from '../../src/downstream/accounts.ts';
 import { Conversation } from '../../src/downstream/conversation.ts';
 import type { Turn } from '../../src/downstream/conversation.ts';
 import type { About } from '../../src/downstream/info.ts';
+import { serverVersionFromInfo } from '../../src/redis/server-version.ts';
 import { parseReplicationInfo } from '../../src/redis/replication-info.ts';
 
 const about: About = {
@@ -16,7 +17,13 @@ const about: About = {
       { host: '10.0.0.5', port: 6379 },
       { host: 'redis-2.internal', port: 6379 },
     ],
-    ...{ host: '10.0.0.5', port: 6379, isUp: true, since: 98_000_000, version: '7.2.4' },
+    ...{
+      host: '10.0.0.5',
+      port: 6379,
+      isUp: true,
+      since: 98_000_000,
+      server: { kind: 'redis', version: '7.2.4', major: 7, minor: 2 },
+    },
   },
   stream: { id: 'b'.repeat(40), before: { id: 'a'.repeat(40), end: 501 }, first: 101, durable: 900 },
   replicas: [{ host: '10.0.0.7', port: 6379, state: 'online', offset: 899, lag: 0 }],
@@ -30,12 +37,12 @@ const accounts = new Accounts([
 class Talk {
   readonly #conversation: Conversation;
 
-  constructor(of: About = about) {
-    this.#conversation = new Conversation({ accounts, about: () => of, offersLink: true, clientId: 7 });
+  constructor(of: About = about, offersLink = true) {
+    this.#conversation = new Conversation({ accounts, about: () => of, offersLink, clientId: 7 });
   }
 
-  static known(of: About = about): Talk {
-    const talk = new Talk(of);
+  static known(of: About = about, offersLink = true): Talk {
+    const talk = new Talk(of, offersLink);
     expect(talk.say('AUTH', 'sesame')).toMatchObject({ send: '+OK\r\n', event: { kind: 'known', user: 'default' } });
     return talk;
   }
@@ -123,6 +130,20 @@ describe('a replica', () => {
     expect(talk.hear('SYNC')).toMatch(/^-ERR SYNC is not served/);
   });
 
+  it('that asks for a link is a journal, whether it gets one or not', () => {
+    for (const [offersLink, version, reply] of [
+      [true, '1', '+journal-link 1\r\n'],
+      [true, '2', '-ERR this journal has no link of that version'],
+      [false, '1', '-ERR this journal has no link of that version'],
+    ] as const) {
+      const talk = Talk.known(about, offersLink);
+      expect(talk.hear('REPLCONF', 'journal-link', version)).toContain(reply);
+      expect(talk.claims.isJournal).toBe(true);
+      expect(talk.claims.link).toBe(reply.startsWith('+') ? true : undefined);
+    }
+    expect(Talk.known().claims.isJournal).toBeUndefined();
+  });
+
   it('gets no reply to an acknowledgement', () => {
     expect(Talk.known().hear('REPLCONF', 'ACK', '12')).toBe('');
   });
@@ -145,6 +166,24 @@ describe('TIME', () => {
 });
 
 describe('INFO', () => {
+  it.each([
+    ['redis', '8.0.2', 8, 0, ['redis_version:8.0.2', 'redis_mode:standalone']],
+    ['valkey', '9.1.2', 9, 1, ['redis_version:7.2.4', 'server_name:valkey', 'valkey_version:9.1.2']],
+  ] as const)(
+    'names the server that the stream comes from, as that does itself: %s',
+    (kind, version, major, minor, lines) => {
+      const server = { kind, version, major, minor };
+      const talk = Talk.known({ ...about, upstream: { ...about.upstream, server } });
+      const text = talk.hear('INFO', 'server');
+      for (const line of lines) expect(text).toContain(`\r\n${line}\r\n`);
+      expect(text.includes('server_name')).toBe(kind === 'valkey');
+      expect(serverVersionFromInfo(text)).toEqual(server);
+      expect(talk.hear('HELLO', '2')).toContain(
+        `server\r\n$${kind.length}\r\n${kind}\r\n$7\r\nversion\r\n$5\r\n${version}\r\n`,
+      );
+    },
+  );
+
   it('says that we are a replica, never to be promoted, and tells the history', () => {
     const text = Talk.known().hear('INFO', 'replication');
     for (const line of [

@@ -138,7 +138,7 @@ export class ListenerRig implements AsyncDisposable {
     return {
       now: () => this.served,
       upstream: () => ({
-        ...{ host: '10.0.0.5', port: 6379, isUp: true, since: 0, version: '7.0.15' },
+        ...{ host: '10.0.0.5', port: 6379, isUp: true, since: 0, server: undefined },
         sources: [{ host: '10.0.0.5', port: 6379 }],
       }),
       watch: (changed) => {

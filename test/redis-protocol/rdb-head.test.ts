@@ -150,6 +150,13 @@ describe('the position in the head', () => {
     }).toThrow(IntegrityError);
   });
 
+  test('of a journal may be one that had another name, at the same offset', () => {
+    checkPosition(claiming('b'.repeat(40), '42'), position, true);
+    expect(() => {
+      checkPosition(claiming('b'.repeat(40), '41'), position, true);
+    }).toThrow(IntegrityError);
+  });
+
   test('the stream begins in the db that is named, or in 0', () => {
     expect(streamDb(new Map([['repl-stream-db', '7']]))).toBe(7);
     expect(streamDb(new Map())).toBe(0);

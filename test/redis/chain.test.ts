@@ -3,6 +3,9 @@
 import { expect, test } from 'vitest';
 import { describeServers } from '../support/describe-servers.ts';
 import { eventually } from '../support/eventually.ts';
+import { explainDifference } from '../support/fingerprint-difference.ts';
+import { fingerprint } from '../support/fingerprint.ts';
+import { isAtLeast } from '../support/servers.ts';
 import { fullSyncs, primaryOffset, startReplica } from './capture-rig.ts';
 import { ChainRig } from './chain-rig.ts';
 
@@ -73,6 +76,27 @@ describeServers('a journal of a journal', (binary) => {
     expect(replica.server.logs().match(/Full resync/g)).toHaveLength(1);
   });
 
+  // Of one moment there is no link, and Redis before 7.0 has none to serve.
+  test.runIf(isAtLeast(binary, { redis: 7, valkey: 7 }))(
+    'of one moment, by the plain protocol, holds the dataset of that moment, and feeds it',
+    async () => {
+      const seed = Date.now() >>> 0;
+      await using chain = await ChainRig.start(binary, seed);
+      await chain.near.write(300);
+      await chain.near.attach();
+      await chain.near.capture.journaled();
+      const { process, port } = await chain.near.serve(['--at', 'latest']);
+      await using _process = process;
+      const far = await chain.attach({ source: `redis://127.0.0.1:${port}` });
+      expect(far.of('connected')).toEqual([expect.not.objectContaining({ link: 1 })]);
+      expect(far.of('connected')[0]?.server).toBe((await chain.near.capture.journal.waitFor('connected')).server);
+      await using replica = await chain.replica();
+      await eventually('the replica to have it', async () => (await replica.client.call('DBSIZE')) !== 0);
+      const [one, other] = [await fingerprint(chain.near.client, binary), await fingerprint(replica.client, binary)];
+      expect(explainDifference(one, other), `seed ${seed}`).toEqual([]);
+    },
+  );
+
   test('says so when the journal before it has lost its primary', async () => {
     await using chain = await ChainRig.start(binary, 1);
     await chain.near.attach();
@@ -81,6 +105,11 @@ describeServers('a journal of a journal', (binary) => {
     chain.near.capture.tap.cut();
     await eventually('its status to tell', async () => (await chain.status()).degraded?.code === 'source-alone');
     expect((await chain.status()).healthy).toBe(false);
+    // Started anew it has not met its primary, and is followed all the same.
+    await chain.near.journal.kill9();
+    await chain.near.listen();
+    await eventually('the far one to be back', () => chain.near.journal.of('replica-continues').length === 1);
+    expect((await chain.status()).degraded?.code).toBe('source-alone');
     await chain.near.capture.tap.accept();
     await eventually('it to be well again', async () => (await chain.status()).healthy);
   });

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { loadCatalog } from '../../src/log/catalog.ts';
@@ -18,9 +19,11 @@ import { localDisk } from '../../src/storage/local-disk.ts';
 import { describeServers } from '../support/describe-servers.ts';
 import { eventually } from '../support/eventually.ts';
 import { journaledEnd, journaledHistories } from '../support/journal-content.ts';
+import { temporaryDirectory } from '../support/leash.ts';
 import { replyNumber } from '../support/resp-client.ts';
-import { fullSyncs, primaryOffset } from './capture-rig.ts';
+import { fullSyncs, primaryOffset, startJournal } from './capture-rig.ts';
 import { ChainRig } from './chain-rig.ts';
+import { password } from './feed-rig.ts';
 
 /** All that a journal knows of time: bases, the reads, what it noted. */
 async function timeOf(tree: SourceTree): Promise<unknown> {
@@ -64,6 +67,45 @@ async function expectSameTime(chain: ChainRig, message: string): Promise<void> {
     { timeoutMs: 20_000, everyMs: 200 },
   );
 }
+
+describeServers('over a link with a directory that is served, the far journal', (binary) => {
+  test('has the bytes and the time of whoever writes there, who may come and go', { timeout: 120_000 }, async () => {
+    const seed = Date.now() >>> 0;
+    await using chain = await ChainRig.start(binary, seed);
+    await chain.near.write(200);
+    await chain.near.attach();
+    const { process, port } = await chain.near.serve();
+    await using _process = process;
+    const source = `redis://127.0.0.1:${port}`;
+    const far = await chain.attach({ source });
+    expect(far.of('connected')).toEqual([
+      expect.objectContaining({ link: 1, server: (await chain.near.journal.waitFor('connected')).server }),
+    ]);
+    await chain.near.write(200);
+    await expectSameTime(chain, `seed ${seed}`);
+    expect(await chain.status()).toMatchObject({ healthy: true, degraded: null, link: { hops: 0, isUp: true } });
+    // Nobody writes: what is there is served, also to one that has nothing yet.
+    await chain.near.journal.kill9();
+    await eventually('its status to tell', async () => (await chain.status()).degraded?.code === 'source-alone');
+    const fresh = path.join(temporaryDirectory('fresh'), 'journal-data');
+    const env = { JOURNAL_PASSWORD: password };
+    await using another = startJournal(binary, { source, dir: fresh, env });
+    await another.waitFor('ready');
+    await eventually(
+      'it to have all',
+      async () => (await journaledEnd(another.tree)) === (await journaledEnd(far.tree)),
+    );
+    expect(await timeOf(another.tree)).toEqual(await timeOf(far.tree));
+    // The next writer goes on.
+    await chain.near.attach();
+    await chain.near.write(200);
+    await expectSameTime(chain, `seed ${seed}`);
+    await eventually('it to be well again', async () => (await chain.status()).healthy);
+    await chain.expectSame(`seed ${seed}`);
+    for (const journal of [far, another]) expect(journal.of('full-sync')).toHaveLength(1);
+    expect(await fullSyncs(chain.near.client)).toBe(1);
+  });
+});
 
 describeServers('over a link, the far journal', (binary) => {
   test('has the stamps, samples and interruptions of the near one, whatever happens to either', async () => {

@@ -313,6 +313,22 @@ describe('a session ends', () => {
     expect(rig.sink.isPublished).toBe(false);
   });
 
+  test('but not when a journal sends it, whose RDB is older than the name of the history, unless the offset is another', async () => {
+    const text = `role:slave\r\njournal:1\r\nmaster_replid:${fakeId}\r\nmaster_repl_offset:${start}\r\n`;
+    for (const [offset, isPublished] of [
+      [start, true],
+      [start + 1, false],
+    ] as const) {
+      const rig = new Rig({
+        psync: () => fullSync(fakeId, start, 'length', smallRdb(otherId, offset)),
+        replies: { INFO: `$${text.length}\r\n${text}\r\n` },
+      });
+      await rig.open();
+      await rig.until('the end', () => rig.isOver || rig.sink.isPublished);
+      expect(rig.sink.isPublished).toBe(isPublished);
+    }
+  });
+
   test('to be tried again when the base turns out to be damaged, but for good when the disk fails', async () => {
     for (const [error, expected] of [
       [new IntegrityError('base-checksum', 'damaged'), { name: 'LinkError', code: 'base-checksum', retry: 'later' }],

@@ -12,7 +12,12 @@ import type { BaseEntry, SegmentEntry, Timeline } from '../../log/catalog.ts';
 import type { OrphanRange } from '../../log/orphans.ts';
 import type { SourceTree } from '../../log/source-tree.ts';
 import type { KeySelection } from '../../redis/key-selection.ts';
-import { replicatesRelativeTtl, serverVersionFromAux, usesMultiPartAof } from '../../redis/server-version.ts';
+import {
+  replicatesRelativeTtl,
+  namedServer,
+  serverVersionFromAux,
+  usesMultiPartAof,
+} from '../../redis/server-version.ts';
 import type { RdbFormat, ServerVersion } from '../../redis/server-version.ts';
 import type { ServerProgram } from '../../scratch/find-server.ts';
 import type { Destination } from './destination.ts';
@@ -164,9 +169,7 @@ export function isDirectory({ form }: Pick<Plan, 'form'>): boolean {
 
 /** What wrote the base: what the timeline says, else what the RDB says of itself. */
 export function sourceServer(timeline: Pick<Timeline, 'record' | 'base'>): ServerVersion | undefined {
-  const { kind, version } = timeline.record.server;
-  const told = serverVersionFromAux(new Map([[`${kind}-ver`, version]]));
-  return told ?? serverVersionFromAux(new Map(Object.entries(timeline.base.record.aux)));
+  return namedServer(timeline.record.server) ?? serverVersionFromAux(new Map(Object.entries(timeline.base.record.aux)));
 }
 
 /** Both, multi-part files and absolute TTLs, came with Redis 7.0, whose RDB version is 10. */
