@@ -10,6 +10,7 @@ import { CoverageError, LinkError } from '../core/errors.ts';
 import { formatInstant } from '../core/instant.ts';
 import { formatPosition } from '../core/position.ts';
 import type { Offset } from '../core/position.ts';
+import { idAt } from '../log/catalog.ts';
 import type { Timeline } from '../log/catalog.ts';
 import type { SourceTree } from '../log/source-tree.ts';
 import type { ReplicationInfo } from '../redis/replication-info.ts';
@@ -38,6 +39,8 @@ export interface SwitchOver {
   readonly verdict: Verdict;
   /** Null of `nothing` and `no-replica`. Of `parted` it was lost, of `unknown` there may be more. */
   readonly loss: { readonly bytes: number; readonly seconds: number } | null;
+  /** Of `parted`, what was lost: it lies behind the one position, up to and including the other. */
+  readonly lost: { readonly after: string; readonly to: string } | null;
   /** The replica here that has most. */
   readonly promote: string | null;
   readonly askedAt: string;
@@ -96,7 +99,8 @@ export async function checkSwitchOver(options: CheckOptions): Promise<SwitchOver
     if (isFinal || status.writer === null || clock.monotonic() >= deadline) {
       const loss = await lossOf(judgement, { disk, newest, held, relations, askedAt });
       const there = answers.map((answer, i) => thereOf(answer, relations[i]));
-      return { ...documentOf(status, newest, held, judgement), loss, there, askedAt: formatInstant(askedAt) };
+      const lost = lostOf(judgement, newest, held, relations);
+      return { ...documentOf(status, newest, held, judgement), loss, lost, there, askedAt: formatInstant(askedAt) };
     }
     await clock.sleep(pollMs, signal);
   }
@@ -151,6 +155,18 @@ async function lossOf({ verdict, bytes }: Judgement, context: LossContext): Prom
   return { bytes, seconds: Math.max(0, until - since) / 1_000_000 };
 }
 
+function lostOf(
+  { verdict, bytes }: Judgement,
+  newest: Timeline,
+  { durable }: Held,
+  relations: readonly (Relation | undefined)[],
+): SwitchOver['lost'] {
+  const parted = relations.find((one) => one?.kind === 'parted');
+  if (verdict !== 'parted' || parted?.kind !== 'parted' || bytes === 0) return null;
+  const at = (offset: Offset): string => formatPosition({ id: idAt(newest, offset), offset });
+  return { after: at(Math.max(parted.shared, newest.base.record.offset)), to: at(durable) };
+}
+
 /** The files may be a moment behind the writer's words. */
 async function stampAt(disk: Disk, newest: Timeline, offset: Offset): Promise<Micros> {
   if (offset >= newest.end || offset < newest.base.record.offset) return newest.lastStamp;
@@ -162,7 +178,7 @@ function documentOf(
   newest: Timeline,
   { durable }: Held,
   { verdict, promote }: Judgement,
-): Omit<SwitchOver, 'loss' | 'there' | 'askedAt'> {
+): Omit<SwitchOver, 'loss' | 'lost' | 'there' | 'askedAt'> {
   const id = status.position.id ?? newest.base.record.id;
   return {
     source: status.source,

@@ -30,6 +30,8 @@ export interface Upstream {
   readonly sources: readonly SourceAddress[];
   /** Somebody who may say so says that this one is the primary now. */
   readonly moved: (host: string, port: number) => void;
+  /** One of those who follow us came or went: so it is when a server is promoted, or becomes a replica. */
+  readonly othersFollow: () => void;
   /** One of those who follow us says how far it is. */
   readonly acknowledged: () => void;
   /** More has come from the server than was taken yet. */
@@ -107,7 +109,7 @@ export async function openListener(
   history: History,
   disk: Disk,
   logger: Logger,
-  upstream?: Pick<Upstream, 'moved' | 'isBehind' | 'acknowledged'>,
+  upstream?: Pick<Upstream, 'moved' | 'othersFollow' | 'isBehind' | 'acknowledged'>,
 ): Promise<Listener> {
   const listener = await Listener.open({
     ...{ address, tls, disk, history, isBehind: upstream?.isBehind },
@@ -131,7 +133,10 @@ function limited(bytesPerSecond: number | undefined): RateLimit | undefined {
   return bytesPerSecond === undefined ? undefined : new RateLimit(bytesPerSecond, systemClock);
 }
 
-function loggedClients(logger: Logger, upstream?: Pick<Upstream, 'moved' | 'acknowledged'>): ClientEvents {
+function loggedClients(
+  logger: Logger,
+  upstream?: Pick<Upstream, 'moved' | 'othersFollow' | 'acknowledged'>,
+): ClientEvents {
   const refusals = new Map<string, { told: Micros; untold: number }>();
   return {
     refused: (peer, error) => {
@@ -149,6 +154,7 @@ function loggedClients(logger: Logger, upstream?: Pick<Upstream, 'moved' | 'ackn
       const offset = kind === 'full' ? answer.offset : answer.from - 1;
       const event = kind === 'full' ? 'replica-full-sync' : 'replica-continues';
       logger.info({ event, peer, replica: formatAddress({ host, port }), position: formatPosition({ id, offset }) });
+      upstream?.othersFollow();
     },
     left: ({ peer, host, port, acknowledged }, error: JournalError) => {
       logger.info({
@@ -158,6 +164,7 @@ function loggedClients(logger: Logger, upstream?: Pick<Upstream, 'moved' | 'ackn
         acknowledged,
         ...describe(error),
       });
+      upstream?.othersFollow();
     },
     moved: (host, port) => {
       logger.info({ event: 'told-of-primary', host, port });

@@ -232,6 +232,7 @@ class Run {
 
   async listen(capture: Capture, config: NonNullable<RunConfig['listen']>): Promise<Feeding> {
     const moved = (host: string, port: number): void => this.#choice?.hint({ host, port });
+    const othersFollow = (): void => this.#choice?.lookAgain();
     const isBehind = (): boolean => this.#session?.isBehind ?? false;
     const acknowledged = (): void => this.#session?.progressed();
     const standing = (its: UpstreamState): LinkStanding => this.#link.standing(capture, its);
@@ -239,6 +240,7 @@ class Run {
       current: this.#address,
       sources: this.#config.addresses,
       moved,
+      othersFollow,
       acknowledged,
       isBehind,
       standing,

@@ -74,7 +74,12 @@ export class SourceChoice {
 
   /** The primary is said to be there now. */
   hint(address: Pick<SourceAddress, 'host' | 'port'>): void {
-    if (isAt(address, this.#current)) return;
+    if (!isAt(address, this.#current)) this.lookAgain();
+  }
+
+  /** Somebody may be another now than before. */
+  lookAgain(): void {
+    if (this.#options.addresses.length === 1) return;
     this.#isHinted = true;
     this.#hinted.abort();
   }

@@ -28,12 +28,15 @@ interface Step {
   readonly must: string;
 }
 
+/** The discard service. */
+const nowhere = 9;
+
 const readme = readFileSync(path.resolve(import.meta.dirname, '../../README.md'), 'utf8');
 const [, section = ''] = readme.split('### Switch over to another site\n');
 const blocks = [...(section.split(/^#{2,3} /m)[0] ?? '').matchAll(/^```\n(.*?)^```$/gms)].map(([, block = '']) =>
   block.trim().split('\n').map(stepOf),
 );
-const [setUp = [], planned = [], back = [], unplanned = [], again = []] = blocks;
+const [setUp = [], planned = [], back = [], fence = [], unplanned = [], reached = [], again = []] = blocks;
 
 function stepOf(line: string): Step {
   const [, site, command = '', must = ''] = /^([AB])\$ (.*?)(?:\s+# (.*))?$/.exec(line) ?? [];
@@ -41,29 +44,31 @@ function stepOf(line: string): Step {
   return { site, command, must };
 }
 
-/** Two sites: a server and a journal at each; a tap is on the way from the journal of A to that of B. */
+/** Two sites: a server and a journal at each; taps are on the way of the journal of B to that of A, and of that to `r.b`. */
 class Sites implements AsyncDisposable {
   readonly binary: ServerBinary;
   readonly #ports: Readonly<Record<string, number>>;
-  readonly tap: Tap;
+  readonly #taps: Readonly<Record<'A' | 'B', Tap>>;
+  #isCutOff = false;
   readonly journals = new Map<string, JournalProcess>();
   readonly #directories = { A: temporaryDirectory('site'), B: temporaryDirectory('site') };
   #p: RedisServer;
   readonly r: RedisServer;
   readonly clients = new Map<string, RespClient>();
 
-  private constructor(p: RedisServer, r: RedisServer, tap: Tap, ports: readonly [number, number]) {
+  private constructor(p: RedisServer, r: RedisServer, taps: Record<'A' | 'B', Tap>, ports: readonly [number, number]) {
     this.binary = p.binary;
     this.#p = p;
     this.r = r;
-    this.tap = tap;
+    this.#taps = taps;
     this.#ports = { 'p.a:6379': p.port, 'r.b:6379': r.port, 'journal.a:6380': ports[0], 'journal.b:6380': ports[1] };
   }
 
   static async start(binary: ServerBinary): Promise<Sites> {
     const ports = [await freePort(), await freePort()] as const;
     const [p, r] = [await startServer(binary), await startServer(binary)];
-    const sites = new Sites(p, r, await Tap.start({ port: ports[0] }), ports);
+    const taps = { A: await Tap.start(r), B: await Tap.start({ port: ports[0] }) };
+    const sites = new Sites(p, r, taps, ports);
     sites.clients.set('p.a', await p.connect());
     sites.clients.set('r.b', await r.connect());
     await sites.write('p.a', 'first');
@@ -106,6 +111,14 @@ class Sites implements AsyncDisposable {
     expect(r.position, this.#course()).toEqual(p.position);
   }
 
+  /** Neither the journal of A nor a replica of it took one; `before`: how many there had been, at the beginning. */
+  async expectNoFullSync({ before }: { readonly before: number }): Promise<void> {
+    expect(await fullSyncs(this.client('r.b'))).toBe(0);
+    const journal = this.journal('journal.a');
+    for (const event of ['full-sync', 'replica-full-sync']) expect(journal.of(event), event).toHaveLength(before);
+    await eventually('the replica to have been told of', () => journal.of('replica-continues').length > 0);
+  }
+
   /** Each step says what it must. */
   async follow(steps: readonly Step[]): Promise<void> {
     for (const step of steps) await this.step(step);
@@ -127,6 +140,39 @@ class Sites implements AsyncDisposable {
 
   status(site: 'A' | 'B'): Promise<Status> {
     return this.asked(site, 'journal status').then((result) => json(result) as unknown as Status);
+  }
+
+  /** Nothing comes through between the sites. */
+  async cutOff(): Promise<void> {
+    this.#isCutOff = true;
+    for (const tap of Object.values(this.#taps)) {
+      await tap.refuse();
+      tap.cut();
+    }
+  }
+
+  /** The journal of B hears nothing from that of A; people at B can still reach both servers there. */
+  async loseLine(): Promise<void> {
+    await this.cutOff();
+    this.#isCutOff = false;
+  }
+
+  async reconnect(): Promise<void> {
+    this.#isCutOff = false;
+    for (const tap of Object.values(this.#taps)) await tap.accept();
+  }
+
+  /** What the journal of A tells of that range of positions: `journal export`, as `check` printed it. */
+  async exported(check: string): Promise<unknown[]> {
+    const [, ...words] = check.split(' ');
+    const { stdout } = await this.#cli('A', words);
+    const [, printed = ''] = /^what they wrote: journal (.*)$/m.exec(stdout) ?? [];
+    const rows = await this.#cli('A', printed.split(' '));
+    expect(rows.exitCode, printed).toBe(0);
+    return rows.stdout
+      .trim()
+      .split('\n')
+      .map((row) => JSON.parse(row) as unknown);
   }
 
   async killSiteA(): Promise<void> {
@@ -182,7 +228,9 @@ class Sites implements AsyncDisposable {
       told = `${words.join(' ')} at ${site}: exit ${exitCode}\n${stdout}${stderr}`;
       const isThere = followed === undefined || stdout.includes(this.#followedBy(followed, site));
       return (
-        exitCode === Number(exit) && isThere && (followed !== undefined || stdout.includes(says.split(',')[0] ?? ''))
+        exitCode === Number(exit) &&
+        isThere &&
+        (followed !== undefined || says.split(', or ').some((one) => stdout.includes(one)))
       );
     };
     if (words[0] === 'check') expect(await isSaid(), told).toBe(true);
@@ -208,14 +256,21 @@ class Sites implements AsyncDisposable {
   }
 
   #cli(site: 'A' | 'B', words: readonly string[]): Promise<CliResult> {
-    const local = words.map((word) => (word.startsWith('redis://') ? this.#direct(word) : word));
+    const local = words.map((word) => (word.startsWith('redis://') ? this.#seen(word, site) : word));
     const env = { JOURNAL_DIR: path.join(this.#directories[site], 'journal-data'), JOURNAL_PASSWORD: password };
     return cli(local, { env });
   }
 
   /** As the journal of `site` reaches it. */
   #local(url: string, site: 'A' | 'B'): string {
-    return site === 'B' && url === 'redis://journal.a:6380' ? `redis://127.0.0.1:${this.tap.port}` : this.#direct(url);
+    const far = site === 'A' ? 'redis://r.b:6379' : 'redis://journal.a:6380';
+    return url === far ? `redis://127.0.0.1:${this.#taps[site].port}` : this.#direct(url);
+  }
+
+  /** As somebody at that site reaches it. */
+  #seen(url: string, site: 'A' | 'B'): string {
+    const isFar = url.includes('.a:') === (site === 'B');
+    return this.#isCutOff && isFar ? `redis://127.0.0.1:${nowhere}` : this.#direct(url);
   }
 
   #direct(url: string): string {
@@ -231,7 +286,7 @@ class Sites implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const journal of this.journals.values()) await journal[Symbol.asyncDispose]();
     for (const client of this.clients.values()) await client.close();
-    await this.tap[Symbol.asyncDispose]();
+    for (const tap of Object.values(this.#taps)) await tap[Symbol.asyncDispose]();
     await this.r[Symbol.asyncDispose]();
     await this.#p[Symbol.asyncDispose]();
   }
@@ -250,8 +305,8 @@ function startServer(
 const checkAtB = planned.find(({ command }) => command.startsWith('journal check'))?.command ?? '';
 
 describe('the runbook', () => {
-  test('has its five blocks of steps', () => {
-    expect(blocks.map(({ length }) => length)).toEqual([3, 10, 9, 3, 3]);
+  test('has its seven blocks of steps', () => {
+    expect(blocks.map(({ length }) => length)).toEqual([3, 10, 9, 2, 3, 2, 3]);
   });
 });
 
@@ -283,8 +338,7 @@ describeServers('a switch-over by the runbook', (binary) => {
     await sites.write('p.a', 'before');
     await eventually('nothing to be on the way', async () => (await sites.asked('B', checkAtB)).exitCode === 0);
     const atB = await primaryOffset(client);
-    await sites.tap.refuse();
-    sites.tap.cut();
+    await sites.loseLine();
     await sites.write('p.a', 'lost', 50);
     const lost = (await primaryOffset(client)) - atB;
     await eventually(
@@ -293,22 +347,75 @@ describeServers('a switch-over by the runbook', (binary) => {
     );
     const before = await sites.asked('B', checkAtB);
     expect(before.exitCode).toBe(3);
-    expect(json(before)).toMatchObject({ verdict: 'some', loss: { bytes: lost } });
+    expect(json(before)).toMatchObject({ verdict: 'some', loss: { bytes: lost }, lost: null });
+    // It knows where it was, and was ahead.
+    await client.call('SAVE');
     await sites.killSiteA();
     await sites.follow(unplanned);
     await sites.write('r.b', 'after');
     expect(await fullSyncs(sites.client('r.b'))).toBe(0);
-    const [asked] = again;
-    const after = json(await sites.asked('A', asked?.command ?? '')) as unknown as SwitchOver;
+    const asked = again[0]?.command ?? '';
+    const after = json(await sites.asked('A', asked)) as unknown as SwitchOver;
     expect(after).toMatchObject({ verdict: 'parted', loss: { bytes: lost }, there: [{ shared: String(atB) }] });
-    await sites.tap.accept();
+    expect(after.lost).toEqual({
+      after: expect.stringMatching(`:${atB}$`),
+      to: expect.stringMatching(`:${atB + lost}$`),
+    });
+    const rows = await sites.exported(asked);
+    await sites.reconnect();
     await sites.follow(again);
     await sites.expectSame();
+    const names = Array.from({ length: 50 }, (_, i) => [
+      { command: 'HSET', args: [`lost:${i}`, 'n', String(i), 'text', 'x'.repeat(i)] },
+      { command: 'PEXPIREAT', args: [`lost:${i}`, expect.any(String)] },
+    ]);
+    expect(rows).toMatchObject(names.flat());
     const { orphans } = await sites.status('A');
     expect(orphans.map(({ fromPosition, toPosition }) => [offsetOf(fromPosition), offsetOf(toPosition)])).toEqual([
       [atB + 1, atB + lost],
     ]);
     expect(await sites.client('p.a').call('EXISTS', 'lost:0')).toBe(0);
+    for (const event of ['full-sync', 'replica-full-sync'])
+      expect(sites.journal('journal.a').of(event)).toHaveLength(1);
+  });
+
+  test('a site that was lost and had no more comes back by partial resyncs alone', { timeout: 120_000 }, async () => {
+    await using sites = await Sites.start(binary);
+    await sites.write('p.a', 'before');
+    await eventually('nothing to be on the way', async () => (await sites.asked('B', checkAtB)).exitCode === 0);
+    await sites.client('p.a').call('SAVE');
+    await sites.killSiteA();
+    await sites.follow(unplanned);
+    await sites.write('r.b', 'after');
+    const asked = json(await sites.asked('A', again[0]?.command ?? '')) as unknown as SwitchOver;
+    expect(asked).toMatchObject({ verdict: 'some', lost: null });
+    await sites.follow(again);
+    await sites.expectSame();
+    await sites.expectNoFullSync({ before: 0 });
+  });
+
+  test('a site that was cut off and fenced comes back by partial resyncs alone', { timeout: 120_000 }, async () => {
+    await using sites = await Sites.start(binary);
+    const client = sites.client('p.a');
+    await sites.write('p.a', 'before');
+    await eventually('nothing to be on the way', async () => (await sites.asked('B', checkAtB)).exitCode === 0);
+    await sites.cutOff();
+    const [refused, readOnly] = fence;
+    for (const [step, error] of [
+      [refused, 'NOREPLICAS'],
+      [readOnly, 'READONLY'],
+    ] as const) {
+      if (step === undefined) throw new Error('the runbook has no fence');
+      await sites.step(step);
+      await expect(client.call('SET', 'fenced', 'x')).rejects.toThrow(error);
+    }
+    await sites.follow(unplanned);
+    await sites.write('r.b', 'after');
+    await sites.reconnect();
+    await sites.follow(reached);
+    await sites.expectSame();
+    await sites.expectNoFullSync({ before: 1 });
+    expect(await fullSyncs(client)).toBe(1);
   });
 });
 

@@ -163,6 +163,25 @@ test('a hint makes it look at once, but only at the servers, and once a second h
   expect(found).toBe(1);
 });
 
+test('it looks at once when somebody may be another now; with one address there is nothing to look at', async () => {
+  const rig = new ChoiceRig(silent, replica);
+  expect(await rig.choose()).toBe(2);
+  let found: number | undefined;
+  void rig.choice.watch(rig.stop.signal).then((address) => (found = address?.port));
+  rig.answer(1, master);
+  await rig.clock.advance(1_100);
+  expect(found).toBeUndefined();
+  rig.choice.lookAgain();
+  await rig.clock.advance(100);
+  expect(found).toBe(1);
+  const alone = new ChoiceRig(master);
+  alone.choice.lookAgain();
+  let isOver = false;
+  void alone.choice.rest(30_000, alone.stop.signal).then(() => (isOver = true));
+  await alone.clock.advance(29_000);
+  expect(isOver).toBe(false);
+});
+
 test('a hint at the server that is followed changes nothing', async () => {
   const rig = new ChoiceRig(replica, master);
   expect(await rig.choose()).toBe(2);

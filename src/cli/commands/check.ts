@@ -8,7 +8,9 @@ import { checkSwitchOver } from '../../daemon/check-switch-over.ts';
 import type { ServerThere, SwitchOver } from '../../daemon/check-switch-over.ts';
 import { resolveSource } from '../../daemon/config.ts';
 import { chooseSource } from '../../log/source-tree.ts';
+import type { Settings } from '../../daemon/settings.ts';
 import type { Output } from '../output.ts';
+import { shellQuoted } from '../shell.ts';
 import { formatFacts } from '../table.ts';
 import { formatBytes, formatCount, formatSeconds, formatTime, printable } from '../units.ts';
 import type { Verb } from '../verb.ts';
@@ -37,7 +39,7 @@ export const checkVerb: Verb = {
         'unknown      somebody there does not answer, or has another history: what it has and we have not would be lost',
         'parted       the other site has gone on without what is here: so much was lost',
         'no-replica   all is durable here, and no replica is fed from here that could become the primary',
-        'JSON has more: loss {bytes, seconds}, promote, here {position, lastReceived, replicas[]}, there[].',
+        'JSON has more: loss {bytes, seconds}, lost {after, to}, promote, here {position, lastReceived, replicas[]}, there[].',
       ],
     ],
   ],
@@ -69,7 +71,7 @@ export const checkVerb: Verb = {
     const tree = await chooseSource(io.disk, layers.values.dir, layers.values.name);
     const { disk, clock, signal } = io;
     const found = await checkSwitchOver({ disk, clock, tree, source, signal });
-    output.answer(found, () => describeSwitchOver(found, output));
+    output.answer(found, () => [...describeSwitchOver(found, output), ...exportText(found, layers.values)]);
     return exitCodes[found.verdict];
   },
 };
@@ -100,6 +102,14 @@ function describeSwitchOver(found: SwitchOver, output: Output): string[] {
   ];
 }
 
+/** The command that shows what was lost. */
+function exportText({ lost }: SwitchOver, { dir, name }: Settings): string[] {
+  if (lost === null) return [];
+  const named = name === undefined ? [] : ['--name', name];
+  const words = ['journal', 'export', '--dir', dir, ...named, '--after', lost.after, '--to', lost.to];
+  return [`what they wrote: ${words.map(shellQuoted).join(' ')}`];
+}
+
 function placeText(position: string): string {
   const [id = '', offset = ''] = position.split(':');
   return `offset ${formatCount(offset)} of ${id.slice(0, 8)}…`;
@@ -113,7 +123,10 @@ function serverText({ address, role, position, history, moreBytes, fewerBytes, s
   if (position === null) return printable(`${address}  does not answer: ${error?.message ?? ''}`);
   const name = `${printable(address)}  ${role ?? ''}, ${placeText(position)}`;
   if (history === 'other') return `${name}: another history`;
-  if (history === 'parted') return `${name}: parted behind offset ${formatCount(shared ?? '')}`;
+  if (history === 'parted') {
+    const apart = `${formatBytes(moreBytes ?? 0)} only there, ${formatBytes(fewerBytes ?? 0)} only here`;
+    return `${name}: parted behind offset ${formatCount(shared ?? '')}, ${apart}`;
+  }
   if (moreBytes !== null && moreBytes > 0) return `${name}: ${formatBytes(moreBytes)} more than here`;
   return fewerBytes === 0 || fewerBytes === null ? `${name}: the same` : `${name}: less than here`;
 }
