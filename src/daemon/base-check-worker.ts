@@ -24,7 +24,7 @@ port.on('message', (request: CheckRequest) => {
       while (position + chunkBytes <= request.size) takeChunk(chunkBytes);
     } else {
       while (position < request.size) takeChunk(Math.min(chunkBytes, request.size - position));
-      reply = { kind: 'findings', findings: check.finish() };
+      reply = { kind: 'checked', checked: check.finish() };
     }
   } catch (error) {
     reply = { kind: 'error', error: carry(error) };

@@ -4,8 +4,9 @@
  */
 import { crc32 } from 'node:zlib';
 import { IntegrityError } from '../core/errors.ts';
-import type { BaseFindings } from '../log/base-receiver.ts';
+import type { BaseChecked, BaseHead } from '../log/base-receiver.ts';
 import { Crc64 } from '../redis/crc64.ts';
+import { RdbHeadReader } from '../redis/rdb-head.ts';
 import { RdbWalk } from '../redis/rdb-walk.ts';
 
 export const chunkBytes: number = 1024 * 1024;
@@ -18,7 +19,9 @@ export class BaseCheck {
   readonly #path: string;
   readonly #crc64 = new Crc64();
   readonly #walk = new RdbWalk();
+  readonly #headReader = new RdbHeadReader();
   readonly #chunks: number[] = [];
+  #head: BaseHead | undefined;
   /** The last bytes so far: the footer, if nothing follows. */
   #footer = Buffer.alloc(0);
 
@@ -30,6 +33,7 @@ export class BaseCheck {
   push(chunk: Buffer): void {
     this.#chunks.push(crc32(chunk));
     this.#walk.push(chunk);
+    this.#readHead(chunk);
     const held = Buffer.concat([this.#footer, chunk.subarray(-footerBytes)]);
     const settled = Math.max(0, chunk.length - footerBytes);
     this.#crc64.update(held.subarray(0, held.length - footerBytes));
@@ -38,7 +42,7 @@ export class BaseCheck {
   }
 
   /** Throws an IntegrityError when the RDB is not whole or not right. */
-  finish(): BaseFindings {
+  finish(): BaseChecked {
     const walked = this.#walk.finish();
     const stored = Buffer.from(this.#footer).reverse().toString('hex');
     const computed = this.#crc64.hex();
@@ -52,8 +56,15 @@ export class BaseCheck {
       );
     }
     const findings = { crc64: stored, chunk: chunkBytes, chunks: Uint32Array.from(this.#chunks) };
-    if (walked.kind !== 'walked') return findings;
+    if (walked.kind !== 'walked') return { findings, head: this.#head };
     const { keys, expires, hashFieldExpires, minHashFieldExpireMs } = walked;
-    return { ...findings, contents: { keys, expires, hashFieldExpires, minHashFieldExpireMs } };
+    const contents = { keys, expires, hashFieldExpires, minHashFieldExpireMs };
+    return { findings: { ...findings, contents }, head: this.#head };
+  }
+
+  #readHead(chunk: Buffer): void {
+    if (this.#head !== undefined) return;
+    const head = this.#headReader.push(chunk);
+    if (head !== undefined) this.#head = { ...head, aux: Object.fromEntries(head.aux) };
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { Worker } from 'node:worker_threads';
 import { StorageError } from '../core/errors.ts';
-import type { BaseChecker, BaseFindings } from '../log/base-receiver.ts';
+import type { BaseChecked, BaseChecker } from '../log/base-receiver.ts';
 import { startWorker, uncarry } from './workers.ts';
 import type { CarriedError } from './workers.ts';
 
@@ -12,7 +12,7 @@ export type CheckRequest =
   { readonly kind: 'available'; readonly size: number } | { readonly kind: 'finish'; readonly size: number };
 
 export type CheckReply =
-  | { readonly kind: 'findings'; readonly findings: BaseFindings }
+  | { readonly kind: 'checked'; readonly checked: BaseChecked }
   | { readonly kind: 'error'; readonly error: CarriedError };
 
 /** The thread is told of new bytes in steps of this, not at each write. */
@@ -20,14 +20,14 @@ const tellEveryBytes = 8 * 1024 * 1024;
 
 export class WorkerBaseChecker implements BaseChecker {
   readonly #worker: Worker;
-  readonly #answer = Promise.withResolvers<BaseFindings>();
+  readonly #answer = Promise.withResolvers<BaseChecked>();
   #told = 0;
 
   constructor(path: string) {
     this.#worker = startWorker('base-check-worker', path);
     this.#answer.promise.catch(() => undefined); // heard in finish(), or by nobody when the sync was broken off
     this.#worker.on('message', (reply: CheckReply) => {
-      if (reply.kind === 'findings') this.#answer.resolve(reply.findings);
+      if (reply.kind === 'checked') this.#answer.resolve(reply.checked);
       else this.#answer.reject(uncarry(reply.error));
     });
     this.#worker.on('error', (cause) => {
@@ -44,7 +44,7 @@ export class WorkerBaseChecker implements BaseChecker {
     this.#worker.postMessage({ kind: 'available', size } satisfies CheckRequest);
   }
 
-  finish(size: number): Promise<BaseFindings> {
+  finish(size: number): Promise<BaseChecked> {
     this.#worker.postMessage({ kind: 'finish', size } satisfies CheckRequest);
     return this.#answer.promise;
   }

@@ -38,7 +38,7 @@ import type {
 } from '../upstream/sink.ts';
 import type { CaptureOptions } from './capture-options.ts';
 import type { Progress, Served } from './capture-progress.ts';
-import { LinkedLog } from './linked-log.ts';
+import { LinkedLog, requireRoomForName } from './linked-log.ts';
 import { gapBefore, timelineRecord } from './new-timeline.ts';
 import { scannerAtTail } from './scanner-at-tail.ts';
 import { Timekeeper } from './timekeeper.ts';
@@ -196,6 +196,7 @@ export class Capture implements Sink, LinkSink, AsyncDisposable {
     this.#time.followed(writer.lastStamp);
     // Samples are written without a link, too: it may have failed since it was asked where to go on.
     writer.requireWhole();
+    if (id !== writer.id) requireRoomForName(writer);
     writer.attach(id, this.#time.now());
     this.#time.attached(writer);
     this.#everAttached = true;

@@ -5,8 +5,10 @@
  * Invariant: stamps never go back, and nothing that the other journal noted is written twice, though it may be told twice.
  */
 import type { Attach } from '../../journal-format/attach.ts';
+import { idEntriesMax } from '../../journal-format/limits.ts';
 import type { Sample } from '../../journal-format/samples.ts';
 import type { Micros } from '../core/clock.ts';
+import { LinkError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
 import type { Slab } from '../core/slabs.ts';
 import type { LastNotes } from '../log/evidence.ts';
@@ -67,6 +69,7 @@ export class LinkedLog implements LinkedStreamSink {
     if (isKnown && stamp <= this.#known.attached) return;
     this.#known = { ...this.#known, attached: Math.max(stamp, this.#known.attached) };
     // A name that the history had before is no switch back: it is told again of a time before the switch.
+    if (!isKnown) requireRoomForName(this.#writer);
     this.#writer.attach(isKnown ? this.#writer.id : id, this.#notBefore(stamp));
   }
 
@@ -79,4 +82,12 @@ export class LinkedLog implements LinkedStreamSink {
   #notBefore(stamp: Micros): Micros {
     return Math.max(stamp, this.#writer.lastStamp);
   }
+}
+
+/** A segment's header holds all names, and no more than so many. */
+export function requireRoomForName({ ids }: StreamWriter): void {
+  if (ids.length < idEntriesMax) return;
+  throw new LinkError('too-many-names', `the history would have more than ${idEntriesMax} names`, 'later', {
+    hint: 'a new journal, with another --name, can follow it; this one keeps what it has',
+  });
 }

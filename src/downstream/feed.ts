@@ -120,8 +120,7 @@ export class Feed {
       for (let request = this.#reader.next(); request !== undefined; request = this.#reader.next()) {
         const [name = '', option = '', value = ''] = request.map((argument) => argument.toString('latin1'));
         if (name.toUpperCase() !== 'REPLCONF' || option.toUpperCase() !== 'ACK') continue;
-        this.#acknowledged = Math.max(this.#acknowledged, parseOffset(value) ?? 0);
-        this.#options.acknowledged();
+        this.#acknowledge(parseOffset(value) ?? 0);
       }
       this.sign();
     } catch (error) {
@@ -138,6 +137,18 @@ export class Feed {
     this.#failure ??= { error };
     this.#bell.ring();
     this.#options.outlet.wake();
+  }
+
+  /** Others count on what a journal says to have: one that claims more is not believed at all, a replica not further. */
+  #acknowledge(offset: Offset): void {
+    const sent = Math.max(0, this.#next - 1);
+    if (offset > sent && this.#options.skills.link === true) {
+      throw new LinkError('ack-beyond', `it acknowledges ${offset}, and was sent up to ${sent}`, 'never', {
+        hint: 'it is no journal, or its directory is of another history: begin a new one there',
+      });
+    }
+    this.#acknowledged = Math.max(this.#acknowledged, Math.min(offset, sent));
+    this.#options.acknowledged();
   }
 
   /** Up to the stream; returns where that begins. */
@@ -168,10 +179,11 @@ export class Feed {
     };
     const link = new LinkFeed({ disk, clock, history, outlet, served, blocks: tail.blocks, rates, events });
     this.#tell(answer);
-    if (answer.kind === 'full') await link.sendBase(this.#options.skills.heldBase);
     const from = answer.kind === 'full' ? answer.offset + 1 : answer.from;
-    this.#state = 'online';
+    // It may have the whole base before the pace allows for more.
     this.#next = from;
+    if (answer.kind === 'full') await link.sendBase(this.#options.skills.heldBase);
+    this.#state = 'online';
     return link.stream(from);
   }
 

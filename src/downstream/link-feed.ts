@@ -48,7 +48,7 @@ export interface LinkFeedEvents {
   changedOr(ms: number): Promise<void>;
   /** For more, behind what took so many bytes of the journal. */
   room(sent: number): Promise<void>;
-  /** All before this byte was sent. */
+  /** All before this byte is sent. */
   sentUpTo(next: Offset): void;
 }
 
@@ -110,8 +110,9 @@ export class LinkFeed {
   async #flush(): Promise<void> {
     const taken = this.#packer.take();
     if (taken === undefined) return;
-    const wireBytes = await this.#send('log', taken.place, taken.body);
+    // Before it goes out: it may be acknowledged before there is room for more.
     this.#options.events.sentUpTo(this.#next);
+    const wireBytes = await this.#send('log', taken.place, taken.body);
     await this.#pace(wireBytes, this.#options.rates.stream);
   }
 

@@ -6,6 +6,7 @@
  * Invariant: the base document appears only when every byte is on the medium and the checker has found them right.
  */
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { encodeBase } from '../../journal-format/base.ts';
 import type { BaseRecord } from '../../journal-format/base.ts';
 import { baseName, rdbName } from '../../journal-format/names.ts';
@@ -21,10 +22,19 @@ export interface BaseChecker extends AsyncDisposable {
   /** The first `size` bytes of the file can be read. */
   available(size: number): void;
   /** The file is `size` bytes long; rejects with an IntegrityError when it is not a whole, right RDB. */
-  finish(size: number): Promise<BaseFindings>;
+  finish(size: number): Promise<BaseChecked>;
 }
 
 export type BaseFindings = Pick<BaseRecord, 'crc64' | 'chunk' | 'chunks' | 'contents'>;
+
+/** What its head says. */
+export type BaseHead = Pick<BaseRecord, 'magic' | 'version' | 'aux'>;
+
+export interface BaseChecked {
+  readonly findings: BaseFindings;
+  /** Undefined where it ends before its first key. */
+  readonly head: BaseHead | undefined;
+}
 
 export interface BaseReceiverOptions {
   readonly disk: Disk;
@@ -35,7 +45,7 @@ export interface BaseReceiverOptions {
   /** Goes on with a file that holds the beginning. */
   readonly begun?: { readonly file: DiskFile; readonly size: number } | undefined;
   /** What is to be found in it. */
-  readonly expected?: Pick<BaseFindings, 'crc64' | 'chunk' | 'chunks'> | undefined;
+  readonly expected?: (Pick<BaseFindings, 'crc64' | 'chunk' | 'chunks'> & BaseHead) | undefined;
   /** A write or sync failed. Called at most once. */
   readonly failed: (error: unknown) => void;
 }
@@ -111,8 +121,8 @@ export class BaseReceiver implements AsyncDisposable {
     // After a failed sync the file is never synced again: it would succeed, and prove nothing.
     this.#check();
     await this.#file.sync();
-    const findings = await this.#checker.finish(this.#written);
-    this.#compare(findings);
+    const { findings, head } = await this.#checker.finish(this.#written);
+    this.#compare(findings, head);
     const unique = uniqueHex();
     await disk.rename(this.#file.path, join(directory, rdbName(offset, unique)));
     await disk.syncDirectory(directory);
@@ -164,11 +174,11 @@ export class BaseReceiver implements AsyncDisposable {
     );
   }
 
-  #compare({ crc64, chunk, chunks }: BaseFindings): void {
+  #compare({ crc64, chunk, chunks }: BaseFindings, head: BaseHead | undefined): void {
     const { expected } = this.#options;
     if (expected === undefined) return;
-    if (crc64 === expected.crc64 && chunk === expected.chunk && chunks.every((crc, i) => crc === expected.chunks[i]))
-      return;
+    const isSame = crc64 === expected.crc64 && chunk === expected.chunk && equalChunks(chunks, expected.chunks);
+    if (isSame && head !== undefined && isDeepStrictEqual(head, headOf(expected))) return;
     throw new IntegrityError('base-differs', `${this.#file.path} is not the base that the other journal has`, {
       hint: 'it is fetched anew; a disk that gives back other bytes than were written may be the reason',
     });
@@ -185,4 +195,12 @@ export class BaseReceiver implements AsyncDisposable {
     for (const resolve of this.#relief.splice(0)) resolve();
     if (tell) this.#options.failed(error);
   }
+}
+
+function equalChunks(some: Uint32Array, others: Uint32Array): boolean {
+  return some.length === others.length && some.every((crc, i) => crc === others[i]);
+}
+
+function headOf({ magic, version, aux }: BaseHead): BaseHead {
+  return { magic, version, aux };
 }

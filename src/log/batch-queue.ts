@@ -53,6 +53,8 @@ export interface Batch {
   readonly segmentHeader: { readonly db: number; readonly ids: readonly IdEntry[] } | undefined;
   /** Frames that go before the bytes. */
   readonly notes: NoteFrame[];
+  /** What the queue counts of them. */
+  noteBytes: number;
   /** Set when no byte and no attachment is in it: what it says may be synced along with what comes next. */
   isLazy: boolean;
 }
@@ -74,6 +76,8 @@ const noMeta = Buffer.alloc(0);
  */
 const batchBytesMost = 1024 * 1024;
 const batchesPerSegment = 64;
+/** A note in memory, until it is written. */
+const noteBytesBeside = 400;
 
 export class BatchQueue {
   readonly #segmentBytes: number;
@@ -145,7 +149,7 @@ export class BatchQueue {
     return this.#opened;
   }
 
-  /** Stream bytes that were appended and not yet released. */
+  /** What was appended and not yet released: stream bytes, and about what the notes take. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -195,7 +199,7 @@ export class BatchQueue {
 
   /** The batch is written, or never will be. */
   release(batch: Batch): void {
-    this.#bytes -= batch.sum.length;
+    this.#bytes -= batch.sum.length + batch.noteBytes;
     for (const slab of batch.slabs) slab.release();
   }
 
@@ -249,6 +253,8 @@ export class BatchQueue {
     batch.lastStamp = this.#lastStamp;
     batch.notes.push({ kind, meta, stamp: this.#lastStamp, boundary: this.#boundary, db: this.#db });
     this.#segmentWillHold += frameHeaderBytes + meta.length;
+    batch.noteBytes += noteBytesBeside + meta.length;
+    this.#bytes += noteBytesBeside + meta.length;
     return batch;
   }
 
@@ -273,6 +279,7 @@ export class BatchQueue {
       db: this.#db,
       segmentHeader,
       notes: [],
+      noteBytes: 0,
       isLazy: true,
     };
     this.#batches.push(batch);

@@ -65,32 +65,28 @@ export function idsAfter(ids: readonly IdEntry[], id: string, offset: Offset): r
   return ids.at(-1)?.id === id ? ids : [...ids, { id, offset }];
 }
 
-interface Unproven {
-  readonly header: FrameHeader;
-  /** Where the frame begins, and the tail before it. */
+/** Where what is not known to be durable may begin. */
+interface Start {
+  /** All before is durable once this byte is: frames are synced in order. */
+  readonly end: Offset;
   readonly mark: WalkMark;
+  /** The tail before it. */
   readonly before: OpenTail;
 }
 
 const noMeta = new Uint8Array(0);
 
-/** The tail by headers alone, and the first frame that no later one says was durable. */
-async function walkHeaders(walk: FrameFile): Promise<{ tail: OpenTail; unproven: Unproven | undefined }> {
+/** The tail by headers alone, and where the first frame begins that no later one says was durable. */
+async function walkHeaders(walk: FrameFile): Promise<{ tail: OpenTail; unproven: Start | undefined }> {
   let tail = tailAtStart(walk.header);
-  let unproven: Unproven[] = [];
+  const starts: Start[] = [{ end: 0, mark: walk.mark, before: tail }];
   do {
-    let { mark } = walk;
     for (let header = await walk.nextHeader(); header !== undefined; header = await walk.nextHeader()) {
-      unproven.push({ header, mark, before: tail });
       tail = tailAfter(tail, header, header.kind === 'attach' ? await walk.metaOf(header) : noMeta);
-      unproven = unproven.slice(countProven(unproven, tail.durable));
-      mark = walk.mark;
+      if (header.dataLength > 0) starts.push({ end: header.end, mark: walk.mark, before: tail });
+      while (starts[1] !== undefined && starts[1].end <= tail.durable) starts.shift();
     }
   } while (await walk.hasMore());
-  return { tail, unproven: unproven[0] };
-}
-
-/** Frames are synced in order: what is before bytes that were durable was durable, too. */
-function countProven(frames: readonly Unproven[], durable: Offset): number {
-  return frames.findLastIndex(({ header }) => header.dataLength > 0 && header.end <= durable) + 1;
+  const [unproven] = starts;
+  return { tail, unproven: unproven?.before.frames === tail.frames ? undefined : unproven };
 }

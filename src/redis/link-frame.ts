@@ -45,6 +45,9 @@ const compressedFlag = 2;
 const packedBytesLeast = 256;
 /** So much more than is needed that a buffer surely is none of Node's pool, which others have a part of. */
 const unpooledBytes = 65_536;
+const roomBytesFirst = 64 * 1024;
+/** A window of 16 MiB holds any body. A frame may ask for more, and the memory for it is taken before anything is read. */
+const windowBitsMax = 24;
 const compress = promisify(zstdCompress);
 
 /** Compressed where that makes it shorter. */
@@ -90,26 +93,28 @@ interface Header {
 
 /** Of one connection. */
 export class LinkFrameReader {
-  #parts: Buffer[] = [];
-  #length = 0;
+  /** What has come, however it was cut on the way, lies between `#from` and `#to`. */
+  #room: Buffer = Buffer.alloc(0);
+  #from = 0;
+  #to = 0;
   #header: Header | undefined;
   #chain = 0;
 
   /** The bytes are the caller's again on return. */
   push(bytes: Uint8Array): void {
-    if (bytes.length === 0) return;
-    this.#parts.push(Buffer.from(bytes));
-    this.#length += bytes.length;
+    this.#reserve(bytes.length);
+    this.#room.set(bytes, this.#to);
+    this.#to += bytes.length;
   }
 
   /** Undefined: more bytes are needed. LinkError where they make no sense. */
   next(): LinkFrame | undefined {
     for (;;) {
-      if (this.#header === undefined && this.#length >= linkHeaderBytes) {
+      if (this.#header === undefined && this.#to - this.#from >= linkHeaderBytes) {
         this.#header = decodeHeader(this.#take(linkHeaderBytes));
       }
       const header = this.#header;
-      if (header === undefined || this.#length < header.length) return undefined;
+      if (header === undefined || this.#to - this.#from < header.length) return undefined;
       const stored = this.#take(header.length);
       this.#header = undefined;
       if (crc32(stored, this.#chain) !== header.bodyCrc)
@@ -120,11 +125,21 @@ export class LinkFrameReader {
     }
   }
 
+  /** Good until the next push. */
   #take(length: number): Buffer {
-    const all = this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts, this.#length);
-    this.#length -= length;
-    this.#parts = this.#length === 0 ? [] : [all.subarray(length)];
-    return all.subarray(0, length);
+    const taken = this.#room.subarray(this.#from, this.#from + length);
+    this.#from += length;
+    return taken;
+  }
+
+  #reserve(length: number): void {
+    if (this.#to + length <= this.#room.length) return;
+    const left = this.#room.subarray(this.#from, this.#to);
+    const needed = left.length + length;
+    if (needed > this.#room.length / 2) this.#room = Buffer.allocUnsafe(Math.max(2 * needed, roomBytesFirst));
+    left.copy(this.#room);
+    this.#from = 0;
+    this.#to = left.length;
   }
 }
 
@@ -157,7 +172,10 @@ function unpack({ isCompressed, meantLength }: Header, stored: Buffer): Buffer {
   if (!isCompressed) return Buffer.from(stored);
   let raw: Buffer;
   try {
-    raw = zstdDecompressSync(stored, { maxOutputLength: meantLength, chunkSize: meantLength + unpooledBytes });
+    raw = zstdDecompressSync(stored, {
+      params: { [constants.ZSTD_d_windowLogMax]: windowBitsMax },
+      ...{ maxOutputLength: meantLength, chunkSize: meantLength + unpooledBytes },
+    });
   } catch (error) {
     throw broken('a body cannot be decompressed', error);
   }

@@ -2,18 +2,22 @@
  * What a journal that we follow sends (journal-format/LINK.md), as a machine without a socket: bytes go in, and what they mean
  * comes out, in an order that makes sense: a base, its pieces, then the log, with states between.
  *
- * Invariant: pieces and log are without a hole; what is not as it was announced is a LinkError.
+ * Invariant: pieces and log are without a hole; what is not as it was announced is a LinkError (or an IntegrityError, where a base
+ * contradicts itself).
  */
 import { decodeBase } from '../../journal-format/base.ts';
 import type { BaseRecord } from '../../journal-format/base.ts';
+import { linkBodyBytesMax } from '../core/limits.ts';
 import type { Offset, Position } from '../core/position.ts';
 import { formatPosition } from '../core/position.ts';
+import type { HeldBase } from './handshake.ts';
 import { broken, decoded, LinkFrameReader } from './link-frame.ts';
 import type { LinkFrame } from './link-frame.ts';
 import { logItems } from './link-log.ts';
 import type { LogItem } from './link-log.ts';
-import { decodeLinkState } from './link-state.ts';
+import { baseIdentity, decodeLinkState } from './link-state.ts';
 import type { LinkState } from './link-state.ts';
+import { checkPosition, streamDb } from './rdb-head.ts';
 
 /** What a journal says of its base. */
 export type LinkedBase = BaseRecord;
@@ -25,11 +29,11 @@ export type LinkEvent =
   | { readonly kind: 'state'; readonly state: LinkState }
   | LogItem;
 
-/** What the answer to PSYNC announced: a base, or the stream from here on. */
-export type Announced = { readonly base: Position } | { readonly next: Offset };
+/** What the answer to PSYNC announced: a base, of which we said to hold so much, or the stream from here on. */
+export type Announced = { readonly base: Position; readonly held: HeldBase | undefined } | { readonly next: Offset };
 
 type Phase =
-  | { readonly name: 'base'; readonly position: Position }
+  | { readonly name: 'base'; readonly position: Position; readonly held: HeldBase | undefined }
   | { readonly name: 'pieces'; readonly record: BaseRecord; at: number }
   | { readonly name: 'log'; next: Offset };
 
@@ -41,7 +45,9 @@ export class LinkIntake {
 
   constructor(announced: Announced) {
     this.#phase =
-      'base' in announced ? { name: 'base', position: announced.base } : { name: 'log', next: announced.next };
+      'base' in announced
+        ? { name: 'base', position: announced.base, held: announced.held }
+        : { name: 'log', next: announced.next };
   }
 
   /** The bytes are the caller's again on return. */
@@ -72,9 +78,16 @@ export class LinkIntake {
     const phase = this.#phase;
     const { record } = decoded(() => decodeBase(body));
     if (phase.name !== 'base' || held >= record.size) throw broken(`a base that begins at ${held}`);
+    if (held > 0 && (held !== phase.held?.bytes || baseIdentity(record) !== phase.held.identity)) {
+      throw broken(`a base that goes on at ${held}, where nothing of it is held`);
+    }
+    if (record.chunk > linkBodyBytesMax) throw broken(`a base in chunks of ${record.chunk} bytes`);
     if (formatPosition(record) !== formatPosition(phase.position)) {
       throw broken(`a base at ${formatPosition(record)} instead of ${formatPosition(phase.position)}`);
     }
+    const aux = new Map(Object.entries(record.aux));
+    checkPosition(aux, phase.position);
+    if (streamDb(aux) !== record.db) throw broken(`a base in db ${record.db}, whose RDB says otherwise`);
     this.#phase = { name: 'pieces', record, at: held };
     return { kind: 'base', record, held };
   }

@@ -115,6 +115,7 @@ export function* logItems(place: Offset, body: Buffer): Generator<LogItem, void,
 
 type TakenEntry = Omit<LogEntry, 'kind' | 'data'> & { readonly kind: EntryKind | undefined; readonly data: Buffer };
 
+/** A few bytes that wait for the disk hold no large body in memory. */
 function takeEntry(body: Buffer, reader: Leb128Reader, start: Offset): TakenEntry {
   const [number = 0, flags = 0] = body.subarray(reader.position, reader.position + 2);
   if (reader.left < 2 || number === 0 || flags > 1) throw broken(`an entry of kind ${number} with flags ${flags}`);
@@ -135,7 +136,8 @@ function takeEntry(body: Buffer, reader: Leb128Reader, start: Offset): TakenEntr
   const at = reader.position;
   reader.position += metaLength + dataLength;
   const meta = body.subarray(at, at + metaLength);
-  return { kind, start, firstStamp, lastStamp, meta, data: body.subarray(at + metaLength, reader.position) };
+  const data = body.subarray(at + metaLength, reader.position);
+  return { kind, start, firstStamp, lastStamp, meta, data: data.length < body.length / 2 ? Buffer.from(data) : data };
 }
 
 function itemOf({

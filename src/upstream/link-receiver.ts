@@ -10,6 +10,7 @@ import type { Announced, LinkedBase, LinkEvent } from '../redis/link-intake.ts';
 import type { LogItem } from '../redis/link-log.ts';
 import type { RdbHead } from '../redis/rdb-head.ts';
 import type { SessionEvents } from './session-options.ts';
+import { asPeerProblem } from './session-problems.ts';
 import type { FullSync, FullSyncSink, LinkedStreamSink, LinkSink } from './sink.ts';
 
 /** A stream that comes in, and how far it was understood. */
@@ -29,7 +30,9 @@ export interface LinkHost {
   /** The base is all here. */
   beginStream(sync: LinkedSyncSink, base: LinkedBase, head: RdbHead): Streaming<LinkedStreamSink>;
   append(to: Streaming<LinkedStreamSink>, bytes: Buffer, stamp: Micros): void;
-  /** Stops reading while the disk is behind. */
+  /** The disk is behind, or the session is over: nothing is taken. */
+  isBlocked(): boolean;
+  /** Stops reading while the disk is behind; then resume() is called here. */
   relieve(sink: LinkedSyncSink | LinkedStreamSink): void;
 }
 
@@ -58,17 +61,23 @@ export class LinkReceiver {
 
   take(bytes: Buffer): void {
     this.#intake.push(bytes);
-    this.#pull();
+    this.resume();
   }
 
-  #pull(): void {
-    while (!this.#isSettling) {
-      const event = this.#intake.next();
-      if (event === undefined) break;
-      this.#handle(event);
+  /** Takes what has come, as far as the disk is not behind: a read may be compressed a thousandfold. */
+  resume(): void {
+    const { session } = this.#options;
+    try {
+      while (!this.#isSettling && !session.isBlocked()) {
+        const event = this.#intake.next();
+        if (event === undefined) return;
+        this.#handle(event);
+        const sink = this.#streaming?.sink ?? this.#sync?.sink;
+        if (sink !== undefined) session.relieve(sink);
+      }
+    } catch (error) {
+      session.fail(asPeerProblem(error));
     }
-    const sink = this.#streaming?.sink ?? this.#sync?.sink;
-    if (sink !== undefined) this.#options.session.relieve(sink);
   }
 
   #handle(event: LinkEvent): void {
@@ -99,7 +108,7 @@ export class LinkReceiver {
       this.#sync = { base, sink: await link.beginLinkedSync(session.fullSync(base), base, held), received: held };
       this.#isSettling = false;
       session.resume();
-      this.#pull();
+      this.resume();
     } catch (error) {
       session.fail(error);
     }

@@ -54,6 +54,7 @@ export class ReplicaSession {
   readonly #over = Promise.withResolvers<never>();
   #phase: Phase;
   #resume: ResumePoint | undefined;
+  readonly #heldBase: HeldBase | undefined;
   #server: ServerVersion | undefined;
   #lineage: ReplicationInfo | undefined;
   #acker: Acker | undefined;
@@ -67,6 +68,7 @@ export class ReplicaSession {
   private constructor(options: SessionOptions, resume: ResumePoint | undefined, heldBase: HeldBase | undefined) {
     this.#options = options;
     this.#resume = resume;
+    this.#heldBase = heldBase;
     this.#phase = {
       name: 'handshake',
       handshake: new Handshake({
@@ -282,26 +284,23 @@ export class ReplicaSession {
 
   #beginLink(link: LinkSink, base: Position): Phase {
     this.#acker = new Acker('transfer');
-    return this.#linked(link, { base }, undefined);
+    return this.#linked(link, { base, held: this.#heldBase }, undefined);
   }
 
   #linked(link: LinkSink, announced: Announced, streaming: Streaming<LinkedStreamSink> | undefined): Phase {
     const session: LinkHost = {
       pause: () => this.#connection?.pause(),
       resume: () => {
-        if (!this.#isOver() && !this.#congested) this.#connection?.resume();
+        if (!this.#isBlocked()) this.#connection?.resume();
       },
-      fail: (error) => {
-        this.fail(error);
-      },
+      fail: this.fail.bind(this),
       fullSync: (base) => this.#fullSync(base, base.stamp),
       beginStream: (sync, base, head) => this.#beginStream(sync, base, head),
       append: (to, bytes, stamp) => {
         this.#append(to, bytes, undefined, stamp);
       },
-      relieve: (sink) => {
-        this.#relieve(sink);
-      },
+      isBlocked: () => this.#isBlocked(),
+      relieve: this.#relieve.bind(this),
     };
     const receiver = new LinkReceiver({ session, link, events: this.#options.events, announced, streaming });
     return { name: 'linked', receiver, streaming };
@@ -381,7 +380,8 @@ export class ReplicaSession {
       () => {
         this.#congested = false;
         this.#lastByteAt = this.#options.clock.monotonic();
-        if (!this.#isOver()) this.#connection?.resume();
+        if (this.#phase.name === 'linked') this.#phase.receiver.resume();
+        if (!this.#isBlocked()) this.#connection?.resume();
       },
       (error: unknown) => {
         this.fail(error);
@@ -391,5 +391,9 @@ export class ReplicaSession {
 
   #isOver(): boolean {
     return this.#phase.name === 'over';
+  }
+
+  #isBlocked(): boolean {
+    return this.#congested || this.#isOver();
   }
 }

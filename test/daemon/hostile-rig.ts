@@ -28,6 +28,8 @@ const slabBytes = 64 * 1024;
 export interface HostileRigOptions {
   readonly segmentBytes?: number;
   readonly disk?: SimulatedDisk;
+  /** What is followed may be a journal: its link is asked for. */
+  readonly asksLink?: boolean;
 }
 
 export class HostileRig implements AsyncDisposable {
@@ -42,13 +44,18 @@ export class HostileRig implements AsyncDisposable {
   readonly storageFailures: unknown[] = [];
   readonly #stop = new AbortController();
   readonly #segmentBytes: number;
+  readonly #asksLink: boolean;
   #capture!: Capture;
   #session: ReplicaSession | undefined;
   #running: Promise<void> = Promise.resolve();
 
-  private constructor(script: FakeScript, { segmentBytes = 300, disk = new SimulatedDisk() }: HostileRigOptions) {
+  private constructor(
+    script: FakeScript,
+    { segmentBytes = 300, disk = new SimulatedDisk(), asksLink = false }: HostileRigOptions,
+  ) {
     this.primary = new FakePrimary(script);
     this.#segmentBytes = segmentBytes;
+    this.#asksLink = asksLink;
     this.disk = disk;
   }
 
@@ -176,8 +183,14 @@ export class HostileRig implements AsyncDisposable {
         clock,
         pool: new SlabPool(slabBytes, 4),
         sink: this.#capture,
+        link: this.#asksLink ? this.#capture : undefined,
         random: () => 0,
-        events: { greeted: nothing, fullSync: nothing, receiving: nothing, published: nothing, attached: nothing },
+        events: {
+          ...{ greeted: nothing, fullSync: nothing, receiving: nothing, published: nothing, attached: nothing },
+          linkState: (state) => {
+            this.#capture.linkState(state);
+          },
+        },
         current: (session) => {
           this.#session = session;
         },

@@ -18,7 +18,7 @@ import { WorkerBaseChecker } from ${moduleUrl('base-checker')};
 import { yieldToCapture } from ${moduleUrl('workers')};
 const [, , file, size] = process.argv;
 await using checker = new WorkerBaseChecker(file);
-const { crc64 } = await checker.finish(Number(size));
+const { findings: { crc64 } } = await checker.finish(Number(size));
 yieldToCapture();
 console.log(JSON.stringify({ crc64, priority: getPriority() }));
 `;

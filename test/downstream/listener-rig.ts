@@ -29,6 +29,8 @@ export interface RigOptions {
   readonly disk?: Disk;
   /** Small ones, of which there are several. */
   readonly segmentBytes?: number;
+  /** Journals that follow get a link. */
+  readonly hasLink?: boolean;
 }
 
 export class ListenerRig implements AsyncDisposable {
@@ -50,7 +52,13 @@ export class ListenerRig implements AsyncDisposable {
     this.served = served;
   }
 
-  static async start({ rdb, tls, disk = localDisk, segmentBytes }: RigOptions = {}): Promise<ListenerRig> {
+  static async start({
+    rdb,
+    tls,
+    disk = localDisk,
+    segmentBytes,
+    hasLink = false,
+  }: RigOptions = {}): Promise<ListenerRig> {
     const journal = await JournalBuilder.create();
     const script = {
       ...{ id, offset: baseOffset, completed: 1_000_000 },
@@ -64,7 +72,7 @@ export class ListenerRig implements AsyncDisposable {
     const ids = [{ id, offset: baseOffset + 1 }];
     const rig = new ListenerRig(journal, timeline, { number, directory, base, ids, durable: baseOffset });
     rig.#listener = await Listener.open({
-      ...{ disk, clock: rig.clock, history: rig.#history() },
+      ...{ disk, clock: rig.clock, history: rig.#history(hasLink) },
       address: { host: '127.0.0.1', port: 0 },
       tls,
       accounts: new Accounts([{ user: 'default', password }]),
@@ -134,9 +142,10 @@ export class ListenerRig implements AsyncDisposable {
     await this.#journal[Symbol.asyncDispose]();
   }
 
-  #history(): History {
+  #history(hasLink: boolean): History {
     return {
       now: () => this.served,
+      ...(hasLink && { linkStanding: () => ({ isUp: true, hops: 0, stamp: 1_000_000, head: 0 }) }),
       upstream: () => ({
         ...{ host: '10.0.0.5', port: 6379, isUp: true, since: 0, server: undefined },
         sources: [{ host: '10.0.0.5', port: 6379 }],

@@ -162,6 +162,36 @@ describe('frames', () => {
     expect(() => read(header((bytes) => (bytes[5] = 3), Buffer.alloc(300, 'no zstd')))).toThrow();
   });
 
+  test('that ask for a window larger than any body are refused before memory is taken for it', () => {
+    // One block of the same byte a hundred thousand times, behind a header that asks for so large a window.
+    const asking = (windowBits: number): Buffer =>
+      header(
+        (bytes) => {
+          bytes[5] = 3;
+          bytes.writeUInt32LE(100_000, 12);
+        },
+        Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, (windowBits - 10) << 3, 0x03, 0x35, 0x0c, 0x61]),
+      );
+    expect(read(asking(24))[0]?.body).toEqual(Buffer.alloc(100_000, 'a'));
+    expect(() => read(asking(25))).toThrow('cannot be decompressed');
+  });
+
+  test('that come byte by byte take the memory of their bytes', () => {
+    const reader = new LinkFrameReader();
+    const body = Buffer.alloc(1_500_000);
+    const bytes = Buffer.concat([
+      new LinkFrameWriter().header('log', 1, { bytes: body, meantLength: undefined }),
+      body,
+    ]);
+    const held = (): number => process.memoryUsage().heapUsed + process.memoryUsage().arrayBuffers;
+    const before = held();
+    for (let at = 0; at < bytes.length - 1; at += 1) reader.push(bytes.subarray(at, at + 1));
+    expect(reader.next()).toBeUndefined();
+    expect(held() - before).toBeLessThan(60_000_000);
+    reader.push(bytes.subarray(-1));
+    expect(reader.next()?.body.equals(body)).toBe(true);
+  });
+
   test('are not compressed where that would make them longer', async () => {
     const noise = Buffer.from(Array.from({ length: 4000 }, (_, i) => (Math.imul(i + 1, 2_654_435_761) >>> 24) & 0xff));
     const packed = await packBody(zstdCompressSync(noise), 1);
@@ -251,6 +281,15 @@ describe('a log body', () => {
       { stamp: stamp + 5, end: 105 },
     ];
     expect(item).toEqual({ kind: 'stream', start: 102, data: 'bcde', reads });
+  });
+
+  test('that is large holds no memory for a few bytes of it', () => {
+    const few = streamEntry(101, [[stamp, 'x']]);
+    const samples = Array.from({ length: 20_000 }, () => sample);
+    const { place, body } = pack([few, note('sample', 102, stamp, encodeSamples(samples))]);
+    const [item] = [...logItems(place, body)];
+    if (item?.kind !== 'stream') throw new Error('no stream');
+    expect(item.data.buffer.byteLength).toBeLessThan(65_537);
   });
 
   test('without entries, or at no offset, is refused', () => {

@@ -4,14 +4,14 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
-import type { BaseContents, BaseRecord } from '../../journal-format/base.ts';
+import type { BaseContents } from '../../journal-format/base.ts';
 import type { GapCause } from '../../journal-format/gap.ts';
 import type { Sample } from '../../journal-format/samples.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import type { Micros } from '../../src/core/clock.ts';
 import type { Offset } from '../../src/core/position.ts';
 import { BaseReceiver } from '../../src/log/base-receiver.ts';
-import type { BaseChecker } from '../../src/log/base-receiver.ts';
+import type { BaseChecked, BaseChecker } from '../../src/log/base-receiver.ts';
 import { loadCatalog } from '../../src/log/catalog.ts';
 import type { Catalog } from '../../src/log/catalog.ts';
 import { sealSegment } from '../../src/log/sealing.ts';
@@ -273,13 +273,14 @@ class Checker implements BaseChecker {
 
   available(): void {}
 
-  async finish(size: number): Promise<Pick<BaseRecord, 'crc64' | 'chunk' | 'chunks' | 'contents'>> {
+  async finish(size: number): Promise<BaseChecked> {
     const bytes = await readFile(this.#path);
     const chunks = Uint32Array.from({ length: Math.ceil(size / chunkBytes) }, (_, i) =>
       crc32(bytes.subarray(i * chunkBytes, (i + 1) * chunkBytes)),
     );
     const contents = this.#contents;
-    return { crc64: '0'.repeat(16), chunk: chunkBytes, chunks, ...(contents !== undefined && { contents }) };
+    const findings = { crc64: '0'.repeat(16), chunk: chunkBytes, chunks, ...(contents !== undefined && { contents }) };
+    return { findings, head: undefined };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
