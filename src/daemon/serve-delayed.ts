@@ -107,12 +107,9 @@ function behind({ standing: { instant } }: DelayedHistory, delay: Micros): Micro
 
 async function retentionWarnings(tree: SourceTree, note: CopyNote, needed: Micros): Promise<string[]> {
   const { copies, retention } = await readStatus(localDisk, tree, systemClock);
-  if (note.trouble === undefined)
-    return copyWarnings(
-      copies.filter(({ name }) => name === note.name),
-      retention?.rule,
-    );
   const rule = retention?.rule;
+  const own = copies.filter(({ name }) => name === note.name);
+  if (note.trouble === undefined) return copyWarnings(own, rule);
   const kept = parseDuration(rule?.replace(/^--keep-local /, '') ?? '');
   if (rule === undefined || (kept !== undefined && kept >= needed)) return [];
   return [unknownCopyWarning(rule)];
