@@ -184,7 +184,10 @@ export class DelayedHistory implements History, AsyncDisposable {
       await this.#options.pauseFile.clear();
       this.#paused = undefined;
       await this.#forgetDue();
-      await this.#follow(this.#stamper.now() - this.#options.delay, 'far');
+      // It is resumed by now. What cannot be read at this moment, as when it is just being removed, the next look comes to.
+      await this.#follow(this.#stamper.now() - this.#options.delay, 'far').catch((error: unknown) => {
+        this.#options.events.failed(error);
+      });
     });
   }
 

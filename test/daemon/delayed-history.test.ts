@@ -365,6 +365,23 @@ describe('a delayed copy', () => {
     expect(rig.standing).toMatchObject({ state: 'following', reached: { timeline: 2 }, trouble: undefined });
   });
 
+  test('is resumed although what it stood on is gone, and nobody has told it yet of what came behind', async () => {
+    await using rig = await Rig.start();
+    await rig.open();
+    await rig.write('first');
+    await rig.jump(delay / 1000 + 1000);
+    await rig.history.pause();
+    await rig.timeline.close();
+    rig.timeline = await rig.journal.timeline({ id: otherId, offset: 5000, completed: rig.clock.wall() });
+    const { tree } = rig.journal;
+    const keep = { rule: { kind: 'size', bytes: 1 }, words: '--keep-local 1MB' } as const;
+    await applyRetention(localDisk, tree, (await rig.journal.catalog()).timelines, keep, rig.clock.wall());
+    await rig.history.resume();
+    await rig.load();
+    await rig.jump(delay / 1000 + 1000);
+    expect(rig.standing).toMatchObject({ state: 'following', reached: { timeline: 2 }, trouble: undefined });
+  });
+
   test('does not start where it cannot tell whether it was paused', async () => {
     await using rig = await Rig.start();
     writeFileSync(rig.pauseFile.path, '{"version": 1, "timel');

@@ -29,6 +29,7 @@ async function serveDelayed(rig: CaptureRig): Promise<JournalProcess> {
 
 async function asked<T>(rig: CaptureRig, ...words: readonly string[]): Promise<T> {
   const result = await cli([...words, '--json', '--dir', path.dirname(rig.journal.tree.directory), '--name', 'source']);
+  expect(result.stderr).toBe('');
   return json(result) as unknown as T;
 }
 
