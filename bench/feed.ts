@@ -20,10 +20,10 @@ import { pickServer, serverLabel } from '../test/support/servers.ts';
 import { attached, caughtUp } from './support/attached.ts';
 import { Child } from './support/child.ts';
 import { onlyTimeline, requireBuild, runCommand } from './support/journal.ts';
+import { type Latency, measureLatency } from './support/latency.ts';
 import { describeMachine } from './support/machine.ts';
 import { atMost, type Conditions, conditionsOf, formatConditions, publish, table, verdict } from './support/report.ts';
-import { formatSpread, spreadOf, type Tail, tailOf } from './support/statistics.ts';
-import { Subscriber } from './support/subscriber.ts';
+import { formatSpread, spreadOf, type Tail } from './support/statistics.ts';
 import { readNumbers } from './support/settings.ts';
 import { withWorkspace } from './support/workspace.ts';
 
@@ -35,13 +35,6 @@ interface Settings {
   readonly stream: number;
   readonly directory: string;
   readonly save: boolean;
-}
-
-/** Milliseconds of each, and by how much the second was later for the same message. */
-interface Latency {
-  readonly direct: Tail;
-  readonly fed: Tail;
-  readonly added: Tail;
 }
 
 /** MB a second, of all receivers together. */
@@ -65,7 +58,6 @@ interface Report extends Conditions {
 const addedMsMost = 2;
 const receivers = 10;
 const password = 'of-the-bench';
-const channel = 'probe';
 const backlog = { 'repl-backlog-size': '1gb', 'client-output-buffer-limit': 'replica 0 0 0' };
 
 const settings = readSettings();
@@ -132,37 +124,6 @@ async function fill(primary: RedisServer, bytes: number): Promise<void> {
   }
   socket.end();
   await once(socket, 'close');
-}
-
-async function measureLatency(
-  primary: RedisServer,
-  direct: RedisServer,
-  fed: RedisServer,
-  { probes, rate }: Pick<Settings, 'probes' | 'rate'>,
-): Promise<Latency> {
-  const sentAt: number[] = [];
-  const arrivals = { direct: new Float64Array(probes), fed: new Float64Array(probes) };
-  await using nearer = await Subscriber.to(direct.port, channel, (n) => (arrivals.direct[n] = performance.now()));
-  await using farther = await Subscriber.to(fed.port, channel, (n) => (arrivals.fed[n] = performance.now()));
-  const socket = connect(primary.port, '127.0.0.1');
-  socket.setNoDelay(true);
-  socket.resume();
-  const everyMs = 5;
-  const load = Buffer.concat(
-    Array.from({ length: (rate * everyMs) / 1000 }, (_, i) => encodeCommand('SET', `load:${i}`, 'v'.repeat(100))),
-  );
-  for (let n = 0; n < probes; n += 1) {
-    socket.write(load);
-    sentAt.push(performance.now());
-    socket.write(encodeCommand('PUBLISH', channel, String(n)));
-    // Out of step with any timer.
-    await sleep(everyMs + Math.random() * 2);
-  }
-  await Promise.all([nearer.got(probes), farther.got(probes)]);
-  socket.destroy();
-  const after = (times: Float64Array): number[] => sentAt.map((sent, n) => (times[n] ?? 0) - sent);
-  const added = sentAt.map((_, n) => (arrivals.fed[n] ?? 0) - (arrivals.direct[n] ?? 0));
-  return { direct: tailOf(after(arrivals.direct)), fed: tailOf(after(arrivals.fed)), added: tailOf(added) };
 }
 
 interface Stretch {
