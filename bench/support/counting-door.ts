@@ -53,7 +53,8 @@ export class CountingDoor implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
-    await new Promise((resolve) => this.#server.close(resolve));
+    this.#server.close();
+    await once(this.#server, 'close');
   }
 
   #accept(inner: Socket, outer: Socket, hasLink: boolean): void {
