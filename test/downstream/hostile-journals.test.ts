@@ -132,7 +132,8 @@ describe('who acknowledges what was never sent', () => {
     await rig.write(command);
     const client = await linked(rig);
     client.say('PSYNC', id, String(baseOffset + 1));
-    await client.hears('+CONTINUE');
+    // So short a body goes as it is.
+    await client.hears(command.toString());
     ack(client, baseOffset + command.length);
     const acknowledged = (): number[] =>
       rig.listener.replicas.flatMap(({ isJournal, acknowledged: had }) => (isJournal ? [had] : []));
