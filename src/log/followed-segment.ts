@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import type { FrameHeader } from '../../journal-format/frame.ts';
 import { isFormatError } from '../../journal-format/errors.ts';
+import { IntegrityError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
 import type { Disk, DiskFile } from '../storage/disk.ts';
 import type { BlockCache } from './block-cache.ts';
@@ -35,6 +36,9 @@ export interface SegmentWanted {
   readonly isWanted: (header: FrameHeader) => boolean;
 }
 
+/** A segment may be sealed between a listing and its opening, again and again; but not this often. */
+export const openingsMax = 5;
+
 /** Undefined: it is not there, or was sealed since it was listed. */
 export async function openFollowed(wanted: SegmentWanted): Promise<FollowedSegment | undefined> {
   const segments = withoutTwins(namedSegments(await wanted.disk.list(wanted.directory)));
@@ -48,6 +52,12 @@ export async function openFollowed(wanted: SegmentWanted): Promise<FollowedSegme
     if (isNotFound(error)) return undefined;
     throw error;
   }
+}
+
+export function bytesMissing(directory: string, offset: Offset): IntegrityError {
+  return new IntegrityError('bytes-missing', `${directory}: the stream byte ${offset} is not there`, {
+    hint: 'run journal verify for the whole picture',
+  });
 }
 
 async function openSegment(wanted: SegmentWanted, segment: NamedSegment, end: Offset): Promise<FollowedSegment> {

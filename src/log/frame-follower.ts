@@ -7,11 +7,10 @@
  * a segment ends may come twice. A follower is good for one name of the history, as a StreamFollower is.
  */
 import type { FrameHeader } from '../../journal-format/frame.ts';
-import { IntegrityError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
 import type { Disk } from '../storage/disk.ts';
 import type { BlockCache } from './block-cache.ts';
-import { openFollowed } from './followed-segment.ts';
+import { bytesMissing, openFollowed, openingsMax } from './followed-segment.ts';
 import type { FollowedSegment } from './followed-segment.ts';
 import type { Frame } from './frames.ts';
 
@@ -22,9 +21,6 @@ export interface FollowedFrame {
   readonly from: Offset;
   readonly to: Offset;
 }
-
-/** A segment may be sealed between a listing and its opening, again and again; but not this often. */
-const attemptsMax = 5;
 
 export class FrameFollower implements AsyncDisposable {
   readonly #disk: Disk;
@@ -47,7 +43,7 @@ export class FrameFollower implements AsyncDisposable {
 
   /** Undefined when there is none (yet) up to `durable`. IntegrityError: bytes are missing. */
   async next(durable: Offset): Promise<FollowedFrame | undefined> {
-    for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
+    for (let attempt = 0; attempt < openingsMax; attempt += 1) {
       const found = this.#held ?? (await this.#read());
       this.#held = undefined;
       if (found !== undefined) {
@@ -62,9 +58,7 @@ export class FrameFollower implements AsyncDisposable {
       await this.#reopen();
       if (this.#opened === undefined && this.#next > durable) return undefined;
     }
-    throw new IntegrityError('bytes-missing', `${this.#directory}: the stream byte ${this.#next} is not there`, {
-      hint: 'run journal verify for the whole picture',
-    });
+    throw bytesMissing(this.#directory, this.#next);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -8,12 +8,11 @@
  */
 import type { FrameHeader } from '../../journal-format/frame.ts';
 import type { Micros } from '../core/clock.ts';
-import { IntegrityError } from '../core/errors.ts';
 import type { Offset } from '../core/position.ts';
 import type { Slab } from '../core/slabs.ts';
 import type { Disk } from '../storage/disk.ts';
 import type { BlockCache } from './block-cache.ts';
-import { openFollowed } from './followed-segment.ts';
+import { bytesMissing, openFollowed, openingsMax } from './followed-segment.ts';
 import type { FollowedSegment } from './followed-segment.ts';
 import type { Frame } from './frames.ts';
 
@@ -26,9 +25,6 @@ export interface FollowedPiece {
   readonly boundary: Offset;
   readonly stamp: Micros;
 }
-
-/** A segment may be sealed between a listing and its opening, again and again; but not this often. */
-const attemptsMax = 5;
 
 export class StreamFollower implements AsyncDisposable {
   readonly #disk: Disk;
@@ -85,15 +81,13 @@ export class StreamFollower implements AsyncDisposable {
 
   /** The one that holds the next byte, which is known to be there. */
   async #frameAt(): Promise<Frame> {
-    for (let attempt = 1; attempt <= attemptsMax; attempt += 1) {
+    for (let attempt = 1; attempt <= openingsMax; attempt += 1) {
       const frame = await this.#frameHere();
       if (frame !== undefined) return frame;
       await this[Symbol.asyncDispose]();
       this.#opened = await this.#open();
     }
-    throw new IntegrityError('bytes-missing', `${this.#directory}: the stream byte ${this.#next} is not there`, {
-      hint: 'run journal verify for the whole picture',
-    });
+    throw bytesMissing(this.#directory, this.#next);
   }
 
   /** In the segment that is open, if it goes on as far. */
