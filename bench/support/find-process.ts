@@ -13,7 +13,7 @@ import { SealedReader } from '../../src/log/segment-reader.ts';
 import { sourceTree } from '../../src/log/source-tree.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import { sourceName } from './long-journal.ts';
-import { diskWithFiles } from './wrapped-disk.ts';
+import { diskWithFiles } from '../../test/support/wrapped-disk.ts';
 
 export interface Asked extends FilterText {
   /** For what destroyed much, instead of commands. */

@@ -8,7 +8,7 @@ import { sourceTree } from '../../src/log/source-tree.ts';
 import { locate } from '../../src/restore/locate/locate.ts';
 import type { Target } from '../../src/restore/locate/target.ts';
 import { sourceName } from './long-journal.ts';
-import { diskWithFiles } from './wrapped-disk.ts';
+import { diskWithFiles } from '../../test/support/wrapped-disk.ts';
 
 export interface Located {
   readonly offset: Offset;

@@ -13,7 +13,7 @@ import { sourceTree } from '../../src/log/source-tree.ts';
 import { knownCommands } from '../../src/redis/command-scan.ts';
 import type { Disk } from '../../src/storage/disk.ts';
 import type { StreamSink } from '../../src/upstream/sink.ts';
-import { diskWithFiles } from './wrapped-disk.ts';
+import { diskWithFiles } from '../../test/support/wrapped-disk.ts';
 
 export const sourceName = 'bench';
 const id = 'f1e40c5e00000000000000000000000000000002';

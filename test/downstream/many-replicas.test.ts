@@ -5,6 +5,7 @@ import { encodeCommand } from '../../src/redis/commands-out.ts';
 import type { Disk } from '../../src/storage/disk.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import { eventually } from '../support/eventually.ts';
+import { diskWithFiles } from '../support/wrapped-disk.ts';
 import { baseOffset, id, ListenerRig } from './listener-rig.ts';
 import type { RawClient } from './listener-rig.ts';
 
@@ -13,24 +14,14 @@ const count = 20;
 /** Bytes that were read of sealed segments. */
 function countingDisk(): { readonly disk: Disk; readonly read: { bytes: number } } {
   const read = { bytes: 0 };
-  const open: Disk['open'] = async (path, mode) => {
-    const file = await localDisk.open(path, mode);
-    return {
-      path,
-      read: async (target, position) => {
-        const got = await file.read(target, position);
-        if (path.endsWith('.seg')) read.bytes += got;
-        return got;
-      },
-      write: (parts, position) => file.write(parts, position),
-      sync: () => file.sync(),
-      truncate: (size) => file.truncate(size),
-      size: () => file.size(),
-      close: () => file.close(),
-      [Symbol.asyncDispose]: () => file.close(),
-    };
-  };
-  return { disk: { ...localDisk, open }, read };
+  const disk = diskWithFiles((file) => ({
+    read: async (target, position) => {
+      const got = await file.read(target, position);
+      if (file.path.endsWith('.seg')) read.bytes += got;
+      return got;
+    },
+  }));
+  return { disk, read };
 }
 
 /** One that has all up to `from`, which is told at once. */

@@ -10,6 +10,7 @@ import { readRange } from '../../src/log/read-range.ts';
 import { openSegmentReader } from '../../src/log/segment-reader.ts';
 import type { Slab } from '../../src/core/slabs.ts';
 import type { Disk, DiskFile } from '../../src/storage/disk.ts';
+import { fileWith } from '../support/wrapped-disk.ts';
 import {
   LogRig,
   addTimeline,
@@ -169,20 +170,13 @@ describe('an open segment', () => {
     const disk = diskOf(new Map(rig.disk.files()).set(name, bytes.subarray(0, from)));
     const file = await disk.open(name, 'write');
     let looks = 0;
-    return {
-      path: file.path,
+    return fileWith(file, {
       read: async (target, position) => {
         if (position >= from - 200) looks += 1;
         if (looks === reads) await file.write([bytes.subarray(from)], from);
         return file.read(target, position);
       },
-      write: (parts, position) => file.write(parts, position),
-      sync: () => file.sync(),
-      truncate: (size) => file.truncate(size),
-      size: () => file.size(),
-      close: () => file.close(),
-      [Symbol.asyncDispose]: () => file.close(),
-    };
+    });
   }
 
   test('is never taken for damaged while frames are being written to it', async () => {

@@ -1,10 +1,7 @@
 // The link between two journals on real servers, through a proxy that delays, throttles and cuts: no byte is lost, and time at
 // the far site is that of the near one.
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
-import type { AddressInfo, Socket } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
@@ -17,6 +14,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { readStatus } from '../../src/daemon/status.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 import { describeServers } from '../support/describe-servers.ts';
+import { Door } from '../support/door.ts';
 import { eventually } from '../support/eventually.ts';
 import { journaledEnd, journaledHistories } from '../support/journal-content.ts';
 import { temporaryDirectory } from '../support/leash.ts';
@@ -281,12 +279,14 @@ describeServers('over a link, the far journal', (binary) => {
     await chain.near.write(100);
     await chain.level();
     await chain.far.kill9();
-    const { port, close } = await plainDoor(chain.near.port);
-    const far = await chain.attach({ source: `redis://127.0.0.1:${port}` });
-    expect(far.of('connected')[0]).not.toHaveProperty('link');
-    await chain.near.write(100);
-    await chain.expectSame(`seed ${seed}`);
-    close();
+    {
+      // A way to a journal that does not know of links.
+      await using door = await Door.open(chain.near.port, 'journal-link', 'journal-none');
+      const far = await chain.attach({ source: `redis://127.0.0.1:${door.port}` });
+      expect(far.of('connected')[0]).not.toHaveProperty('link');
+      await chain.near.write(100);
+      await chain.expectSame(`seed ${seed}`);
+    }
     await chain.far.kill9();
     await chain.attach();
     await chain.near.write(100);
@@ -299,30 +299,4 @@ describeServers('over a link, the far journal', (binary) => {
 async function lastWrite(chain: ChainRig): Promise<number> {
   const [history] = (await journaledHistories(chain.near.journal.tree)).slice(-1);
   return (history?.offset ?? 0) + (history?.stream.lastIndexOf('SET') ?? 0);
-}
-
-/** A way to a journal that does not know of links: the word for it goes through as another. */
-async function plainDoor(to: number): Promise<{ readonly port: number; readonly close: () => void }> {
-  const sockets: Socket[] = [];
-  const server = createServer((inner) => {
-    const outer = connect(to, '127.0.0.1');
-    for (const [from, into] of [
-      [inner, outer],
-      [outer, inner],
-    ] as const) {
-      sockets.push(from);
-      from.on('error', () => into.destroy());
-      from.on('close', () => into.destroy());
-    }
-    outer.pipe(inner);
-    inner.on('data', (bytes: Buffer) => {
-      outer.write(bytes.toString('latin1').replaceAll('journal-link', 'journal-none'), 'latin1');
-    });
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const close = (): void => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  };
-  return { port: (server.address() as AddressInfo).port, close };
 }

@@ -9,7 +9,7 @@ import { eventually } from '../support/eventually.ts';
 import { fingerprint, type KeyFacts } from '../support/fingerprint.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { isAtLeast } from '../support/servers.ts';
-import { expectRefused, type Named, named, type RestoreOptions, TakenJournal } from './taken-journal.ts';
+import { expectRefused, keysOfThen, type Named, named, type RestoreOptions, TakenJournal } from './taken-journal.ts';
 
 interface Changes {
   readonly written: number;
@@ -26,17 +26,7 @@ describeServers('into a running server', (binary) => {
   let source: TakenJournal;
 
   beforeAll(async () => {
-    source = await TakenJournal.start(binary, {
-      workload: { keysPerType: 12, without: ['flushall'] },
-      commands: [
-        ['SELECT', 3],
-        ['SET', 'string:elapsed', 'x', 'PX', 5],
-        ['SET', 'string:stays', 'x', 'PX', 3_600_000],
-        ['SET', 'string:only then', 'x'],
-        ['SET', Buffer.from('string:\xff\x00', 'latin1'), 'binary'],
-        ['SET', 'string:large', Buffer.alloc(3_000_000, 7)],
-      ],
-    });
+    source = await TakenJournal.start(binary, keysOfThen);
   });
 
   afterAll(() => source[Symbol.asyncDispose]());

@@ -18,7 +18,7 @@ import { RedisServer } from '../support/redis-server.ts';
 import type { RespClient } from '../support/resp-client.ts';
 import { journaled, RunningJournal } from '../support/running-journal.ts';
 import { isAtLeast } from '../support/servers.ts';
-import { expectRefused, type Named, named, TakenJournal } from './taken-journal.ts';
+import { expectRefused, keysOfThen, type Named, named, TakenJournal } from './taken-journal.ts';
 
 interface Changes {
   readonly written: number;
@@ -31,17 +31,7 @@ describeServers('some keys into a running server', (binary) => {
   let source: TakenJournal;
 
   beforeAll(async () => {
-    source = await TakenJournal.start(binary, {
-      workload: { keysPerType: 12, without: ['flushall'] },
-      commands: [
-        ['SELECT', 3],
-        ['SET', 'string:elapsed', 'x', 'PX', 5],
-        ['SET', 'string:stays', 'x', 'PX', 3_600_000],
-        ['SET', 'string:only then', 'x'],
-        ['SET', Buffer.from('string:\xff\x00', 'latin1'), 'binary'],
-        ['SET', 'string:large', Buffer.alloc(3_000_000, 7)],
-      ],
-    });
+    source = await TakenJournal.start(binary, keysOfThen);
   });
 
   afterAll(() => source[Symbol.asyncDispose]());

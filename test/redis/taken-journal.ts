@@ -18,6 +18,19 @@ export interface TakenOptions {
   readonly commands: readonly Command[];
 }
 
+/** Few keys of each type, so that a server has some of the same names, and in db 3 some strings of all kinds. */
+export const keysOfThen: TakenOptions = {
+  workload: { keysPerType: 12, without: ['flushall'] },
+  commands: [
+    ['SELECT', 3],
+    ['SET', 'string:elapsed', 'x', 'PX', 5],
+    ['SET', 'string:stays', 'x', 'PX', 3_600_000],
+    ['SET', 'string:only then', 'x'],
+    ['SET', Buffer.from('string:\xff\x00', 'latin1'), 'binary'],
+    ['SET', 'string:large', Buffer.alloc(3_000_000, 7)],
+  ],
+};
+
 export interface RestoreOptions extends CliOptions {
   /** What is restored: what was taken, unless it is said otherwise. */
   readonly from?: { readonly root: string; readonly at: string };

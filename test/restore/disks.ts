@@ -2,6 +2,7 @@
 import { localDisk } from '../../src/storage/local-disk.ts';
 import type { Disk, DiskFile } from '../../src/storage/disk.ts';
 import { StorageError } from '../../src/core/errors.ts';
+import { fileWith } from '../support/wrapped-disk.ts';
 
 /** Calls `before` ahead of every operation, with its name and path; it may throw. */
 export function watchedDisk(before: (operation: string, path: string) => void, disk: Disk = localDisk): Disk {
@@ -33,8 +34,7 @@ export function watchedDisk(before: (operation: string, path: string) => void, d
 }
 
 function watchedFile(file: DiskFile, before: (operation: string, path: string) => void): DiskFile {
-  return {
-    path: file.path,
+  return fileWith(file, {
     read: async (target, position) => {
       before('read', file.path);
       return file.read(target, position);
@@ -47,11 +47,7 @@ function watchedFile(file: DiskFile, before: (operation: string, path: string) =
       before('sync', file.path);
       await file.sync();
     },
-    truncate: (size) => file.truncate(size),
-    size: () => file.size(),
-    close: () => file.close(),
-    [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
-  };
+  });
 }
 
 /** A disk whose `failing`-th operation fails, counted from 1; `failed` tells which that was, if it came to it. */

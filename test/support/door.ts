@@ -1,4 +1,5 @@
-// Door: a way to a server on which something happens, once it was armed, before the next bytes with a word go through.
+// Door: a way to a server on which something happens, once it was armed, before the next bytes with a word go through, or on
+// which that word becomes another.
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
@@ -17,7 +18,8 @@ export class Door implements AsyncDisposable {
     this.#close = close;
   }
 
-  static async open(to: number, word: string): Promise<Door> {
+  /** `instead` of the word goes through. */
+  static async open(to: number, word: string, instead = word): Promise<Door> {
     const sockets = new Set<Socket>();
     const armed: Armed = {};
     const server = createServer((inner) => {
@@ -34,10 +36,14 @@ export class Door implements AsyncDisposable {
       let before = Promise.resolve();
       inner.on('data', (bytes: Buffer) => {
         before = before.then(async () => {
-          const happen = bytes.includes(word) ? armed.happen : undefined;
-          if (happen !== undefined) armed.happen = undefined;
+          if (!bytes.includes(word)) {
+            outer.write(bytes);
+            return;
+          }
+          const { happen } = armed;
+          armed.happen = undefined;
           await happen?.();
-          outer.write(bytes);
+          outer.write(bytes.toString('latin1').replaceAll(word, instead), 'latin1');
         });
       });
     }).listen(0, '127.0.0.1');

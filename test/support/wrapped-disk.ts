@@ -1,10 +1,10 @@
-// The local disk with one thing changed.
+// Files and disks with one thing changed.
 import type { Disk, DiskFile } from '../../src/storage/disk.ts';
 import { localDisk } from '../../src/storage/local-disk.ts';
 
-/** As it is, but with what `change` makes of every file that is created or opened. */
-export function diskWithFiles(change: (file: DiskFile) => Partial<DiskFile>): Disk {
-  const changed = (file: DiskFile): DiskFile => ({
+/** As it is, but for the `changes`. */
+export function fileWith(file: DiskFile, changes: Partial<DiskFile>): DiskFile {
+  return {
     path: file.path,
     read: (target, position) => file.read(target, position),
     write: (parts, position) => file.write(parts, position),
@@ -13,11 +13,19 @@ export function diskWithFiles(change: (file: DiskFile) => Partial<DiskFile>): Di
     size: () => file.size(),
     close: () => file.close(),
     [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
-    ...change(file),
-  });
+    ...changes,
+  };
+}
+
+/** The local disk as it is, but with what `change` makes of every file that is created or opened. */
+export function diskWithFiles(change: (file: DiskFile) => Partial<DiskFile>): Disk {
   return {
     ...localDisk,
     create: async (path) => changed(await localDisk.create(path)),
     open: async (path, mode) => changed(await localDisk.open(path, mode)),
   };
+
+  function changed(file: DiskFile): DiskFile {
+    return fileWith(file, change(file));
+  }
 }
