@@ -11,9 +11,8 @@ import { WorkerBaseChecker } from '../../src/daemon/base-checker.ts';
 import { sealSegment } from '../../src/log/sealing.ts';
 import { sourceTree } from '../../src/log/source-tree.ts';
 import { knownCommands } from '../../src/redis/command-scan.ts';
-import type { Disk } from '../../src/storage/disk.ts';
 import type { StreamSink } from '../../src/upstream/sink.ts';
-import { diskWithFiles } from '../../test/support/wrapped-disk.ts';
+import { unsyncedDisk } from '../../test/support/wrapped-disk.ts';
 
 export const sourceName = 'bench';
 const id = 'f1e40c5e00000000000000000000000000000002';
@@ -157,9 +156,3 @@ class MinuteClock implements Clock {
     this.#now += minute;
   }
 }
-
-/** Forty thousand syncs would take longer than all the rest; nothing here has to survive a power failure. */
-const unsyncedDisk: Disk = {
-  ...diskWithFiles(() => ({ sync: async () => {} })),
-  syncDirectory: async () => {},
-};

@@ -1,5 +1,6 @@
-// JournalBuilder: journals on the real disk, written by the real log code from a script of socket reads, for tests of
-// what reads journals. It notes beside them what a reader must find: every read with its stamp, and the stream itself.
+// JournalBuilder: journals on the real disk, but for its syncs, written by the real log code from a script of socket reads,
+// for tests of what reads journals. It notes beside them what a reader must find: every read with its stamp, and the stream
+// itself.
 // Invariant: nothing of what it notes was read back from the files.
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -21,8 +22,8 @@ import { StreamWriter } from '../../src/log/stream-writer.ts';
 import { beginTimeline, writeMark } from '../../src/log/timeline-store.ts';
 import { BoundaryScanner } from '../../src/redis/boundary-scanner.ts';
 import { knownCommands } from '../../src/redis/command-scan.ts';
-import { localDisk } from '../../src/storage/local-disk.ts';
 import { temporaryDirectory } from './leash.ts';
+import { unsyncedDisk } from './wrapped-disk.ts';
 
 export interface TimelineScript {
   readonly id: string;
@@ -63,7 +64,7 @@ export class JournalBuilder implements AsyncDisposable {
 
   static async create(source = 'orders'): Promise<JournalBuilder> {
     const journal = new JournalBuilder(temporaryDirectory('journal'), source);
-    await createSourceTree(localDisk, journal.root, journal.tree);
+    await createSourceTree(unsyncedDisk, journal.root, journal.tree);
     return journal;
   }
 
@@ -77,7 +78,7 @@ export class JournalBuilder implements AsyncDisposable {
   }
 
   async mark(name: string, timeline: TimelineBuilder, offset: Offset): Promise<void> {
-    await writeMark(localDisk, this.tree, {
+    await writeMark(unsyncedDisk, this.tree, {
       name,
       timeline: timeline.number,
       id: timeline.script.id,
@@ -88,12 +89,12 @@ export class JournalBuilder implements AsyncDisposable {
   }
 
   catalog(): Promise<Catalog> {
-    return loadCatalog(localDisk, this.tree);
+    return loadCatalog(unsyncedDisk, this.tree);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.timelines.at(-1)?.close();
-    await localDisk.removeTree(this.root);
+    await unsyncedDisk.removeTree(this.root);
   }
 }
 
@@ -134,7 +135,7 @@ export class TimelineBuilder {
     const cause = script.cause ?? 'history-changed';
     const gap = before && { from: before.tail, to: side, cause, detail: 'as the test wanted it' };
     const record = { source: tree.source, ...side, address: '127.0.0.1:6379', server, writer };
-    const directory = await beginTimeline(localDisk, tree, record, gap);
+    const directory = await beginTimeline(unsyncedDisk, tree, record, gap);
     const rdb = script.rdb ?? randomBytes(2000);
     await writeBase(directory, script, number, rdb);
     return new TimelineBuilder(number, script, directory, rdb, tree.source);
@@ -216,7 +217,7 @@ export class TimelineBuilder {
   async seal(keepOpen = 0): Promise<void> {
     await this.commit();
     const segments = this.#completed.splice(0, Math.max(0, this.#completed.length - keepOpen));
-    for (const { path, end } of segments) await sealSegment(localDisk, path, end, knownCommands);
+    for (const { path, end } of segments) await sealSegment(unsyncedDisk, path, end, knownCommands);
   }
 
   async close(): Promise<void> {
@@ -229,7 +230,7 @@ export class TimelineBuilder {
   #openWriter(offset: Offset, db: number): StreamWriter {
     const { id, segmentBytes } = this.script;
     const options = {
-      disk: localDisk,
+      disk: unsyncedDisk,
       clock: systemClock,
       directory: this.directory,
       source: this.#source,
@@ -254,7 +255,7 @@ async function writeBase(directory: string, script: TimelineScript, timeline: nu
     throw error;
   };
   const check = (path: string): BaseChecker => new Checker(path, contents);
-  await using receiver = await BaseReceiver.open({ disk: localDisk, directory, offset, check, failed });
+  await using receiver = await BaseReceiver.open({ disk: unsyncedDisk, directory, offset, check, failed });
   receiver.append([rdb], undefined);
   const { stamp = completed } = script;
   const record = { timeline, offset, id, origin: 'received', db, stamp, completed, magic } as const;

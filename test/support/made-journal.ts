@@ -7,11 +7,11 @@ import { Capture } from '../../src/daemon/capture.ts';
 import { type SourceTree, sourceTree } from '../../src/log/source-tree.ts';
 import { BoundaryScanner } from '../../src/redis/boundary-scanner.ts';
 import type { RdbHead } from '../../src/redis/rdb-head.ts';
-import { localDisk } from '../../src/storage/local-disk.ts';
 import type { ReplicationInfo } from '../../src/redis/replication-info.ts';
 import type { FullSyncSink, StreamSink } from '../../src/upstream/sink.ts';
 import { temporaryDirectory } from './leash.ts';
 import { ManualClock } from './manual-clock.ts';
+import { unsyncedDisk } from './wrapped-disk.ts';
 
 export const firstId = 'a'.repeat(40);
 export const secondId = 'b'.repeat(40);
@@ -44,7 +44,7 @@ export class MadeJournal implements AsyncDisposable {
     } = options;
     const tree = sourceTree(root, name);
     const capture = await Capture.open({
-      disk: localDisk,
+      disk: unsyncedDisk,
       clock,
       root,
       tree,

@@ -29,3 +29,9 @@ export function diskWithFiles(change: (file: DiskFile) => Partial<DiskFile>): Di
     return fileWith(file, change(file));
   }
 }
+
+/** For journals that are made for a test: syncing takes longer than all the rest, and they need not survive a power failure. */
+export const unsyncedDisk: Disk = {
+  ...diskWithFiles(() => ({ sync: async () => {} })),
+  syncDirectory: async () => {},
+};
