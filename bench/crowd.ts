@@ -3,7 +3,7 @@
 // ratio within a round counts. Budget: capture keeps 0.9 of its speed. The replicas run at the lowest priority: they
 // would be other machines.
 //
-//   node bench/crowd.ts [--rounds 5] [--bytes 1000000000] [--replicas 20] [--dir DIR] [--save]
+//   node bench/crowd.ts [--rounds 5] [--bytes 5000000000] [--replicas 20] [--dir DIR] [--save]
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { freePort } from '../test/support/redis-server.ts';
@@ -47,7 +47,9 @@ interface Report extends Conditions {
 }
 
 const speedKept = 0.9;
+/** As for capture alone, and what the socket of a replica holds, and the block that it is in. */
 const memoryMb = 200;
+const memoryMbAReplica = 3;
 const password = 'of-the-bench';
 /** The replicas come one after the other, while most of the stream is still to come. */
 const withinMs = 1500;
@@ -58,7 +60,7 @@ publish(report, formatReport(report), settings.save);
 
 function readSettings(): Settings {
   requireBuild();
-  return readNumbers({ rounds: 5, bytes: 1_000_000_000, replicas: 20 });
+  return readNumbers({ rounds: 5, bytes: 5_000_000_000, replicas: 20 });
 }
 
 async function measure({ rounds: count, bytes, replicas }: Settings, parent: string): Promise<Report> {
@@ -137,6 +139,7 @@ function formatReport(result: Report): string[] {
   ];
   const kept = spreadOf(rounds.map(({ alone, fed }) => fed.mbPerSecond / alone.mbPerSecond));
   const memory = Math.max(...rounds.map(({ fed }) => fed.peakMemoryMb));
+  const memoryMost = memoryMb + replicas * memoryMbAReplica;
   return [
     '# Crowd',
     '',
@@ -151,6 +154,6 @@ function formatReport(result: Report): string[] {
     ),
     '',
     `- speed kept: ${formatSpread(kept, 2)}; ${verdict(kept.median, speedKept, atLeast)}`,
-    `- most memory: ${memory} MB; ${verdict(memory, memoryMb, atMost)}`,
+    `- most memory: ${memory} MB; ${verdict(memory, memoryMost, atMost)}`,
   ];
 }

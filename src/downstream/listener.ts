@@ -73,7 +73,7 @@ export class Listener implements AsyncDisposable {
   private constructor(server: Server, options: ListenerOptions) {
     this.#options = options;
     this.#server = server;
-    this.#turns = new Turns(options.isBehind ?? (() => false));
+    this.#turns = new Turns(options.clock, options.isBehind ?? (() => false));
     this.#tail = new LiveTail(options.disk, options.history, this.#turns);
     this.#startedAt = options.clock.monotonic();
   }

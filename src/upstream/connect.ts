@@ -22,7 +22,7 @@ export interface ConnectionEvents {
 }
 
 export interface Connection {
-  /** More had come than the last read had room for, and the next read is under way. */
+  /** More had come than the last read had room for, or than the disk takes: reading is paused. */
   readonly isBehind: boolean;
   send(bytes: Uint8Array): void;
   /** No bytes() until resume(), except for those of a read that is under way. */
@@ -218,7 +218,7 @@ class SocketConnection implements Connection {
 
   get isBehind(): boolean {
     const { filled, paused, closed } = this.#reader;
-    return filled && !paused && !closed;
+    return (filled || paused) && !closed;
   }
 
   send(bytes: Uint8Array): void {
