@@ -19,6 +19,7 @@ import type { Fingerprint } from '../support/fingerprint.ts';
 import { temporaryDirectory } from '../support/leash.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { quietInstant } from '../support/running-journal.ts';
+import { Workload } from '../support/workload.ts';
 import { primaryOffset, startReplica } from './capture-rig.ts';
 import { ChainRig } from './chain-rig.ts';
 
@@ -55,9 +56,11 @@ describeServers('two sites', (binary) => {
     const seed = Date.now() >>> 0;
     await using chain = await ChainRig.start(binary, seed);
     const { near } = chain;
+    // Without hash fields that expire: a directory is not restored exactly while they do, and refused.
+    const workload = new Workload(seed, binary);
     // Nothing is deleted between what is noted and its instant.
     await near.client.call('DEBUG', 'SET-ACTIVE-EXPIRE', 0);
-    await near.write(200);
+    await workload.run(near.client, 200);
     await near.attach();
     await chain.attach();
     const instants: Instant[] = [];
@@ -71,7 +74,7 @@ describeServers('two sites', (binary) => {
       instants.push({ time: await quietInstant(20), held });
     };
     for (let i = 0; i < 3; i += 1) {
-      await near.write(60);
+      await workload.run(near.client, 60);
       await note();
     }
     await using successor = await startReplica(near.primary);
@@ -96,7 +99,11 @@ describeServers('two sites', (binary) => {
       expect(Number(theirs.position.durable)).toBe(await primaryOffset(client));
       return true;
     });
-    expect(await found(there)).toBe(await found(here));
+    // What is known of when the last word was written comes behind it.
+    await eventually('both to find the same', async () => {
+      expect(await found(there)).toBe(await found(here));
+      return true;
+    });
     for (const [i, { time, held }] of instants.entries()) {
       const label = `instant ${i} of seed ${seed}`;
       const plans = [await planOf(here, time), await planOf(there, time)] as const;
